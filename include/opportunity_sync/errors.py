@@ -1,0 +1,132 @@
+"""Every error the sync raises on purpose, ordered by what the caller should do next.
+
+An operator who reads a red task wants two things: what happened, and what to do. So each error
+is one sentence and a next step, and its class decides whether Airflow tries again:
+
+SyncError
+├── ConfigError             a person must act; never retried
+│   ├── AuthenticationError     the token service or Dataverse refused the credentials
+│   ├── PrivilegeError          the application user may not read a table
+│   ├── QueryError              Dataverse refused a request as wrong; repeating it cannot help
+│   ├── WrongOrganizationError  the store holds another organisation's rows
+│   ├── StagingError            staged rows are missing, superseded or unreadable
+│   └── UnsupportedStoreError   the store's kind of database is not supported yet
+├── TransientError          wait and try again; `retry_after` in seconds where the server named it
+│   ├── ThrottledError          service protection limit (429)
+│   ├── ResponseError           an answer that is not the JSON it should be, or breaks the protocol
+│   └── StoreUnavailableError   the store is down, full, locked or went away
+└── DataError               one record is bad: it is refused and reported, the rest goes on
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The request an error belongs to: enough to find it in Dataverse's own logs, no secrets.
+
+    `path` is without the query string's paging cookie or tokens; `request_id` is
+    `x-ms-service-request-id` (or `REQ_ID`) of the response, where there was one.
+    """
+
+    method: str
+    path: str
+    status: int | None = None
+    code: str | None = None
+    request_id: str | None = None
+
+    def __str__(self) -> str:
+        """Render as one readable clause: `GET contacts -> 429, code 0x80072322, request id …`."""
+        parts = [f"{self.method} {self.path}"]
+        if self.status is not None:
+            parts[0] += f" -> {self.status}"
+        if self.code:
+            parts.append(f"code {self.code}")
+        if self.request_id:
+            parts.append(f"request id {self.request_id}")
+        return ", ".join(parts)
+
+
+class SyncError(Exception):
+    """Base of all: `problem` is one sentence, `next_step` says what to do about it."""
+
+    def __init__(self, problem: str, *, next_step: str, request: Request | None = None) -> None:
+        """Keep the parts apart, so that logs, the store and pages can show them as they need."""
+        self.problem = problem
+        self.next_step = next_step
+        self.request = request
+        where = f" [{request}]" if request else ""
+        super().__init__(f"{problem}{where} Next step: {next_step}")
+
+
+class ConfigError(SyncError):
+    """A person must act; trying again cannot help."""
+
+
+class AuthenticationError(ConfigError):
+    """The token service or Dataverse refused the credentials."""
+
+
+class PrivilegeError(ConfigError):
+    """The application user lacks a privilege; the message names it."""
+
+
+class QueryError(ConfigError):
+    """Dataverse refused the request as wrong (400, 404, 405, 413, 501)."""
+
+
+class WrongOrganizationError(ConfigError):
+    """The store belongs to another Dynamics organisation than the connection."""
+
+
+class StagingError(ConfigError):
+    """Staged rows are missing, superseded by another run, or unreadable."""
+
+
+class UnsupportedStoreError(ConfigError):
+    """The connection names a kind of database that the store does not support yet."""
+
+
+class TransientError(SyncError):
+    """Wait and try again. `retry_after` is in seconds, None where the server did not say."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        next_step: str = "nothing: the task is retried by itself",
+        request: Request | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """As `SyncError`, and how long to wait."""
+        self.retry_after = retry_after
+        super().__init__(problem, next_step=next_step, request=request)
+
+
+class ThrottledError(TransientError):
+    """Dataverse's service protection limits were reached (429)."""
+
+
+class ResponseError(TransientError):
+    """A response that is cut short, is not JSON, or breaks the protocol."""
+
+
+class StoreUnavailableError(TransientError):
+    """The store is down, full, locked or went away; its content stays as it was."""
+
+
+class DataError(SyncError):
+    """One record cannot be taken: it is refused and listed in `sync_error`, the run goes on."""
+
+    def __init__(self, problem: str, *, entity: str, record_id: str | None, field: str | None) -> None:
+        """Name the record and the field; the next step is always to mend it in Dynamics."""
+        self.entity = entity
+        self.record_id = record_id
+        self.field = field
+        where = f"{entity} {record_id or '(no id)'}" + (f", column {field}" if field else "")
+        super().__init__(
+            f"{where}: {problem}",
+            next_step="mend the record in Dynamics; saving it brings it into the next run",
+        )
