@@ -1,0 +1,51 @@
+# One door: `make demo` and `make test` work on a fresh clone with nothing but Python and make.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help set-up set-up-development demo test check bench ui lock clean
+# Targets share .venv and .demo: never two at once.
+.NOTPARALLEL:
+
+python := .venv/bin/python
+# Options for the program behind a target: make test ARGS="-k banking"
+ARGS ?=
+
+export PYTHONPATH := $(CURDIR)/include:$(CURDIR)/plugins
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+set-up: ## Make .venv with what the pipeline runs on (the other targets do it themselves)
+	@scripts/set_up.sh runtime
+
+set-up-development:
+	@scripts/set_up.sh development
+
+demo: set-up ## Run the sync through Airflow, from the sandbox into a SQLite file
+	@$(python) scripts/demo.py $(ARGS)
+
+ui: set-up ## Start Airflow with its user interface, the DAGs and the sandbox
+	@$(python) scripts/ui.py $(ARGS)
+
+test: set-up-development ## Run all tests
+	@$(python) -P -m pytest $(ARGS)
+
+check: set-up-development ## Lint, formatting, types, import rules, locks, generated docs
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	@$(python) .venv/bin/lint-imports
+	$(python) scripts/lock.py --check
+	@if [ -f scripts/generate_docs.py ]; then $(python) scripts/generate_docs.py --check; fi
+
+bench: set-up-development ## Measure speed and memory beside a plain loop; takes some minutes
+	@$(python) benchmarks/run.py $(ARGS)
+
+lock: set-up-development ## Re-make requirements*.txt from requirements*.in (ARGS=--upgrade for newer)
+	@$(python) scripts/lock.py $(ARGS)
+
+clean: ## Remove caches and what demo, ui and bench wrote (.venv stays: rm -rf .venv)
+	rm -rf .demo .ui .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .coverage .coverage.* htmlcov
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Makes .venv in the project folder, or brings it up to date, from nothing but Python.
+#
+#   scripts/set_up.sh runtime       what the pipeline runs on (requirements.txt)
+#   scripts/set_up.sh development   that, and the tools for tests and checks
+#
+# A stamp holds the checksum of what was installed, so the second time is instant and a changed
+# lock installs again. Everything is byte-compiled: without that each Airflow process spends
+# three seconds compiling, again and again.
+set -eu
+
+uv_version=0.13.9
+cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX || true
+
+case "${1:-}" in
+    runtime) locks="requirements.txt" ;;
+    development) locks="requirements.txt requirements-dev.txt" ;;
+    *) echo "usage: scripts/set_up.sh runtime|development" >&2; exit 2 ;;
+esac
+
+is_suitable() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+can_make_environments() {
+    "$1" -c 'import ensurepip, venv' 2>/dev/null
+}
+
+make_environment() {
+    found=""
+    for candidate in ${PYTHON:-} python3.13 python3.12 python3.11 python3 python; do
+        is_suitable "$candidate" || continue
+        found="$candidate"
+        can_make_environments "$candidate" || continue
+        echo "Making .venv with $("$candidate" --version)"
+        "$candidate" -m venv --clear .venv
+        return
+    done
+    if [ -n "$found" ]; then
+        echo "$found has no 'venv' module: install it (Debian, Ubuntu: apt install python3-venv)." >&2
+    else
+        echo "No Python 3.11, 3.12 or 3.13 found: install one (https://www.python.org/downloads/)," >&2
+        echo "or say where it is: make PYTHON=/path/to/python3.12 ..." >&2
+    fi
+    exit 1
+}
+
+install() {
+    "$python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
+    requirements=""
+    for lock in $locks; do requirements="$requirements -r $lock"; done
+    # uv reads none of pip's settings: where only pip knows the way (a company's mirror), pip goes.
+    # shellcheck disable=SC2086
+    "$python" -m uv pip install --quiet --compile-bytecode --python "$python" $requirements || {
+        echo "uv could not install; trying pip, which takes a few minutes"
+        "$python" -m pip install --disable-pip-version-check --compile $requirements
+    }
+}
+
+python=.venv/bin/python
+is_suitable "$python" && "$python" -c 'import pip' 2>/dev/null || make_environment
+
+stamp=".venv/.installed-$1"
+# shellcheck disable=SC2086
+wanted="$(cksum $locks)"
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    # shellcheck disable=SC2086
+    count=$(cat $locks | grep -c '^[a-zA-Z]')
+    echo "Setting up .venv: $count packages, takes 1 to 3 minutes the first time"
+    started=$(date +%s)
+    rm -f "$stamp"
+    install
+    echo "$wanted" > "$stamp"
+    echo "Set up in $(($(date +%s) - started)) s"
+fi
