@@ -42,7 +42,7 @@ def check() -> int:
 
 
 def checksum(name: str) -> str:
-    """Digest of what decides a lock: the short list and, where it is constrained, the first lock."""
+    """Digest of what decides a lock: its short list and, where constrained, the first lock."""
     sources = [f"{name}.in"] if name == NAMES[0] else [f"{name}.in", f"{NAMES[0]}.txt"]
     digest = hashlib.sha256()
     for source in sources:

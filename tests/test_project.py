@@ -1,0 +1,158 @@
+"""The ground itself: isolation of the tests, the skip rule, the locks and the one door."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from isolation import NetworkBlockedError
+
+PROJECT = Path(__file__).resolve().parents[1]
+LOCKS = ("requirements", "requirements-dev", "requirements-docker")
+TARGET = re.compile(r"^([a-z-]+):.*## (.+)$", re.MULTILINE)
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "example.com"])
+def test_a_connection_to_the_outside_is_refused(address: str) -> None:
+    """Neither an address nor a name outside this machine can be reached by a test."""
+    with pytest.raises(NetworkBlockedError, match="may not reach"):
+        requests.get(f"http://[{address}]/" if ":" in address else f"http://{address}/", timeout=5)
+
+
+def test_loopback_stays_open() -> None:
+    """A server on this machine can be reached, by address and by name."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for host in ("127.0.0.1", "localhost"):
+            socket.create_connection((host, port), timeout=5).close()
+
+
+def test_airflow_lives_in_a_home_of_its_own() -> None:
+    """No test reads the person's own Airflow or writes into the project folder."""
+    home = Path(os.environ["AIRFLOW_HOME"])
+
+    assert home.is_dir()
+    assert PROJECT not in home.parents
+    assert not [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]
+
+
+def test_each_test_gets_an_empty_postgres_database(postgres: str) -> None:
+    """The database is a real PostgreSQL, reached over TCP as in production, and holds nothing."""
+    engine = sa.create_engine(postgres)
+
+    with engine.connect() as connection:
+        version = connection.execute(sa.text("SHOW server_version")).scalar_one()
+    tables = sa.inspect(engine).get_table_names()
+    engine.dispose()
+
+    assert int(version.split(".")[0]) >= 16
+    assert tables == []
+
+
+SKIPPING = """
+import pytest
+
+@pytest.mark.skip(reason="no samples")
+def test_banking_arrives():
+    pass
+
+@pytest.mark.skip(reason="not today")
+def test_something_else():
+    pass
+
+@pytest.mark.xfail(reason="known", strict=True)
+def test_nonprofit_is_known_to_fail():
+    assert False
+"""
+
+
+@pytest.mark.parametrize(
+    ("ci", "expected"),
+    [
+        pytest.param("", {"skipped": 2, "xfailed": 1}, id="at home"),
+        pytest.param("true", {"skipped": 1, "xfailed": 1, "errors": 1}, id="in CI"),
+    ],
+)
+def test_a_skip_of_a_proof_fails_where_ci_is_set(
+    ci: str,
+    expected: dict[str, int],
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In CI a skipped test on real input is an error, other skips and expected failures stay."""
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT / "tests/support"))
+    pytester.makeconftest((PROJECT / "tests/conftest.py").read_text())
+    pytester.makepyfile(SKIPPING)
+
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+
+    result.assert_outcomes(**expected)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_holds_exact_versions_and_no_addresses(name: str) -> None:
+    """Each line of a lock pins one package, and none names a registry or a folder."""
+    lines = (PROJECT / f"{name}.txt").read_text().splitlines()
+    pins = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+    assert [line for line in pins if not re.match(r"^[A-Za-z0-9._-]+==[^ ]+( ; .+)?$", line)] == []
+    assert not [line for line in lines if "://" in line or re.search(r"(^|\s)/\w", line)]
+
+
+def test_the_locks_agree_with_each_other() -> None:
+    """No package is locked at two versions, so that tests run on what production runs on."""
+    versions: dict[str, set[str]] = {}
+    for name in LOCKS:
+        found = re.findall(
+            r"^([a-z0-9._-]+)==(.+)$", (PROJECT / f"{name}.txt").read_text(), re.MULTILINE
+        )
+        pins: dict[str, list[str]] = {}
+        for package, version in found:
+            pins.setdefault(package, []).append(version.partition(" ")[0])
+        for package, locked in pins.items():
+            versions.setdefault(package, set()).add(" / ".join(sorted(locked)))
+
+    assert {package: found for package, found in versions.items() if len(found) > 1} == {}
+
+
+def test_the_locks_are_made_from_the_present_lists() -> None:
+    """A changed requirements list without `make lock` is found without the network."""
+    subprocess.run([sys.executable, "scripts/lock.py", "--check"], cwd=PROJECT, check=True)
+
+
+def test_help_lists_every_target_with_what_it_does() -> None:
+    """`make` alone shows each target that a person may call."""
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=PROJECT, check=True, capture_output=True, text=True
+    ).stdout
+
+    assert {"help", "demo", "test", "check", "bench", "ui"} <= make_targets()
+    assert [name for name in make_targets() if not re.search(rf"make {name}\s", shown)] == []
+
+
+def test_every_make_target_is_documented() -> None:
+    """The README names each target that a person may call."""
+    readme = (PROJECT / "README.md").read_text()
+
+    assert [name for name in sorted(make_targets()) if f"make {name}" not in readme] == []
+
+
+def test_test_folders_are_no_packages() -> None:
+    """A package `tests/dynamics_sandbox` could be imported instead of the real one."""
+    assert list((PROJECT / "tests").rglob("__init__.py")) == []
+
+
+def make_targets() -> set[str]:
+    """Targets with a description."""
+    return {name for name, _ in TARGET.findall((PROJECT / "Makefile").read_text())}
