@@ -1,0 +1,96 @@
+"""What a run is asked to bring: decided by how Airflow started it, or by its form.
+
+Airflow starts runs in many ways, and the data interval means something different in each: it is
+exact for backfills, only a tick for a schedule that shall heal gaps, and missing altogether for
+manual runs without a logical date. Here each way becomes one of three requests: continue from
+the watermark, take exactly a range, take everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from opportunity_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opportunity_sync.pipeline import RunRequest
+
+Mode = Literal["continue", "range", "full"]
+Interval = tuple[datetime | None, datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """How Airflow started a run, and what its form says."""
+
+    dag_id: str
+    run_id: str
+    run_type: str
+    interval: Interval
+    params: Mapping[str, Any]
+
+
+def started_run(context: Mapping[str, Any]) -> StartedRun:
+    """The facts of the run that a task's context belongs to."""
+    dag_run = context["dag_run"]
+    return StartedRun(
+        dag_id=dag_run.dag_id,
+        run_id=dag_run.run_id,
+        run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        interval=(dag_run.data_interval_start, dag_run.data_interval_end),
+        params=context["params"],
+    )
+
+
+def request(run: StartedRun) -> RunRequest:
+    """What the run shall bring; raises `ConfigError` when the form contradicts itself."""
+    from opportunity_sync.pipeline import RunRequest
+
+    mode, (start, end) = window(run)
+    return RunRequest(
+        dag_id=run.dag_id, run_id=run.run_id, mode=mode, window_start=start, window_end=end
+    )
+
+
+def window(run: StartedRun) -> tuple[Mode, Interval]:
+    """The mode and its bounds, UTC; bounds are given for `range` only.
+
+    A backfill takes exactly its interval on any DAG and whatever its form says; the form's mode
+    `interval` does the same for the backfill DAG's own runs.
+    """
+    mode = "interval" if run.run_type == "backfill" else run.params["mode"]
+    if mode == "interval":
+        return "range", ordered(run.interval, told_by="the run's data interval")
+    given = (instant(run.params["window_start"]), instant(run.params["window_end"]))
+    if mode == "range":
+        return "range", ordered(given, told_by="the form's window_start and window_end")
+    if any(given):
+        raise ConfigError(
+            f"The form gives a window, but its mode is '{mode}', which takes none.",
+            next_step="trigger again with mode 'range', or without window_start and window_end.",
+        )
+    return ("full" if mode == "full" else "continue"), (None, None)
+
+
+def ordered(bounds: Interval, *, told_by: str) -> tuple[datetime, datetime]:
+    """Both bounds, the first before the second, or a `ConfigError`."""
+    start, end = bounds
+    if start is None or end is None or start >= end:
+        shown = " to ".join(bound.isoformat() if bound else "nothing" for bound in bounds)
+        raise ConfigError(
+            f"A range needs a start before its end; {told_by} go from {shown}.",
+            next_step="trigger again with mode 'range' and both ends, the start first.",
+        )
+    return start, end
+
+
+def instant(text: str | None) -> datetime | None:
+    """A date-time of the form; without an offset it means UTC."""
+    if not text:
+        return None
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
