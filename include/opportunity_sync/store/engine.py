@@ -1,0 +1,98 @@
+"""One SQLAlchemy engine per kind of store, set so that all code after it is the same.
+
+Each connection is made when it is needed and closed after (Airflow forks its tasks, and a pool
+would be shared by accident). Statement parameters never appear in errors: they are people's
+data. SQLite is switched to explicit transactions, since its driver would otherwise commit
+around DDL and open transactions late.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from opportunity_sync.errors import ConfigError, UnsupportedStoreError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+# Execution option: how a SQLite transaction begins (`DEFERRED` or `IMMEDIATE`).
+BEGIN = "sqlite_begin"
+BUSY_MILLISECONDS = 5000
+
+_POSTGRES_ARGUMENTS: dict[str, Any] = {
+    "application_name": "opportunity_sync",
+    "client_encoding": "utf8",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "prepare_threshold": None,  # server-side plans would break behind a transaction pooler
+}
+_SQLITE_PRAGMAS = (
+    f"busy_timeout={BUSY_MILLISECONDS}",
+    "journal_mode=WAL",  # readers go on while a load writes
+    "synchronous=NORMAL",  # with WAL a crash can't tear a commit
+    "temp_store=MEMORY",  # staged parts are small and short-lived
+    "cache_size=-65536",
+)
+
+
+def store_engine(url: URL | str) -> Engine:
+    """The engine for a store: PostgreSQL through psycopg 3, or a SQLite file.
+
+    Raises:
+        UnsupportedStoreError: another kind of database.
+        ConfigError: what is given is no database URL.
+    """
+    parsed = _parsed(url)
+    match parsed.get_backend_name():
+        case "postgresql" | "postgres":
+            return _postgres(parsed.set(drivername="postgresql+psycopg"))
+        case "sqlite":
+            return _sqlite(parsed.set(drivername="sqlite+pysqlite"))
+        case other:
+            raise UnsupportedStoreError(
+                f"A store of kind {other!r} is not supported yet.",
+                next_step="use a connection of type postgres or sqlite for the store.",
+            )
+
+
+def _parsed(url: URL | str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise ConfigError(  # the cause would quote the URL, password and all
+            "The store's connection is not a database URL.",
+            next_step="check host, port and database of the store's connection.",
+        ) from None
+
+
+def _postgres(url: URL) -> Engine:
+    engine = create_engine(
+        url, poolclass=NullPool, hide_parameters=True, connect_args=_POSTGRES_ARGUMENTS
+    )
+
+    @event.listens_for(engine, "begin")
+    def _keep_to_public(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL search_path TO public")
+
+    return engine
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url, poolclass=NullPool, hide_parameters=True, connect_args={"isolation_level": None}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in _SQLITE_PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        how = connection.get_execution_options().get(BEGIN, "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {how}")
+
+    return engine

@@ -1,0 +1,104 @@
+"""Bring the store's schema to what this version of the code needs, whoever comes first.
+
+Every run calls `migrate` when it begins. Mostly there is nothing to do, and then it must not
+wait for a load that holds the store's lock; so it looks first without the lock, and again with
+it. Columns that were added in `entities.py` need no script: tables change only by addition, so a
+missing column is added as it stands there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.schema import CreateColumn
+
+from opportunity_sync.errors import ConfigError
+from opportunity_sync.store.lock import locked, reading
+from opportunity_sync.store.tables import METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION_TABLE = "opportunity_sync_version"
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def migrate(
+    engine: Engine,
+    *,
+    wait_seconds: float = 1800,
+    on_wait: Callable[[float], None] = lambda _waited: None,
+) -> None:
+    """Create or upgrade the store's tables, under the store's lock, in one transaction.
+
+    Raises:
+        StoreUnavailableError: the database is down, or locked for longer than `wait_seconds`.
+        ConfigError: the store was made by a newer version, may not be written, or is not UTF-8.
+    """
+    with reading(engine) as connection:
+        if _is_current(connection):
+            return
+    with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
+        _refuse_other_encodings(connection)
+        command.upgrade(_config(connection), "head")
+        _add_missing_columns(connection)
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    config.attributes["version_table"] = VERSION_TABLE
+    return config
+
+
+def _is_current(connection: Connection) -> bool:
+    scripts = ScriptDirectory.from_config(_config())
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    revision = context.get_current_revision()
+    if revision is None:
+        return False
+    if revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise ConfigError(
+            f"The store's schema ({revision}) is newer than this version of the pipeline.",
+            next_step="update the pipeline to the version that last wrote this store.",
+        )
+    return revision == scripts.get_current_head() and not _missing_columns(connection)
+
+
+def _missing_columns(connection: Connection) -> list[tuple[str, str]]:
+    inspector = inspect(connection)
+    there = {
+        (table.name, column["name"])
+        for table in METADATA.sorted_tables
+        for column in inspector.get_columns(table.name)
+    }
+    return [
+        (table.name, column.name)
+        for table in METADATA.sorted_tables
+        for column in table.columns
+        if (table.name, column.name) not in there
+    ]
+
+
+def _add_missing_columns(connection: Connection) -> None:
+    for table, column in _missing_columns(connection):
+        definition = CreateColumn(METADATA.tables[table].c[column]).compile(connection)
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
+
+
+def _refuse_other_encodings(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"The store's database keeps text as {encoding}, which can't hold every character.",
+            next_step="create a database with ENCODING 'UTF8' for the store.",
+        )

@@ -1,0 +1,3 @@
+"""One script for each change of the schema."""
+
+from __future__ import annotations
