@@ -47,6 +47,7 @@ class Field:
     kind: Kind = Kind.TEXT
     polymorphic: bool = False
     optional: bool = False  # passed over without a word where the organisation lacks it
+    required: bool = False  # a row without it is refused: nothing can be made of it
 
     @property
     def select(self) -> str:
@@ -67,6 +68,7 @@ class Field:
 
 VERSION = Column("version_number", Kind.INTEGER)
 VERSION_SOURCE = "versionnumber"
+MODIFIED_SOURCE = "modifiedon"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Entity:
     key_column: str
     fields: tuple[Field, ...]
     facts: tuple[Field, ...]
+    is_always_read_whole: bool = False  # a handful of rows: cheaper to read than to track
 
     @property
     def is_public(self) -> bool:
@@ -118,7 +121,7 @@ def _columns(fields: tuple[Field, ...]) -> tuple[Column, ...]:
 _BOOKKEEPING = (
     Field("owner", "ownerid", Kind.LOOKUP, polymorphic=True),
     Field("created_at", "createdon", Kind.INSTANT),
-    Field("modified_at", "modifiedon", Kind.INSTANT),
+    Field("modified_at", MODIFIED_SOURCE, Kind.INSTANT),
 )
 _CURRENCY = Field("currency", "transactioncurrencyid", Kind.LOOKUP)
 _MERGE = (
@@ -251,9 +254,10 @@ CONNECTION_ROLE = Entity(
     key_column="connectionrole_id",
     fields=(),
     facts=(
-        Field("name", "name"),
+        Field("name", "name", required=True),
         Field("category", "category", Kind.INTEGER),
     ),
+    is_always_read_whole=True,
 )
 
 ENTITIES: tuple[Entity, ...] = (OPPORTUNITY, CONNECTION, CONNECTION_ROLE, CONTACT, ACCOUNT)

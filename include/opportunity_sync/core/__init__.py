@@ -1,0 +1,1 @@
+"""The pure centre: association rules and what they are applied to; frames in, frames out."""

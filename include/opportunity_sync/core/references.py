@@ -1,0 +1,78 @@
+"""From a reference (a GUID in a lookup) to the record that it stands for, or to the reason why not.
+
+Every rule needs the same four answers about a contact or account: is it known, was it merged
+away, did its merges run in a circle, does the sync filter exclude it. Contract rows 8 to 11.
+Inactive records count as active (row 12), so the state is not even looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from opportunity_sync.core.frames import TEXT
+from opportunity_sync.core.matching import UniqueKey, taken
+from opportunity_sync.core.merges import MERGE_CIRCLE, survivors
+
+if TYPE_CHECKING:
+    from opportunity_sync.entities import Entity
+
+
+@dataclass(frozen=True)
+class Reason:
+    """The reasons of one kind of record, as `unresolved_association.reason` shows them."""
+
+    not_found: str
+    excluded: str
+
+
+CONTACT_REASONS = Reason("contact_not_found", "contact_excluded")
+ACCOUNT_REASONS = Reason("account_not_found", "account_excluded")
+
+
+class Directory:
+    """The known records of one entity, to look references up in.
+
+    Built from a frame of facts (key, `is_merged`, `master_id`, `sync_filter`, one row per key).
+    """
+
+    def __init__(self, entity: Entity, records: pd.DataFrame, reasons: Reason) -> None:
+        self._reasons = reasons
+        self._records = records
+        self._keys = UniqueKey(records[entity.key_column])
+        ends = survivors(records, entity.key_column)
+        self._is_circle = ends["is_circle"].to_numpy()
+        self._survivor = self._keys.positions(ends["survivor_id"])
+        self._is_excluded = ~records["sync_filter"].fillna(value=True).astype(bool).to_numpy()
+        self._key_column = entity.key_column
+
+    def look_up(self, references: pd.Series) -> pd.DataFrame:
+        """Answer for each reference, row by row: `survivor_id` and `reason`.
+
+        `reason` is null where the reference resolves to a record that is synced, and for a null
+        reference. For an excluded record `survivor_id` is given *and* the reason, because some
+        rules still use it.
+        """
+        found = self._keys.positions(references)
+        is_asked, is_found = references.notna().to_numpy(), found >= 0
+        survivor = np.where(is_found, _at(self._survivor, found), -1)
+        is_known = survivor >= 0
+        reason = np.full(len(references), None, dtype=object)
+        reason[is_asked & ~is_known] = self._reasons.not_found
+        reason[is_found & _at(self._is_circle, found)] = MERGE_CIRCLE
+        reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
+        answers = {
+            "survivor_id": taken(self._records[self._key_column], survivor),
+            "reason": pd.Series(pd.array(reason, dtype=TEXT)),
+        }
+        return pd.DataFrame(answers).set_axis(references.index)
+
+
+def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """`values` at these positions; whatever stands last for -1, which the caller sets aside."""
+    if not len(values):
+        return np.zeros(len(positions), dtype=values.dtype)
+    return values[positions]

@@ -1,0 +1,7 @@
+"""Rows on their way from Dynamics to the store: Parquet parts in a folder that every worker sees."""
+
+from __future__ import annotations
+
+from opportunity_sync.staging.folder import Part, RunFolder, StagingRoot
+
+__all__ = ["Part", "RunFolder", "StagingRoot"]
