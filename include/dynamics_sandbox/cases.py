@@ -83,7 +83,7 @@ def _stakeholders(p: Planted) -> None:
     counted = p.opportunity("role_inactive", "connection_ended", "stakeholder_contact_inactive")
     p.connect(counted, p.contact(), roles=(None, "retired"))
     ended = {"effectivestart": "2019-01-01T05:00:00Z", "effectiveend": "2019-12-31T05:00:00Z"}
-    p.change(p.connect(counted, p.contact(**_INACTIVE), roles=(None, "end_user")), **ended)
+    p.change(p.connect(counted, p.contact(None, **_INACTIVE), roles=(None, "end_user")), **ended)
 
 
 def _one_sided_stakeholders(p: Planted) -> None:

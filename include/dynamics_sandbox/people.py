@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from dynamics_sandbox.planted import Reference
 
 _DIRTY_SHARE = 0.03
-_SHORT_DIRTY = tuple(text for text in texts.DIRTY if len(text) <= 20)
+_SHORT = 20  # fits the shortest text columns
+_SHORT_DIRTY = tuple(text for text in texts.DIRTY if len(text) <= _SHORT)
 _AMOUNTS = (
     Decimal(0), Decimal("0.0000"), Decimal("-0.01"), Decimal("-2500.5000"), Decimal("0.0001"),
     Decimal("0.1"), Decimal(1000000), Decimal("12.345"), Decimal("999999999999.9999"),
@@ -38,7 +39,7 @@ class Currency(NamedTuple):
 
 
 def money(dice: Dice, currency: Currency, *names: str) -> dict[str, Any]:
-    """Amounts with their twins in base currency; most have four decimals, as Dataverse shows them."""
+    """Amounts with their twins in base currency; most have four decimals, as on the wire."""
     row: dict[str, Any] = {"exchangerate": currency.rate}
     for name in names:
         amount = _amount(dice)
@@ -48,34 +49,30 @@ def money(dice: Dice, currency: Currency, *names: str) -> dict[str, Any]:
 
 
 def _amount(dice: Dice) -> Decimal | None:
-    draw = dice.random()
-    if draw < 0.2:
+    if dice.chance(0.2):
         return None
-    if draw < 0.25:
+    if dice.chance(0.06):
         return dice.pick(_AMOUNTS)
-    if draw < 0.4:
-        return Decimal(dice.randint(1, 5_000_000)) * dice.pick(_PLACES)
-    return Decimal(dice.randint(1, 5_000_000)).scaleb(-2).quantize(_FOUR_PLACES)
+    cents = Decimal(dice.randint(1, 5_000_000))
+    if dice.chance(0.2):
+        return cents * dice.pick(_PLACES)
+    return cents.scaleb(-2).quantize(_FOUR_PLACES)
 
 
 def text(dice: Dice, clean: str | None, *, short: bool = False) -> str | None:
     """A clean text, or now and then a dirty one or none."""
-    draw = dice.random()
-    if draw < _DIRTY_SHARE:
+    if dice.chance(_DIRTY_SHARE):
         return dice.pick(_SHORT_DIRTY if short else texts.DIRTY)
-    return None if draw < 0.1 else clean
+    return dice.maybe(clean, 0.93)
 
 
 def memo(dice: Dice) -> str | None:
     """A description: mostly none, now and then a long one or HTML."""
-    draw = dice.random()
-    if draw < 0.6:
+    if dice.chance(0.6):
         return None
-    if draw < 0.62:
-        return texts.LONG_MEMO if draw < 0.61 else texts.HTML_MEMO
-    return text(
-        dice, f"Met at the fair. {dice.pick(texts.JOBS)}, asked for {dice.pick(texts.PRODUCTS)}."
-    )
+    if dice.chance(0.05):
+        return dice.pick((texts.LONG_MEMO, texts.HTML_MEMO))
+    return text(dice, f"Met at the fair, asked for {dice.pick(texts.PRODUCTS)}.")
 
 
 def person_name(number: int) -> tuple[str, str]:
@@ -94,11 +91,10 @@ def company_name(number: int) -> str:
 
 def phone(dice: Dice) -> str | None:
     """A telephone number; zeros and signs at its start count."""
-    draw = dice.random()
-    if draw < 0.3:
+    if dice.chance(0.3):
         return None
-    number = int(draw * 1e8)
-    return f"+{number}" if draw < 0.6 else f"0{number} ext. 0"
+    number = int(dice.random() * 1e8)
+    return dice.pick((f"+{number}", f"0{number} ext. 0"))
 
 
 def address(dice: Dice) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One opportunity for each case of the association rules, planted into every generated organisation.
+"""One opportunity for each case of the association rules, in every generated organisation.
 
 Chance alone would miss most of them in a small organisation. A planted opportunity is called
 `Case: <names>`, so a test finds it by the name of its case (`cases`); other rows never touch it.
@@ -117,7 +117,7 @@ class Planted:
         *,
         roles: tuple[str | None, str | None] = (None, "stakeholder"),
     ) -> tuple[str, str]:
-        """Two mirrored rows, the first entered from `one`; a role stands for the party in its place."""
+        """Two mirrored rows, the first entered from `one`; roles are those of the parties."""
         first = guid(self.seed, "connection", len(self.rows["connection"]))
         second = guid(self.seed, "connection", len(self.rows["connection"]) + 1)
         known = tuple(None if word is None else self.role(word) for word in roles)
