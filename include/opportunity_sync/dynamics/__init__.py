@@ -1,0 +1,30 @@
+"""Dynamics 365 through the Dataverse Web API: sign-in, pages, metadata, typed rows."""
+
+from __future__ import annotations
+
+from opportunity_sync.dynamics.client import DataverseClient, check
+from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
+from opportunity_sync.dynamics.decode import DecodedPage, PageDecoder, staged_schema
+from opportunity_sync.dynamics.metadata import organization_plan
+from opportunity_sync.dynamics.paging import ANNOTATIONS, Page
+from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
+from opportunity_sync.dynamics.query import first_query
+from opportunity_sync.dynamics.session import dynamics_session
+
+__all__ = [
+    "ANNOTATIONS",
+    "AuthFlow",
+    "DataverseClient",
+    "DecodedPage",
+    "DynamicsConnection",
+    "EntityPlan",
+    "LeftOut",
+    "Page",
+    "PageDecoder",
+    "Plan",
+    "check",
+    "dynamics_session",
+    "first_query",
+    "organization_plan",
+    "staged_schema",
+]

@@ -1,0 +1,182 @@
+"""The Dataverse client: reads of one organisation that end in all rows or in an error.
+
+It is handed a session and only ever sends GETs. Everything it yields has been proven whole
+(`exchange`, `paging`), was tried again where that can help (`patience`), and the next page is
+already on its way while the caller works on the current one, never more than one ahead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+import requests
+
+from opportunity_sync.dynamics.exchange import Answer, Bounds, answer_to
+from opportunity_sync.dynamics.failures import API_ROOT
+from opportunity_sync.dynamics.paging import ANNOTATIONS, Page, Trail, require_own
+from opportunity_sync.dynamics.patience import Counters, Patience
+from opportunity_sync.dynamics.session import BearerAuth
+from opportunity_sync.entities import Entity
+from opportunity_sync.errors import AuthenticationError
+from opportunity_sync.settings import Settings
+
+log = logging.getLogger(__name__)
+
+IDS_PER_REQUEST: Final = 100  # the most values of `In` is not documented; 500 is said to fail
+_SAFE: Final = "$,()'=:/@*"
+
+Params = Mapping[str, str]
+
+
+class DataverseClient:
+    """Reads one organisation through a session; `counters` tells what that took.
+
+    `first_wait_seconds` is the back-off before the second attempt where the server names none.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        organization_url: str,
+        *,
+        settings: Settings,
+        first_wait_seconds: float = 1.0,
+    ) -> None:
+        self.organization_url = organization_url.rstrip("/")
+        self.counters = Counters()
+        self._session = session
+        self._settings = settings
+        self._patience = Patience(settings, self.counters, first_wait_seconds)
+
+    def get(self, path: str, params: Params | None = None, *, prefer: Sequence[str] = ()) -> Answer:
+        """The answer to one GET of a path below the API root, with retries.
+
+        Raises:
+            SyncError: as `failures` says, `TransientError` when the attempts are used up.
+        """
+        url = self.url_of(path, params)
+        return self._patience.with_retries(partial(self._answer, url, tuple(prefer)))
+
+    def get_json(
+        self, path: str, params: Params | None = None, *, prefer: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """As `get`, and the JSON object of the answer."""
+        url = self.url_of(path, params)
+
+        def whole_object(bounds: Bounds) -> dict[str, Any]:
+            answer = self._answer(url, tuple(prefer), bounds)
+            try:
+                return msgspec.json.decode(answer.body, type=dict[str, Any])
+            except msgspec.DecodeError as error:
+                raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
+
+        return self._patience.with_retries(whole_object)
+
+    def pages(
+        self,
+        path_or_link: str,
+        *,
+        params: Params | None = None,
+        prefer: Sequence[str] = (ANNOTATIONS,),
+    ) -> Iterator[Page]:
+        """Every page from a path or from a link of an earlier page, in order.
+
+        The page size is the settings'. Closing the generator early cancels what is under way.
+
+        Raises:
+            SyncError: as `get`; `ConfigError` too for a link to another host.
+        """
+        url = self.url_of(path_or_link, params)
+        size = f"odata.maxpagesize={self._settings.page_size}"
+        cancelled = Event()
+        reader = ThreadPoolExecutor(1, thread_name_prefix="next-page")
+        trail, fetch = Trail(url), partial(self._page, (*prefer, size), cancelled)
+        try:
+            coming = reader.submit(fetch, trail, url, 1)
+            while True:
+                page = coming.result()
+                if page.next_link is None:
+                    break
+                trail.follow(page.next_link)
+                coming = reader.submit(fetch, trail, page.next_link, page.number + 1)
+                yield page
+            yield page
+        finally:
+            cancelled.set()
+            reader.shutdown(wait=False, cancel_futures=True)
+
+    def by_ids(
+        self, entity: Entity, ids: Sequence[str], *, select: Sequence[str]
+    ) -> Iterator[Page]:
+        """Pages of the rows with these keys; a key that is not there, or not readable, has none."""
+        for start in range(0, len(ids), IDS_PER_REQUEST):
+            values = ",".join(f"'{key}'" for key in ids[start : start + IDS_PER_REQUEST])
+            condition = (
+                f"Microsoft.Dynamics.CRM.In(PropertyName='{entity.key}',PropertyValues=[{values}])"
+            )
+            params = {"$select": ",".join(select), "$filter": condition}
+            yield from self.pages(entity.set_name, params=params)
+
+    def who_am_i(self) -> dict[str, str]:
+        """`UserId`, `BusinessUnitId` and `OrganizationId`: the cheapest proof of access."""
+        return self.get_json("WhoAmI")
+
+    def url_of(self, path_or_link: str, params: Params | None = None) -> str:
+        """The whole URL; a link is kept to the letter, and must be the organisation's own."""
+        if "://" in path_or_link:
+            require_own(path_or_link, self.organization_url)
+            return path_or_link
+        query = "&".join(
+            f"{name}={quote(value, safe=_SAFE)}" for name, value in (params or {}).items()
+        )
+        url = f"{self.organization_url}{API_ROOT}{path_or_link.lstrip('/')}"
+        return f"{url}?{query}" if query else url
+
+    def _page(
+        self, prefer: tuple[str, ...], cancelled: Event, trail: Trail, url: str, number: int
+    ) -> Page:
+        def whole_page(bounds: Bounds) -> Page:
+            answer = self._answer(url, prefer, bounds)
+            return trail.page(answer, number=number, prefer=prefer)
+
+        return self._patience.with_retries(whole_page, cancelled)
+
+    def _answer(self, url: str, prefer: tuple[str, ...], bounds: Bounds) -> Answer:
+        """One attempt, or two where the token was refused: the second with a fresh one."""
+        request = self._prepared(url, prefer)
+        self.counters.add(requests=1)
+        try:
+            return answer_to(self._session, request, bounds)
+        except AuthenticationError as error:
+            auth = self._session.auth
+            refused = (
+                error.request is not None and error.request.status == requests.codes.unauthorized
+            )
+            if not refused or not isinstance(auth, BearerAuth):
+                raise
+            log.warning("Dataverse refused the token; trying once more with a fresh one: %s", error)
+            auth.drop(request)
+        self.counters.add(requests=1, retries=1)
+        return answer_to(self._session, self._prepared(url, prefer), bounds)
+
+    def _prepared(self, url: str, prefer: tuple[str, ...]) -> requests.PreparedRequest:
+        headers = {"Prefer": ",".join(prefer)} if prefer else {}
+        request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
+        request.url = url  # requests re-encodes links; a paging cookie must stay as it came
+        return request
+
+
+def check(client: DataverseClient) -> str:
+    """One sentence for the connection form's Test; raises what stands in the way."""
+    answer = client.who_am_i()
+    return (
+        f"Connected to organisation {answer.get('OrganizationId')} at {client.organization_url} "
+        f"as user {answer.get('UserId')}."
+    )

@@ -1,0 +1,135 @@
+"""Pages of a table: following `@odata.nextLink` without ever being led astray by it.
+
+The link is the only sign that more rows follow, so an answer must prove that it is whole
+before its link, or the lack of one, is believed. A link that was seen before would loop for
+ever; one to another host would carry the token there; both are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import msgspec
+
+from opportunity_sync.dynamics.characters import decoded
+from opportunity_sync.dynamics.exchange import Answer
+from opportunity_sync.dynamics.session import origin_of
+from opportunity_sync.errors import ConfigError
+
+ANNOTATIONS: Final = 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"'
+TRACK_CHANGES: Final = "odata.track-changes"
+_MUST_BE_APPLIED: Final = ("odata.include-annotations", TRACK_CHANGES)
+_API_PATH: Final = "/api/data/"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One whole page: its JSON bytes, where it came from and where the next one is.
+
+    `number` counts from 1 within one reading; `server_date` is the server's clock, UTC.
+    """
+
+    body: bytes = field(repr=False)
+    url: str
+    number: int
+    next_link: str | None
+    server_date: datetime | None
+    request_id: str | None
+
+
+class _Envelope(msgspec.Struct):
+    """What the paging loop needs of a page; the rows are walked over, not built."""
+
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    next_link: str | None = msgspec.field(name="@odata.nextLink", default=None)
+
+
+_decoder = msgspec.json.Decoder(_Envelope)
+
+
+class Trail:
+    """The links of one reading so far; each may be followed once."""
+
+    def __init__(self, first_url: str) -> None:
+        self._seen = {first_url}
+
+    def page(self, answer: Answer, *, number: int, prefer: tuple[str, ...]) -> Page:
+        """The answer as a page, once it is proven to be one.
+
+        Raises:
+            ResponseError: it is cut short, has no rows array, ignored a preference, or its next
+                link was followed before.
+            ConfigError: its next link leaves the organisation's host.
+        """
+        envelope = _envelope(answer)
+        _require_preferences(answer, prefer)
+        link = self._next(answer, envelope.next_link)
+        return Page(
+            body=answer.body,
+            url=answer.url,
+            number=number,
+            next_link=link,
+            server_date=answer.server_date,
+            request_id=answer.request.request_id,
+        )
+
+    def follow(self, link: str) -> None:
+        """Remember a link as followed."""
+        self._seen.add(link)
+
+    def _next(self, answer: Answer, link: str | None) -> str | None:
+        if link is None:
+            return None
+        whole = urljoin(answer.url, link)
+        require_own(whole, answer.url)
+        if whole in self._seen:
+            raise answer.broken("The link to the next page was followed before: it is a circle.")
+        return whole
+
+
+def require_own(link: str, organization_url: str) -> None:
+    """Refuse a link that leaves the organisation's Web API; the token never goes there."""
+    if origin_of(link) != origin_of(organization_url):
+        raise ConfigError(
+            f"A link points to {urlsplit(link).netloc}, not to "
+            f"{urlsplit(organization_url).netloc}; it was not followed.",
+            next_step="if that is another address of the same organisation, set it as the "
+            "connection's host; otherwise find out who answers in Dataverse's place",
+        )
+    path = urlsplit(link).path
+    if not path.startswith(_API_PATH) or ".." in path:
+        raise ConfigError(
+            "A link leaves the Web API of the organisation; it was not followed.",
+            next_step="find out who answers in Dataverse's place (a proxy or gateway?)",
+        )
+
+
+def _envelope(answer: Answer) -> _Envelope:
+    try:
+        envelope = decoded(_decoder, answer.body)
+    except ValueError as error:
+        raise answer.broken(f"The page is not whole JSON ({error}).") from error
+    rows = envelope.value
+    if rows is msgspec.UNSET or not bytes(memoryview(rows)[:1]).startswith(b"["):
+        raise answer.broken("The page has no array of rows.")
+    return envelope
+
+
+def _require_preferences(answer: Answer, prefer: tuple[str, ...]) -> None:
+    applied = answer.headers.get("Preference-Applied", "")
+    for preference in prefer:
+        name, _, value = preference.partition("=")
+        if name in _MUST_BE_APPLIED and not _is_applied(name, value.strip('"'), applied):
+            raise answer.broken(f"Dataverse did not apply the preference {name}.")
+
+
+def _is_applied(name: str, value: str, applied: str) -> bool:
+    found = re.search(rf'{re.escape(name)}(?:="([^"]*)"|=([^,;\s]*))?', applied)
+    if found is None:
+        return False
+    granted = (found[1] or found[2] or "").split(",")
+    return not value or "*" in granted or set(value.split(",")) <= set(granted)

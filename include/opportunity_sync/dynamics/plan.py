@@ -1,0 +1,99 @@
+"""What one organisation lets us read: the selected columns, those left out and why, the labels.
+
+It is made once per run from the organisation's metadata, travels to the tasks as JSON, and is
+all that query and decoding need to know of the organisation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any, Self
+
+import msgspec
+
+from opportunity_sync.entities import VERSION_SOURCE, Entity, Field, Kind
+
+Labels = dict[str, dict[int, str]]
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A selected column that is not read, by its Dataverse name, and why."""
+
+    source: str
+    reason: str
+
+
+class EntityPlan(msgspec.Struct, frozen=True):
+    """One table: `columns` are the names of the planned fields; `labels` go by field and code."""
+
+    columns: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    labels: Labels = {}
+    change_tracking_enabled: bool = False
+
+    def fields(self, entity: Entity) -> tuple[Field, ...]:
+        """The fields of the entity that are read, in reading order."""
+        planned = frozenset(self.columns)
+        return tuple(field for field in entity.all_fields if field.column in planned)
+
+    def select(self, entity: Entity) -> tuple[str, ...]:
+        """The names for `$select`: key and version first."""
+        return (entity.key, VERSION_SOURCE, *(field.select for field in self.fields(entity)))
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is read of one organisation; `language` is the LCID the labels are in, if known."""
+
+    organization_id: str
+    language: int | None
+    entities: dict[str, EntityPlan]
+
+    @classmethod
+    def complete(cls, entities: Iterable[Entity], organization_id: str = "") -> Self:
+        """A plan that reads every field and knows no labels: where no metadata is at hand."""
+        plans = {
+            entity.name: EntityPlan(tuple(field.column for field in entity.all_fields))
+            for entity in entities
+        }
+        return cls(organization_id, None, plans)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The plan that `to_dict` made, also after it went through JSON."""
+        return msgspec.convert(content, cls, strict=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as plain JSON values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self, str_keys=True)
+        return plain
+
+    def of(self, entity: Entity) -> EntityPlan:
+        """The plan of one table."""
+        return self.entities[entity.name]
+
+    @property
+    def labels(self) -> dict[str, Labels]:
+        """Choice labels by entity, field and code."""
+        return {name: dict(plan.labels) for name, plan in self.entities.items() if plan.labels}
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the columns of a staged row do: labels and tracking don't count."""
+        shape = {name: sorted(plan.columns) for name, plan in sorted(self.entities.items())}
+        content = msgspec.json.encode([self.organization_id, shape])
+        return hashlib.sha256(content).hexdigest()[:16]
+
+    def report(self) -> list[str]:
+        """One line per table, and one per column that is left out."""
+        lines = []
+        for name, plan in self.entities.items():
+            tracked = "on" if plan.change_tracking_enabled else "off"
+            lines.append(f"{name}: {len(plan.columns)} columns, change tracking {tracked}")
+            lines += [f"{name}.{out.source} is left out: {out.reason}" for out in plan.left_out]
+        return lines
+
+
+def choices(entity: Entity) -> tuple[Field, ...]:
+    """The fields of an entity whose codes need labels."""
+    return tuple(field for field in entity.all_fields if field.kind is Kind.CHOICE)

@@ -1,0 +1,82 @@
+"""The shape of one row of a response, built from the entity: what the decoder fills.
+
+A struct made to measure lets msgspec skip all that is not wanted (etags, context, columns that
+come unasked) and check each value's type while it reads, at less than the cost of a plain
+`json.loads`. Column by column access afterwards needs the fields in a known order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from opportunity_sync.dynamics.plan import EntityPlan
+from opportunity_sync.entities import VERSION_SOURCE, Entity, Field, Kind
+
+LOOKUP_TYPE: Final = "@Microsoft.Dynamics.CRM.lookuplogicalname"
+NULL: Final = msgspec.Raw(b"null")
+
+_Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_TYPES: Final[Mapping[Kind, Any]] = {
+    Kind.TEXT: str | None,
+    Kind.INTEGER: _Int64 | None,
+    Kind.CHOICE: _Int32 | None,
+    Kind.MONEY: msgspec.Raw,  # the digits as written: a float would lose some
+    Kind.BOOLEAN: bool | None,
+    Kind.INSTANT: str | None,
+    Kind.DATE: str | None,
+    Kind.LOOKUP: str | None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where a field's values stand in a row taken apart; `type_at` is the lookup's type."""
+
+    field: Field
+    at: int
+    type_at: int | None
+
+
+# Positions of the values that every row may have, before the slots.
+KEY_AT, VERSION_AT, CONTEXT_AT, DELETED_ID_AT = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class RowShape:
+    """The row type of one entity under one plan, and where each field is in it."""
+
+    row: Any
+    slots: tuple[Slot, ...]
+
+    @classmethod
+    def of(cls, entity: Entity, plan: EntityPlan) -> RowShape:
+        """The shape of the planned columns; every property may be absent, and is then null."""
+        properties: list[tuple[str, Any]] = [
+            (entity.key, str | None),
+            (VERSION_SOURCE, _Int64 | None),
+            ("@odata.context", str | None),
+            ("id", str | None),
+        ]
+        slots = []
+        for field in plan.fields(entity):
+            at = len(properties)
+            properties.append((field.select, _TYPES[field.kind]))
+            if field.polymorphic:
+                properties.append((field.select + LOOKUP_TYPE, str | None))
+            slots.append(Slot(field, at, at + 1 if field.polymorphic else None))
+        return cls(_struct(properties), tuple(slots))
+
+
+def _struct(properties: list[tuple[str, Any]]) -> Any:
+    names = {f"value_{at}": name for at, (name, _) in enumerate(properties)}
+    fields = [
+        (f"value_{at}", kind, NULL if kind is msgspec.Raw else None)
+        for at, (_, kind) in enumerate(properties)
+    ]
+    # gc=False: a row holds no cycles, and tracking millions of them costs a third of the time.
+    return msgspec.defstruct("Row", fields, rename=names, gc=False)
