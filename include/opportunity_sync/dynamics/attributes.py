@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from opportunity_sync.dynamics.client import DataverseClient
 from opportunity_sync.entities import Entity, Field, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opportunity_sync.dynamics.client import DataverseClient
 
 _CHOICES: Final = frozenset({"Picklist", "State", "Status"})
 _TIME: Final = "DateTime"
@@ -76,6 +79,10 @@ def obstacle(field: Field, attribute: Attribute | None) -> str | None:
         return "the column is not valid for read"
     if attribute.is_secured:
         return "column security hides or masks it: it would read as null"
+    return _misfit(field, attribute)
+
+
+def _misfit(field: Field, attribute: Attribute) -> str | None:
     if attribute.attribute_type not in FITTING[field.kind]:
         return f"it is {attribute.attribute_type}, and {field.kind} was expected"
     if field.kind is Kind.DATE and attribute.is_date_only is False:

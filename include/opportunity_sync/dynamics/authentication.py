@@ -18,9 +18,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NoReturn
 
-import msal
+import msal  # type: ignore[import-untyped]
 import requests
-from msal.exceptions import MsalServiceError
+from msal.exceptions import MsalServiceError  # type: ignore[import-untyped]
 
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.refusals import TokenRefusal, refused

@@ -8,9 +8,10 @@ rewritten when it holds one of them.
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
+if TYPE_CHECKING:
+    import msgspec
 
 Value = TypeVar("Value")
 

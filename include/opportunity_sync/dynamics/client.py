@@ -12,25 +12,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import msgspec
 import requests
 
+from opportunity_sync.dynamics.characters import decoded
 from opportunity_sync.dynamics.exchange import Answer, Bounds, answer_to
 from opportunity_sync.dynamics.failures import API_ROOT
 from opportunity_sync.dynamics.paging import ANNOTATIONS, Page, Trail, require_own
 from opportunity_sync.dynamics.patience import Counters, Patience
 from opportunity_sync.dynamics.session import BearerAuth
-from opportunity_sync.entities import Entity
 from opportunity_sync.errors import AuthenticationError
-from opportunity_sync.settings import Settings
+
+if TYPE_CHECKING:
+    from opportunity_sync.entities import Entity
+    from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 IDS_PER_REQUEST: Final = 100  # the most values of `In` is not documented; 500 is said to fail
 _SAFE: Final = "$,()'=:/@*"
+
+_object = msgspec.json.Decoder(dict[str, Any])
 
 Params = Mapping[str, str]
 
@@ -73,8 +78,8 @@ class DataverseClient:
         def whole_object(bounds: Bounds) -> dict[str, Any]:
             answer = self._answer(url, tuple(prefer), bounds)
             try:
-                return msgspec.json.decode(answer.body, type=dict[str, Any])
-            except msgspec.DecodeError as error:
+                return decoded(_object, answer.body)
+            except ValueError as error:
                 raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
 
         return self._patience.with_retries(whole_object)
@@ -97,15 +102,16 @@ class DataverseClient:
         size = f"odata.maxpagesize={self._settings.page_size}"
         cancelled = Event()
         reader = ThreadPoolExecutor(1, thread_name_prefix="next-page")
-        trail, fetch = Trail(url), partial(self._page, (*prefer, size), cancelled)
+        trail = Trail(url, (*prefer, size))
+        fetch = partial(self._page, trail, cancelled=cancelled)
         try:
-            coming = reader.submit(fetch, trail, url, 1)
+            coming = reader.submit(fetch, url)
             while True:
                 page = coming.result()
                 if page.next_link is None:
                     break
                 trail.follow(page.next_link)
-                coming = reader.submit(fetch, trail, page.next_link, page.number + 1)
+                coming = reader.submit(fetch, page.next_link)
                 yield page
             yield page
         finally:
@@ -139,12 +145,9 @@ class DataverseClient:
         url = f"{self.organization_url}{API_ROOT}{path_or_link.lstrip('/')}"
         return f"{url}?{query}" if query else url
 
-    def _page(
-        self, prefer: tuple[str, ...], cancelled: Event, trail: Trail, url: str, number: int
-    ) -> Page:
+    def _page(self, trail: Trail, url: str, *, cancelled: Event) -> Page:
         def whole_page(bounds: Bounds) -> Page:
-            answer = self._answer(url, prefer, bounds)
-            return trail.page(answer, number=number, prefer=prefer)
+            return trail.page(self._answer(url, trail.prefer, bounds))
 
         return self._patience.with_retries(whole_page, cancelled)
 

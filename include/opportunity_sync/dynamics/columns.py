@@ -49,7 +49,7 @@ class Fault:
 class Columns:
     """The Arrow columns that one field becomes, and the rows whose values are no good."""
 
-    arrays: tuple[pa.Array, ...]
+    arrays: tuple[pa.Array[Any], ...]
     faults: tuple[Fault, ...] = ()
 
 
@@ -72,23 +72,25 @@ def guids(values: Sequence[str | None]) -> Columns:
     lowered = _lowered_guids(texts)
     if lowered is not None:
         return Columns((lowered,))
-    return _one_by_one(values, _guid, pa.string(), "is not a GUID")
+    return _one_by_one(values, _guid, "is not a GUID")
 
 
-def _lowered_guids(texts: pa.StringArray) -> pa.StringArray | None:
+def _lowered_guids(texts: pa.StringArray) -> pa.Array[Any] | None:
     count = len(texts) - texts.null_count
     validity, offsets, data = texts.buffers()
-    lengths = np.diff(np.frombuffer(offsets, np.int32, len(texts) + 1))
-    size = int(lengths.sum())
-    if count == 0 or size != count * _GUID_LENGTH or int(lengths.max()) != _GUID_LENGTH:
+    if offsets is None or data is None or count == 0:
         return texts if count == 0 else None
-    lowered = _LOWER[np.frombuffer(data, np.uint8, size)]
+    lengths = np.diff(np.frombuffer(memoryview(offsets), np.int32, len(texts) + 1))
+    size = int(lengths.sum())
+    if size != count * _GUID_LENGTH or int(lengths.max()) != _GUID_LENGTH:
+        return None
+    lowered = _LOWER[np.frombuffer(memoryview(data), np.uint8, size)]
     grid = lowered.reshape(count, _GUID_LENGTH)
     is_dashed = bool((grid[:, _DASHES] == _DASH).all())
     dashes = int(np.count_nonzero(lowered == _DASH))
     if not (lowered.all() and is_dashed and dashes == count * len(_DASHES)):
         return None
-    buffers = [validity, offsets, pa.py_buffer(lowered)]
+    buffers = [validity, offsets, pa.py_buffer(lowered.tobytes())]
     return pa.Array.from_buffers(pa.string(), len(texts), buffers, texts.null_count)
 
 
@@ -131,24 +133,31 @@ def _money(values: Sequence[Any]) -> Columns:
     array = pa.array(texts, pa.string())
     if pc.all(pc.match_substring_regex(array, _PLAIN_NUMBER)).as_py() is not False:
         return Columns((array,))
-    return _one_by_one(texts, _number, pa.string(), "is not a number of a sensible size")
+    return _one_by_one(texts, _number, "is not a number of a sensible size")
 
 
 def _instants(values: Sequence[str | None]) -> Columns:
     texts = pa.array(values, pa.string())
-    for candidate in (lambda: texts, lambda: pc.replace_substring_regex(texts, r"\.\d+", "")):
-        try:
-            return Columns((candidate().cast(_SECONDS).cast(ARROW_TYPES[Kind.INSTANT]),))
-        except pa.ArrowInvalid:
-            continue
-    return _one_by_one(values, _instant, ARROW_TYPES[Kind.INSTANT], "is not an instant")
+    try:
+        return Columns((_seconds(texts),))
+    except pa.ArrowInvalid:
+        pass
+    try:
+        return Columns((_seconds(pc.replace_substring_regex(texts, r"\.\d+", "")),))
+    except pa.ArrowInvalid:
+        return _one_by_one(values, _instant, "is not an instant", kind=ARROW_TYPES[Kind.INSTANT])
+
+
+def _seconds(texts: Any) -> pa.Array[Any]:
+    seconds: pa.Array[Any] = texts.cast(_SECONDS).cast(ARROW_TYPES[Kind.INSTANT])
+    return seconds
 
 
 def _dates(values: Sequence[str | None]) -> Columns:
     try:
         return Columns((pa.array(values, pa.string()).cast(pa.date32()),))
     except pa.ArrowInvalid:
-        return _one_by_one(values, _date, pa.date32(), "is not a date")
+        return _one_by_one(values, _date, "is not a date", kind=pa.date32())
 
 
 _BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], Columns]]] = {
@@ -162,7 +171,11 @@ _BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], Columns]]] = {
 
 
 def _one_by_one(
-    values: Sequence[str | None], convert: Convert, kind: pa.DataType, problem: str
+    values: Sequence[str | None],
+    convert: Convert,
+    problem: str,
+    *,
+    kind: pa.DataType | None = None,
 ) -> Columns:
     good: list[Any] = []
     faults = []
@@ -172,7 +185,7 @@ def _one_by_one(
         except (ValueError, ArithmeticError):
             good.append(None)
             faults.append(Fault(row, f"{problem} (a text of {len(text or '')} characters)"))
-    return Columns((pa.array(good, kind),), tuple(faults))
+    return Columns((pa.array(good, kind or pa.string()),), tuple(faults))
 
 
 def _guid(text: str) -> str:

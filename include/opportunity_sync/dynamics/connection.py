@@ -7,15 +7,17 @@ without them and refuses to be pickled (XCom, task arguments and crash reports p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 
 from opportunity_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PUBLIC_CLOUD: Final = "https://login.microsoftonline.com"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -66,7 +68,7 @@ class DynamicsConnection(BaseModel):
     public_certificate: str | None = None
 
     @classmethod
-    def from_parts(  # the four parts in Airflow's order
+    def from_parts(  # noqa: PLR0917 - the four parts in Airflow's order
         cls,
         host: str | None,
         login: str | None,

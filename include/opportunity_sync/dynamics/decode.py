@@ -7,9 +7,8 @@ is an error of the response, to be read again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -25,10 +24,14 @@ from opportunity_sync.dynamics.faults import (
     set_aside,
     unidentified,
 )
-from opportunity_sync.dynamics.plan import Plan
 from opportunity_sync.dynamics.rows import CONTEXT_AT, KEY_AT, VERSION_AT, RowShape
 from opportunity_sync.entities import VERSION, Entity
 from opportunity_sync.errors import DataError, ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opportunity_sync.dynamics.plan import Plan
 
 _DELETED: Final = "/$deletedEntity"
 
@@ -126,7 +129,7 @@ class PageDecoder:
 
     def _columns(
         self, values: Sequence[Sequence[Any]]
-    ) -> tuple[dict[str, pa.Array], list[NamedFault]]:
+    ) -> tuple[dict[str, pa.Array[Any]], list[NamedFault]]:
         keys = guids(values[KEY_AT])
         found = {
             self.entity.key_column: keys.arrays[0],
@@ -158,7 +161,8 @@ _raw_page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_page_of(msgspec.Raw
 
 def _apart(rows: Sequence[Any]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """Rows and tombstones, each taken apart into its values."""
-    live, tombstones = [], []
+    live: list[tuple[Any, ...]] = []
+    tombstones: list[tuple[Any, ...]] = []
     for row in map(msgspec.structs.astuple, rows):
         context = row[CONTEXT_AT]
         is_deleted = context is not None and context.endswith(_DELETED)
@@ -166,7 +170,7 @@ def _apart(rows: Sequence[Any]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, 
     return live, tombstones
 
 
-def _broken(entity: Entity, error: ValueError) -> ResponseError:
+def _broken(entity: Entity, error: Exception) -> ResponseError:
     return ResponseError(
         f"A page of {entity.set_name} is not the JSON it should be ({error}).",
         next_step="nothing: the task is retried by itself, and reads the page again",

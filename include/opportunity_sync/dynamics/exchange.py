@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -22,6 +21,9 @@ import urllib3
 from opportunity_sync.dynamics.failures import failure, path_of, request_of
 from opportunity_sync.dynamics.transport import cause_of, is_untrusted
 from opportunity_sync.errors import ConfigError, Request, ResponseError, SyncError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _CONNECT_SECONDS: Final = 30.0
 _PIECE: Final = 1 << 16

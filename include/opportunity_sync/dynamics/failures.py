@@ -8,11 +8,10 @@ the status. Codes come as hexadecimal or as signed decimal text. Source: referen
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,6 +27,9 @@ from opportunity_sync.errors import (
     ThrottledError,
     TransientError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 API_ROOT: Final = "/api/data/v9.2/"
 EXPIRED_DELTA_CODE: Final = "0x80044352"
@@ -179,7 +181,7 @@ def wiped(text: str, request: requests.PreparedRequest | None) -> str:
 
 
 def _row(status: int, code: str | None) -> Failure:
-    if code in BY_CODE and status != requests.codes.unauthorized:
+    if code is not None and code in BY_CODE and status != requests.codes.unauthorized:
         return BY_CODE[code]
     if status in BY_STATUS:
         return BY_STATUS[status]

@@ -6,19 +6,20 @@ A value itself is never named: it is a customer's data, and errors are shown and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from opportunity_sync.dynamics.columns import Columns, Fault, guids
 from opportunity_sync.dynamics.rows import DELETED_ID_AT, KEY_AT, VERSION_AT, Slot
 from opportunity_sync.entities import VERSION_SOURCE, Entity
 from opportunity_sync.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 _PATH: Final = re.compile(r"^(?P<problem>.*) - at `\$\.?(?P<column>[^`]*)`$")
 _anything = msgspec.json.Decoder(dict[str, Any])
@@ -53,9 +54,12 @@ def missing(slot: Slot, built: Columns) -> list[NamedFault]:
     """Rows without a value that nothing can be made of the row without."""
     if not slot.field.required:
         return []
-    empty = pc.fill_null(pc.equal(built.arrays[0], ""), fill_value=True)
-    rows = pc.indices_nonzero(empty).to_pylist()
-    return [NamedFault(row, slot.field.source, "is empty") for row in rows]
+    values = built.arrays[0].to_pylist()
+    return [
+        NamedFault(row, slot.field.source, "is empty")
+        for row, value in enumerate(values)
+        if value in {None, ""}
+    ]
 
 
 def set_aside(
@@ -109,6 +113,4 @@ def _record_id(entity: Entity, row: msgspec.Raw) -> str | None:
         key = _anything.decode(row).get(entity.key)
     except ValueError:
         return None
-    (only,) = guids([key]).arrays if isinstance(key, str) else (pa.array([None]),)
-    value: str | None = only[0].as_py()
-    return value
+    return guids([key]).arrays[0].to_pylist()[0] if isinstance(key, str) else None

@@ -5,13 +5,16 @@ The formatted values on rows come in the reading user's language and would chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opportunity_sync.dynamics.attributes import Attribute, cast_path
-from opportunity_sync.dynamics.client import DataverseClient
 from opportunity_sync.dynamics.plan import Labels, choices
-from opportunity_sync.entities import Entity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opportunity_sync.dynamics.client import DataverseClient
+    from opportunity_sync.entities import Entity
 
 _OPTIONS: Final = {"$select": "LogicalName", "$expand": "OptionSet,GlobalOptionSet"}
 

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import requests
 
 from opportunity_sync.dynamics.attributes import Attribute, attributes_of, obstacle
-from opportunity_sync.dynamics.client import DataverseClient
 from opportunity_sync.dynamics.labels import labels_of
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
-from opportunity_sync.entities import Entity, Field
 from opportunity_sync.errors import ConfigError, QueryError, SyncError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opportunity_sync.dynamics.client import DataverseClient
+    from opportunity_sync.entities import Entity, Field
 
 log = logging.getLogger(__name__)
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
 from opportunity_sync.dynamics.characters import decoded
-from opportunity_sync.dynamics.exchange import Answer
 from opportunity_sync.dynamics.session import origin_of
 from opportunity_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from opportunity_sync.dynamics.exchange import Answer
 
 ANNOTATIONS: Final = 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"'
 TRACK_CHANGES: Final = "odata.track-changes"
@@ -52,12 +55,14 @@ _decoder = msgspec.json.Decoder(_Envelope)
 
 
 class Trail:
-    """The links of one reading so far; each may be followed once."""
+    """One reading: what is asked of every page, and the links so far; each is followed once."""
 
-    def __init__(self, first_url: str) -> None:
+    def __init__(self, first_url: str, prefer: tuple[str, ...]) -> None:
+        self.prefer = prefer
         self._seen = {first_url}
+        self._pages = 0
 
-    def page(self, answer: Answer, *, number: int, prefer: tuple[str, ...]) -> Page:
+    def page(self, answer: Answer) -> Page:
         """The answer as a page, once it is proven to be one.
 
         Raises:
@@ -66,12 +71,13 @@ class Trail:
             ConfigError: its next link leaves the organisation's host.
         """
         envelope = _envelope(answer)
-        _require_preferences(answer, prefer)
+        _require_preferences(answer, self.prefer)
         link = self._next(answer, envelope.next_link)
+        self._pages += 1
         return Page(
             body=answer.body,
             url=answer.url,
-            number=number,
+            number=self._pages,
             next_link=link,
             server_date=answer.server_date,
             request_id=answer.request.request_id,

@@ -10,14 +10,17 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Lock
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from opportunity_sync.dynamics.exchange import Bounds
 from opportunity_sync.errors import ThrottledError, TransientError
-from opportunity_sync.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +74,9 @@ class Patience:
     def _wait(self, error: TransientError, attempt: int) -> float:
         if error.retry_after is not None:
             return error.retry_after
-        doubled = min(_LONGEST_BACK_OFF_SECONDS, self.first_wait_seconds * 2 ** (attempt - 1))
+        doubled: float = min(
+            _LONGEST_BACK_OFF_SECONDS, self.first_wait_seconds * 2 ** (attempt - 1)
+        )
         return doubled * random.uniform(0.5, 1.0)
 
     def _sleep(self, error: TransientError, wait: float, *, attempt: int, cancelled: Event) -> None:
@@ -90,13 +95,12 @@ class Patience:
 def _given_up(error: TransientError, attempts: int) -> TransientError:
     """The same class and cause, and how often it was tried; `retry_after` goes to the scheduler."""
     times = "once" if attempts == 1 else f"{attempts} times"
-    given_up = type(error)(
+    return type(error)(
         f"Given up after trying {times}. {error.problem}",
         next_step=_then(error),
         request=error.request,
         retry_after=error.retry_after,
     )
-    return given_up
 
 
 def _then(error: TransientError) -> str:

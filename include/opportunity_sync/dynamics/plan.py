@@ -7,12 +7,14 @@ all that query and decoding need to know of the organisation.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from opportunity_sync.entities import VERSION_SOURCE, Entity, Field, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Labels = dict[str, dict[int, str]]
 

@@ -7,12 +7,15 @@ on with every secret of the connection wiped out, for services echo what they we
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from opportunity_sync.dynamics.connection import DynamicsConnection
 from opportunity_sync.errors import AuthenticationError, Request, SyncError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opportunity_sync.dynamics.connection import DynamicsConnection
 
 _LONGEST_MESSAGE: Final = 300
 _BUSY_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})

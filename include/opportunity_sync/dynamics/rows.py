@@ -7,14 +7,17 @@ come unasked) and check each value's type while it reads, at less than the cost 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from opportunity_sync.dynamics.plan import EntityPlan
 from opportunity_sync.entities import VERSION_SOURCE, Entity, Field, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opportunity_sync.dynamics.plan import EntityPlan
 
 LOOKUP_TYPE: Final = "@Microsoft.Dynamics.CRM.lookuplogicalname"
 NULL: Final = msgspec.Raw(b"null")

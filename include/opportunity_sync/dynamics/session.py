@@ -7,16 +7,19 @@ and with it to that server's limits.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import requests
 from requests.auth import AuthBase
 
 from opportunity_sync.dynamics.authentication import TokenSource
-from opportunity_sync.dynamics.connection import DynamicsConnection
 from opportunity_sync.dynamics.transport import TrustingSession, bundle_of
 from opportunity_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    import requests
+
+    from opportunity_sync.dynamics.connection import DynamicsConnection
 
 # Source: reference 0.
 HEADERS: Final = {

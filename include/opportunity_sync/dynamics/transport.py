@@ -8,9 +8,8 @@ of the connection wins over `REQUESTS_CA_BUNDLE` for token and API requests alik
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -18,6 +17,9 @@ from requests.utils import get_environ_proxies
 
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.failures import retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TOKEN_TIMEOUT_SECONDS: Final = 30.0
 
@@ -32,7 +34,7 @@ class TrustingSession(requests.Session):
         self._bundle = verify
         self._proxied = proxied
 
-    def merge_environment_settings(  # the signature of requests
+    def merge_environment_settings(  # noqa: PLR0917 - the signature of requests
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
         """As requests does, but proxies and bundle are taken apart."""
@@ -41,7 +43,7 @@ class TrustingSession(requests.Session):
         verify = self._bundle or (verify if isinstance(verify, str) else _bundle_of_machine())
         return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002, PLR6301
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - the signature of requests
         """Never: a redirect is an answer to look at, not a host to take the token to."""
         return None
 
