@@ -43,9 +43,11 @@ def cleaned(body: bytes) -> tuple[bytes, int]:
     return text, replaced
 
 
-def without_bare_halves(body: bytes) -> tuple[bytes, int]:
-    """As `cleaned`, for halves that were written as if UTF-8 had a form for them."""
-    return _BARE_HALF.subn(_REPLACEMENT, body)
+def without_unstorable(body: bytes) -> tuple[bytes, int]:
+    """As `cleaned`, also for halves written as if UTF-8 had a form for them."""
+    text, escapes = cleaned(body)
+    text, halves = _BARE_HALF.subn(_REPLACEMENT, text)
+    return text, escapes + halves
 
 
 def decoded(decoder: msgspec.json.Decoder[Value], body: bytes) -> Value:
@@ -57,8 +59,7 @@ def decoded(decoder: msgspec.json.Decoder[Value], body: bytes) -> Value:
     try:
         return decoder.decode(body)
     except ValueError:
-        text, escapes = cleaned(body)
-        text, halves = without_bare_halves(text)
-        if escapes + halves == 0:
+        text, replaced = without_unstorable(body)
+        if replaced == 0:
             raise
     return decoder.decode(text)

@@ -7,14 +7,16 @@ is an error of the response, to be read again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import pyarrow as pa
 
-from opportunity_sync.dynamics.characters import cleaned, without_bare_halves
-from opportunity_sync.dynamics.columns import ARROW_TYPES, columns_of, guids
+from opportunity_sync.dynamics.characters import without_unstorable
+from opportunity_sync.dynamics.columns import ARROW_TYPES, columns_of, guids, holds_nul
 from opportunity_sync.dynamics.faults import (
     NamedFault,
     deleted_ids,
@@ -29,11 +31,13 @@ from opportunity_sync.entities import VERSION, Entity
 from opportunity_sync.errors import DataError, ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from opportunity_sync.dynamics.plan import Plan
 
 _DELETED: Final = "/$deletedEntity"
+
+_Values = tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class DecodedPage:
     next_link: str | None
     delta_link: str | None
     deleted_ids: list[str]
-    replaced: int
+    replaced: int = 0
 
 
 def staged_schema(entity: Entity) -> pa.Schema:
@@ -74,17 +78,28 @@ class PageDecoder:
         Raises:
             ResponseError: the page is not whole JSON, or has no array of rows.
         """
-        text, replaced = cleaned(body)
         try:
-            page, refused = self._parsed(text)
-        except UnicodeDecodeError:
-            text, halves = without_bare_halves(text)
-            replaced += halves
-            page, refused = self._parsed_again(text)
-        except msgspec.DecodeError as error:
+            page = self._taken(body)
+        except ValueError as error:
+            text, replaced = without_unstorable(body)
+            if replaced == 0:
+                raise _broken(self.entity, error) from error
+            return self._cleaned(text, replaced)
+        if holds_nul(page.table):
+            return self._cleaned(*without_unstorable(body))
+        return page
+
+    def _cleaned(self, text: bytes, replaced: int) -> DecodedPage:
+        try:
+            return replace(self._taken(text), replaced=replaced)
+        except ValueError as error:
             raise _broken(self.entity, error) from error
-        rows, tombstones = _apart(page.value)
-        table, faulty = self._table(rows)
+
+    def _taken(self, text: bytes) -> DecodedPage:
+        with _collection_paused():
+            page, refused = self._parsed(text)
+            values, tombstones = _apart(page.value)
+            table, faulty = self._table(values)
         deleted, unknown = deleted_ids(self.entity, tombstones)
         return DecodedPage(
             table=table,
@@ -92,14 +107,7 @@ class PageDecoder:
             next_link=page.next_link,
             delta_link=page.delta_link,
             deleted_ids=deleted,
-            replaced=replaced,
         )
-
-    def _parsed_again(self, text: bytes) -> tuple[Any, list[DataError]]:
-        try:
-            return self._parsed(text)
-        except ValueError as error:
-            raise _broken(self.entity, error) from error
 
     def _parsed(self, text: bytes) -> tuple[Any, list[DataError]]:
         """All rows at once; one by one only where some row has a value of a wrong type."""
@@ -116,13 +124,13 @@ class PageDecoder:
         page.value = good
         return page, refused
 
-    def _table(self, rows: Sequence[tuple[Any, ...]]) -> tuple[pa.Table, list[DataError]]:
-        if not rows:
+    def _table(self, values: _Values) -> tuple[pa.Table, list[DataError]]:
+        if not values:
             return self.schema.empty_table(), []
-        values = tuple(zip(*rows, strict=True))
+        rows = len(values[KEY_AT])
         found, faults = self._columns(values)
         arrays = [
-            found[field.name] if field.name in found else pa.nulls(len(rows), field.type)
+            found[field.name] if field.name in found else pa.nulls(rows, field.type)
             for field in self.schema
         ]
         return set_aside(self.entity, pa.table(arrays, schema=self.schema), faults)
@@ -159,15 +167,33 @@ def _page_of(row: Any) -> Any:
 _raw_page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_page_of(msgspec.Raw))
 
 
-def _apart(rows: Sequence[Any]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """Rows and tombstones, each taken apart into its values."""
-    live: list[tuple[Any, ...]] = []
-    tombstones: list[tuple[Any, ...]] = []
-    for row in map(msgspec.structs.astuple, rows):
-        context = row[CONTEXT_AT]
-        is_deleted = context is not None and context.endswith(_DELETED)
-        (tombstones if is_deleted else live).append(row)
-    return live, tombstones
+def _apart(rows: Sequence[Any]) -> tuple[_Values, list[tuple[Any, ...]]]:
+    """The values of the rows, column by column, and the tombstones, one by one."""
+    if not rows:
+        return (), []
+    values = tuple(zip(*map(msgspec.structs.astuple, rows), strict=True))
+    if not any(values[CONTEXT_AT]):
+        return values, []
+    every = list(zip(*values, strict=True))
+    live = [row for row in every if not _is_tombstone(row)]
+    return tuple(zip(*live, strict=True)), [row for row in every if _is_tombstone(row)]
+
+
+def _is_tombstone(row: Sequence[Any]) -> bool:
+    context = row[CONTEXT_AT]
+    return context is not None and context.endswith(_DELETED)
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """No garbage collection while a page is a million small objects, none of them in a cycle."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _broken(entity: Entity, error: Exception) -> ResponseError:
