@@ -16,9 +16,10 @@ from dynamics_sandbox.exchange import Answer, Incoming, RequestLog, json_answer
 from dynamics_sandbox.schema import Attribute
 
 if TYPE_CHECKING:
-    from dynamics_sandbox.identity import TokenService
-    from dynamics_sandbox.faults import FaultScript
     from collections.abc import Callable, Mapping
+
+    from dynamics_sandbox.faults import FaultScript
+    from dynamics_sandbox.identity import TokenService
     from dynamics_sandbox.organisation import Organisation
 
 PREFIX = "/sandbox/admin/"

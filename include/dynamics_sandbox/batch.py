@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from dynamics_sandbox.errors import DataverseError, bad_query, not_supported
 from dynamics_sandbox.exchange import Answer, Incoming
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dynamics_sandbox.query import Preferences
     from collections.abc import Callable
+
+    from dynamics_sandbox.query import Preferences
 
 MAX_PARTS = 1000
 _BOUNDARY = re.compile(r'boundary="?([^";,]{1,200})"?')

@@ -13,15 +13,15 @@ from dynamics_sandbox.errors import not_supported, unknown_property
 from dynamics_sandbox.filters import Operand
 from dynamics_sandbox.literals import Kind, kind_of
 from dynamics_sandbox.query import navigation
-from dynamics_sandbox.rows import Row, RowStore, sort_key
+from dynamics_sandbox.rows import NULL, Row, RowStore, sort_key
 from dynamics_sandbox.schema import LOOKUP_TABLE, Attribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from dynamics_sandbox.organisation import Organisation
 
 _PATH_STEPS = 2
-_NULL = -1  # every row ends with a null
 
 
 def readable(organisation: Organisation, store: RowStore, name: str) -> tuple[Attribute, int]:
@@ -30,7 +30,7 @@ def readable(organisation: Organisation, store: RowStore, name: str) -> tuple[At
     if attribute is None or not attribute.is_valid_for_read:
         raise unknown_property(name, store.table.name)
     if attribute.is_secured and not organisation.is_field_security_administrator:
-        return attribute, _NULL
+        return attribute, NULL
     return attribute, store.position[name]
 
 
@@ -53,7 +53,7 @@ class Columns:
         """A property of the row, or of a row one lookup away."""
         if len(path) == 1:
             attribute, place = readable(self._organisation, self._store, path[0])
-            column = path[0] if place != _NULL else None
+            column = path[0] if place != NULL else None
             return Operand(_reader(attribute, place), kind_of(attribute), column)
         if len(path) > _PATH_STEPS:
             raise not_supported("A property path over several lookups")

@@ -6,13 +6,13 @@ Common properties only; what belongs to a type (lengths, targets, option sets) i
 
 from __future__ import annotations
 
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
-
 if TYPE_CHECKING:
-    from dynamics_sandbox.schema import Attribute, Table
     from collections.abc import Callable, Mapping
+
+    from dynamics_sandbox.schema import Attribute, Table
 
 _LANGUAGE = 1033
 _TYPE_NAMES = {

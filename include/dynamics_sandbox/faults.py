@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable

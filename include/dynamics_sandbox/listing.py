@@ -19,10 +19,11 @@ from dynamics_sandbox.literals import Kind, comparable
 from dynamics_sandbox.rows import Row, RowStore, sort_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from dynamics_sandbox.organisation import Organisation
     from dynamics_sandbox.paging import Position
     from dynamics_sandbox.query import Query
-    from collections.abc import Callable, Iterable, Sequence
-    from dynamics_sandbox.organisation import Organisation
 
 _KEPT_LISTINGS = 8
 

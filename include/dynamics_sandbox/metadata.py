@@ -23,9 +23,10 @@ from dynamics_sandbox.literals import Kind
 from dynamics_sandbox.query import split_options
 
 if TYPE_CHECKING:
-    from dynamics_sandbox.reader import Request
     from collections.abc import Iterable, Mapping, Sequence
+
     from dynamics_sandbox.organisation import Organisation
+    from dynamics_sandbox.reader import Request
 
 Definition = dict[str, Any]
 

@@ -9,9 +9,10 @@ from dynamics_sandbox.literals import Kind, kind_of
 from dynamics_sandbox.query import navigation_name
 
 if TYPE_CHECKING:
-    from dynamics_sandbox.schema import Attribute, Table
     from collections.abc import Iterator
+
     from dynamics_sandbox.organisation import Organisation
+    from dynamics_sandbox.schema import Attribute, Table
 
 _HEAD = (
     '<?xml version="1.0" encoding="utf-8"?>'

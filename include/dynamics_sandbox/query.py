@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from dynamics_sandbox.errors import DataverseError, bad_query, not_supported, unknown_property
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dynamics_sandbox.schema import Attribute, Table
     from collections.abc import Mapping
+
+    from dynamics_sandbox.schema import Attribute, Table
 
 MAX_PAGE_SIZE = 5000
 MAX_EXPANDS = 15

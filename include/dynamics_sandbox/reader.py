@@ -34,6 +34,7 @@ from dynamics_sandbox.rows import RowStore, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
     from dynamics_sandbox.organisation import Organisation
 
 COUNT_LIMIT = 5000

@@ -12,14 +12,15 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeAlias, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dynamics_sandbox.schema import FORMATTED_VALUE, LOOKUP_TABLE, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 _EXACT = frozenset({"Money", "Decimal"})
+NULL = -1  # the place of the null with which every row ends
 _AFTER_ALL = b"\xff" * 17
 
 Row: TypeAlias = tuple[Any, ...]
@@ -50,8 +51,7 @@ class RowStore:
         self._indexes: dict[str, dict[Any, set[bytes]]] = {}
         self._sorted: dict[str, list[tuple[Any, bytes]]] = {}
         given = list(rows)
-        labels = {name for row in given for name in row if name.endswith(FORMATTED_VALUE)}
-        self._lay_out(table, labels)
+        self._lay_out(table, set().union(*given))
         self.rows = {sort_key(row[table.key]): self._pack(row) for row in given}
         self.order = sorted(self.rows)
 
@@ -59,30 +59,42 @@ class RowStore:
         """The number of rows."""
         return len(self.rows)
 
-    def _lay_out(self, table: Table, labels: Iterable[str] = ()) -> None:
+    def _lay_out(self, table: Table, used: Collection[str]) -> None:
+        """Columns that no row fills take no room: their place is that of the null at the end."""
         self.table = table
-        self.by_property = {
-            attribute.property_name: attribute for attribute in table.attributes.values()
-        }
+        attributes = table.attributes.values()
+        self.by_property = {attribute.property_name: attribute for attribute in attributes}
         lookups = [name for name, attribute in self.by_property.items() if attribute.is_lookup]
-        known = {f"{name}{FORMATTED_VALUE}" for name in lookups}
-        kept = sorted(known & set(labels))
-        self.columns = (*self.by_property, *(f"{name}{LOOKUP_TABLE}" for name in lookups), *kept)
-        self.position = {name: place for place, name in enumerate(self.columns)}
-        self._exact = tuple(
-            name for name, attribute in self.by_property.items() if attribute.type in _EXACT
-        )
+        beside = [f"{name}{mark}" for name in lookups for mark in (LOOKUP_TABLE, FORMATTED_VALUE)]
+        self.position = dict.fromkeys((*self.by_property, *beside), NULL)
         self._only_target = {
-            name: self.by_property[name].targets[0]
+            f"{name}{LOOKUP_TABLE}": (name, self.by_property[name].targets[0])
             for name in lookups
             if len(self.by_property[name].targets) == 1
         }
+        implied = [mark for mark, (name, _) in self._only_target.items() if name in used]
+        self.columns: tuple[str, ...] = ()
+        self._extend([name for name in self.position if name in {*used, *implied}])
+
+    def _extend(self, names: Iterable[str]) -> None:
+        """Give columns a place; rows that are there hold null in it."""
+        added = tuple(names)
+        for name in added:
+            self.position[name] = len(self.columns)
+            self.columns = (*self.columns, name)
+        self._exact = tuple(
+            name
+            for name in self.columns
+            if name in self.by_property and self.by_property[name].type in _EXACT
+        )
+        room = (None,) * len(added)
+        self.rows = {key: (*row, *room) for key, row in self.rows.items()}
 
     def _pack(self, row: Mapping[str, Any]) -> Row:
-        """The tuple of a row; it ends with a null that stands in for columns that may not be read."""
-        surplus = [name for name in row if "@" not in name and name not in self.by_property]
-        if surplus:
-            message = f"table {self.table.name} has no column {', '.join(sorted(surplus))}"
+        """The tuple of a row; it ends with a null that stands in for what is never filled."""
+        unknown = row.keys() - self.position.keys()
+        if surplus := sorted(name for name in unknown if "@" not in name):
+            message = f"table {self.table.name} has no column {', '.join(surplus)}"
             raise ValueError(message)
         exact = {
             name: Decimal(repr(row[name]))
@@ -90,9 +102,9 @@ class RowStore:
             if isinstance(row.get(name), float)
         }
         implied = {
-            f"{name}{LOOKUP_TABLE}": target
-            for name, target in self._only_target.items()
-            if row.get(name) is not None and row.get(f"{name}{LOOKUP_TABLE}") is None
+            mark: target
+            for mark, (name, target) in self._only_target.items()
+            if row.get(name) is not None and row.get(mark) is None
         }
         full = {**row, **exact, **implied} if exact or implied else row
         return (*map(full.get, self.columns), None)
@@ -100,7 +112,8 @@ class RowStore:
     def as_dict(self, row: Row) -> dict[str, Any]:
         """A row with all its properties and the annotations that have a value."""
         pairs = zip(self.columns, row, strict=False)
-        return {name: value for name, value in pairs if value is not None or "@" not in name}
+        filled = {name: value for name, value in pairs if value is not None or "@" not in name}
+        return {**dict.fromkeys(self.by_property), **filled}
 
     def get(self, row_id: str) -> dict[str, Any] | None:
         """One row, or nothing."""
@@ -109,6 +122,10 @@ class RowStore:
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Add or replace a row."""
+        fresh = [name for name in row if self.position.get(name) == NULL and row[name] is not None]
+        if fresh:
+            marks = [f"{name}{LOOKUP_TABLE}" for name in fresh if self.by_property.get(name) and self.by_property[name].is_lookup]
+            self._extend(dict.fromkeys(name for name in (*fresh, *marks) if self.position[name] == NULL))
         key, packed = sort_key(row[self.table.key]), self._pack(row)
         if key in self.rows:
             self._unindex(key, self.rows[key])
@@ -126,15 +143,16 @@ class RowStore:
 
     def change_table(self, table: Table) -> None:
         """Re-lay all rows for a table that gained or lost an attribute; no version moves."""
-        labels = [name for name in self.columns if name.endswith(FORMATTED_VALUE)]
         kept = {attribute.property_name for attribute in table.attributes.values()}
-        rows = [self.as_dict(row) for row in self.rows.values()]
-        self._lay_out(table, labels)
+        used = [name for name in self.columns if name.partition("@")[0] in kept]
+        places = [self.position[name] for name in used]
+        rows = self.rows
+        self.rows = {}
+        self._lay_out(table, used)
+        order = [used.index(name) for name in self.columns]
+        packed = {key: [row[place] for place in places] for key, row in rows.items()}
         self.rows = {
-            sort_key(row[table.key]): self._pack(
-                {name: row[name] for name in row if name.partition("@")[0] in kept}
-            )
-            for row in rows
+            key: (*(values[place] for place in order), None) for key, values in packed.items()
         }
         self._indexes.clear()
         self._sorted.clear()

@@ -23,6 +23,7 @@ from dynamics_sandbox.rendering import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
     from dynamics_sandbox.organisation import Organisation
 
 MAX_URL = 32_768
