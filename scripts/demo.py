@@ -1,0 +1,145 @@
+"""`make demo`: the sync, run once by Airflow, from the sandbox into a SQLite file, and told.
+
+A newcomer wants to see the whole thing work before reading any of it: so the DAG runs through
+Airflow itself, the terminal shows what happens and what arrived, and Airflow's own many lines go
+into a file. With both connections in the environment the same runs on those instead.
+
+DEMO_FOLDER=path  takes the organisation's rows from a folder of Web API JSON files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demo_summary import summary
+from embedded import PROJECT, Embedded, NotStartedError, end, given_connections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DAG = "dynamics_opportunity_sync"
+# In a demo nothing outside is unreliable: a task that fails twice will not heal.
+FAILURES_ALLOWED = 1
+
+TASK = re.compile(r"\[DAG TEST\] starting task_id=(\w+)")
+OWN_LINE = re.compile(
+    r"^\S+Z \[(?P<level>\w+)\s*\] (?P<text>.*?)\s+"
+    r"\[(?:opportunity_sync[.\w]*|sync_\w+)\](?: loc=\S+)?$"
+)
+FAILURE = re.compile(r"\[error\s*\] Task failed with exception")
+REASON = re.compile(
+    r"^(?:[a-zA-Z_]\w*\.)*(?P<name>[A-Z]\w*(?:Error|Exception|Timeout)): (?P<text>.+)"
+)
+
+
+@dataclass
+class Progress:
+    """What the terminal shows of the run's log, line by line."""
+
+    task: str = ""
+    failures: int = 0
+    reason: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    def take(self, line: str) -> None:
+        """Show the line if it is for people; remember what went wrong."""
+        if starting := TASK.search(line):
+            self.task = starting[1]
+            print(f"  {self.task}")
+        elif own := OWN_LINE.match(line):
+            print(f"      {own['text']}")
+        elif FAILURE.search(line):
+            self.failures += 1
+        elif self.failures and (reason := REASON.match(line)):
+            self.reason = f"{reason['name']}: {reason['text']}"
+
+
+def main() -> int:
+    """Run the demo; 0 when the DAG run succeeded."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    rows = os.environ.get("DEMO_FOLDER")
+    demo = Embedded(PROJECT / ".demo", Path(rows).expanduser().resolve() if rows else None)
+    if demo.rows and not demo.rows.is_dir():
+        print(f"DEMO_FOLDER: {demo.rows} is no folder.", file=sys.stderr)
+        return 1
+    began = time.monotonic()
+    try:
+        return run(demo, began)
+    except NotStartedError as error:
+        print(f"\n{error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+    return 1
+
+
+def run(demo: Embedded, began: float) -> int:
+    """Start what is needed, run the DAG and tell what arrived."""
+    environment = demo.environment(OPPORTUNITY_SYNC_DEMO=str(demo.state))
+    given = given_connections()
+    if given:
+        print(f"Connections from the environment: {', '.join(given)}")
+    print("Airflow: preparing its metadata database (.demo/airflow)", flush=True)
+    demo.migrate(environment)
+    if not given:
+        source = f"rows of {demo.rows}" if demo.rows else "a generated organisation"
+        print(f"Sandbox: starting a Dataverse Web API with {source}", flush=True)
+    with nullcontext() if given else demo.sandbox():
+        print(f"Airflow: running the DAG {DAG}\n", flush=True)
+        path = demo.logs / "demo.log"
+        progress = follow(environment, path)
+        if progress is None:
+            taken = time.monotonic() - began
+            print(summary(environment, demo, seconds=taken, log=path))
+            return 0
+    print(f"\nThe run failed in {progress.task or 'its start'}.", file=sys.stderr)
+    print(progress.reason or "The log says why.", file=sys.stderr)
+    print(f"Full log: {path}", file=sys.stderr)
+    return 1
+
+
+def follow(environment: dict[str, str], path: Path) -> Progress | None:
+    """Run the DAG and show its progress; None when it succeeded, else how it failed."""
+    progress = Progress()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "airflow", "dags", "test", DAG],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    try:
+        for line in lines_kept(process, path):
+            progress.take(line.rstrip("\n"))
+            sys.stdout.flush()
+            if progress.failures > FAILURES_ALLOWED and progress.reason:
+                break
+        else:
+            process.wait()
+    finally:
+        end(process)
+    return progress if process.returncode else None
+
+
+def lines_kept(process: subprocess.Popen[str], path: Path) -> Iterator[str]:
+    """The program's lines as they come, each written to the log as well."""
+    if process.stdout is None:
+        return
+    with path.open("w", encoding="utf-8") as log:
+        for line in process.stdout:
+            log.write(line)
+            log.flush()
+            yield line
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Airflow and the sandbox in a folder of the project, for `make demo` and `make ui`.
+
+Both must run on any machine without touching what is there: an Airflow of the person's own, its
+settings and its database. So Airflow's home, its metadata and the sandbox live in the program's
+own folder, and only the two connections may come from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parents[1]
+CONNECTIONS = ("AIRFLOW_CONN_DYNAMICS_DEFAULT", "AIRFLOW_CONN_MARKETO_STORE")
+SEED = 2024
+OPPORTUNITIES = 3000
+READY_SECONDS = 180
+END_SECONDS = 10
+
+
+class NotStartedError(Exception):
+    """Something that the program needs did not start; the message says where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The program's folder, and in it the state of one organisation (sandbox and store)."""
+
+    folder: Path
+    rows: Path | None = None  # a folder of Web API rows instead of the generated organisation
+
+    @property
+    def state(self) -> Path:
+        """Each organisation has a store of its own: a store refuses the rows of another one."""
+        return self.folder / (self.rows.name if self.rows else "generated")
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.folder / "airflow"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What every process gets: nothing of another Airflow but the two connections."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in CONNECTIONS or not name.startswith("AIRFLOW")
+        }
+        database = self.airflow_home / "airflow.db"
+        return kept | {
+            "AIRFLOW_HOME": str(self.airflow_home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+            "PYTHONPATH": os.pathsep.join([str(PROJECT / "include"), str(PROJECT / "plugins")]),
+            "PYTHONWARNINGS": "ignore",
+            **more,
+        }
+
+    def migrate(self, environment: dict[str, str]) -> None:
+        """Make Airflow's metadata database, or bring it up to date; nothing to do the next time."""
+        stamp = self.airflow_home / "migrated-to"
+        current = version("apache-airflow")
+        if stamp.is_file() and stamp.read_text("utf-8") == current:
+            return
+        self.airflow_home.mkdir(parents=True, exist_ok=True)
+        self.airflow(["db", "migrate"], environment)
+        stamp.write_text(current, "utf-8")
+
+    def airflow(self, arguments: list[str], environment: dict[str, str]) -> None:
+        """Run one Airflow command to its end; its output goes to a file of its own."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        path = self.logs / f"airflow-{arguments[0]}.log"
+        with path.open("w") as log:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", *arguments],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            raise NotStartedError(f"`airflow {' '.join(arguments)}` failed: see {path}")
+
+    @contextmanager
+    def sandbox(self) -> Iterator[dict[str, Any]]:
+        """The running sandbox's description; it ends with the block, or with this process."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        ready = self.state / "sandbox.json"
+        ready.unlink(missing_ok=True)
+        rows = ["--folder", str(self.rows)] if self.rows else generated()
+        options = ["--state-dir", str(self.state), "--exit-with-parent"]
+        path = self.logs / "sandbox.log"
+        with path.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dynamics_sandbox", *rows, *options],
+                env=self.environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield described(process, ready, log=path)
+        finally:
+            end(process)
+            ready.unlink(missing_ok=True)
+
+
+def generated() -> list[str]:
+    """The organisation that every demo makes alike."""
+    return ["--seed", str(SEED), "--opportunities", str(OPPORTUNITIES)]
+
+
+def described(process: subprocess.Popen[bytes], ready: Path, *, log: Path) -> dict[str, Any]:
+    """Wait until the sandbox serves, and read what it wrote about itself."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready.is_file():
+            with suppress(json.JSONDecodeError):  # it is being written
+                description: dict[str, Any] = json.loads(ready.read_text("utf-8"))
+                return description
+        time.sleep(0.1)
+    raise NotStartedError(f"The sandbox did not start: see {log}")
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a program that we started: asked first, then made to."""
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def given_connections() -> list[str]:
+    """Which of the two connections the caller's environment brings."""
+    return [name for name in CONNECTIONS if os.environ.get(name)]

@@ -1,0 +1,224 @@
+"""`make ui`: Airflow with its user interface, both DAGs and the sandbox, on this machine only.
+
+For looking at the connection form, the graph and the logs without setting anything up. It
+listens on loopback, asks for a login (the password is made anew for each folder and printed),
+and ends everything it started when it ends itself. With both connections in the environment
+those are used, and no sandbox is started.
+
+PORT=number  listens there instead of on the first free port from 8080 on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import psutil  # type: ignore[import-untyped]
+
+from embedded import PROJECT, Embedded, NotStartedError, given_connections
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USER = "admin"
+FIRST_PORT = 8080
+READY_SECONDS = 120
+END_SECONDS = 10
+
+
+def main() -> int:
+    """Serve until Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ui = Embedded(PROJECT / ".ui")
+    try:
+        serve(ui, port=chosen_port())
+    except NotStartedError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.")
+    return 0
+
+
+def serve(ui: Embedded, *, port: int) -> None:
+    """Start everything, say where it is, and wait; returns only by an exception."""
+    environment = ui.environment(**settings(port))
+    print("Airflow: preparing its metadata database (.ui/airflow)", flush=True)
+    ui.migrate(environment)
+    password = login(ui.airflow_home)
+    given = given_connections()
+    print("Sandbox: starting" if not given else f"Connections: {', '.join(given)}", flush=True)
+    with nullcontext() if given else ui.sandbox() as sandbox:
+        if sandbox:
+            add_connections(ui, environment, sandbox)
+        print("Airflow: starting (about 20 seconds)", flush=True)
+        log = ui.logs / "standalone.log"
+        process = standalone(environment, log)
+        try:
+            wait_until_ready(process, port, log=log)
+            print(welcome(port, password, log), flush=True)
+            process.wait()
+            raise NotStartedError(f"Airflow ended by itself: see {log}")
+        finally:
+            end_all(process)
+
+
+def settings(port: int) -> dict[str, str]:
+    """A small, private Airflow: eight tasks at once, on loopback, with the form's Test button."""
+    free = iter(free_ports(2))
+    return {
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(next(free)),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(next(free)),
+        # A finished task otherwise sometimes holds its slot for five seconds.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    }
+
+
+def login(home: Path) -> str:
+    """The password of this folder's Airflow, in a file that only its owner can read."""
+    path = home / "simple_auth_manager_passwords.json.generated"
+    if path.is_file():
+        password: str = json.loads(path.read_text("utf-8"))[USER]
+        return password
+    password = secrets.token_urlsafe(12)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({USER: password}) + "\n", "utf-8")
+    return password
+
+
+def add_connections(ui: Embedded, environment: dict[str, str], sandbox: dict[str, Any]) -> None:
+    """Put both connections into Airflow's database, where the connection form shows them."""
+    store = {"conn_type": "sqlite", "host": str(ui.state / "marketo.sqlite")}
+    path = ui.state / "connections.json"
+    path.touch(mode=0o600)
+    path.write_text(
+        json.dumps({"dynamics_default": sandbox["connection"], "marketo_store": store}), "utf-8"
+    )
+    try:
+        ui.airflow(["connections", "import", str(path), "--overwrite"], environment)
+    finally:
+        path.unlink()
+
+
+def standalone(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """Airflow's four services in a session of their own, so that Ctrl-C reaches us alone."""
+    with log.open("w") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "airflow", "standalone"],
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], port: int, *, log: Path) -> None:
+    """Wait for the scheduler, the DAG processor and the API server to be healthy."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if is_healthy(port):
+            return
+        time.sleep(0.5)
+    raise NotStartedError(f"Airflow did not start: see {log}")
+
+
+def is_healthy(port: int) -> bool:
+    """What Airflow says of itself; an unknown address would answer 200 as well, but no JSON."""
+    address = f"http://127.0.0.1:{port}/api/v2/monitor/health"
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            health = json.load(answer)
+    except (urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError):
+        return False
+    parts = ("metadatabase", "scheduler", "dag_processor")
+    return all(health.get(part, {}).get("status") == "healthy" for part in parts)
+
+
+def welcome(port: int, password: str, log: Path) -> str:
+    """Where to go and what to look at."""
+    return f"""
+Airflow is ready:  http://127.0.0.1:{port}
+Login:             {USER} / {password}
+
+dynamics_opportunity_sync runs every five minutes; its first run brings everything. To run it
+now, or over a window: Dags -> dynamics_opportunity_sync -> Trigger (also for a backfill).
+The connection form with its Test: Admin -> Connections -> dynamics_default.
+Log of all services: {log}
+Ctrl-C ends everything."""
+
+
+def chosen_port() -> int:
+    """PORT, or the first free one from 8080 on."""
+    if asked := os.environ.get("PORT"):
+        if not (asked.isdecimal() and is_free(int(asked))):
+            raise SystemExit(f"PORT={asked} is not a free port.")
+        return int(asked)
+    return next(port for port in range(FIRST_PORT, FIRST_PORT + 1000) if is_free(port))
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens there on loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def end_all(process: subprocess.Popen[bytes]) -> None:
+    """End Airflow's processes: the parent alone would leave its children behind."""
+    everyone: list[psutil.Process] = []
+    if process.poll() is None:
+        parent = psutil.Process(process.pid)
+        everyone = [parent, *parent.children(recursive=True)]
+    for one in everyone:
+        send(one, signal.SIGTERM)
+    _, alive = psutil.wait_procs(everyone, timeout=END_SECONDS)
+    for one in alive:
+        send(one, signal.SIGKILL)
+    process.wait()
+
+
+def send(one: psutil.Process, number: signal.Signals) -> None:
+    """Signal a process that may be gone by now."""
+    try:
+        one.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())
