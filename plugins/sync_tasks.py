@@ -42,7 +42,7 @@ def begin(context: Mapping[str, Any]) -> Summary:
     chosen = settings()
     asked = request(started_run(context))
     with dynamics_client(chosen) as client, store(chosen) as engine:
-        return pipeline.begin(client, engine, asked, chosen)
+        return pipeline.begin(client, engine, request=asked, settings=chosen)
 
 
 def extract(context: Mapping[str, Any]) -> Summary:
@@ -52,7 +52,7 @@ def extract(context: Mapping[str, Any]) -> Summary:
 
     chosen = settings()
     with dynamics_client(chosen) as client:
-        return pipeline.extract(client, begun(context), context["ti"].task_id, chosen)
+        return pipeline.extract(client, begun(context), task=context["ti"].task_id)
 
 
 def transform(context: Mapping[str, Any]) -> Summary:
@@ -62,7 +62,7 @@ def transform(context: Mapping[str, Any]) -> Summary:
 
     chosen = settings()
     with store(chosen) as engine:
-        return pipeline.transform(engine, begun(context), chosen)
+        return pipeline.transform(engine, begun(context))
 
 
 def load(context: Mapping[str, Any]) -> Summary:
@@ -72,7 +72,7 @@ def load(context: Mapping[str, Any]) -> Summary:
 
     chosen = settings()
     with store(chosen) as engine:
-        return pipeline.load(engine, begun(context), chosen)
+        return pipeline.load(engine, begun(context), settings=chosen)
 
 
 def finish(context: Mapping[str, Any]) -> None:
@@ -88,10 +88,10 @@ def finish(context: Mapping[str, Any]) -> None:
     chosen = settings()
     try:
         with store(chosen) as engine:
-            pipeline.finish(engine, run, succeeded, chosen)
+            pipeline.finish(engine, run, succeeded=succeeded, settings=chosen)
     except ConfigError as error:
         log.warning("The run can't be closed in the store: %s", error)
-        pipeline.finish(None, run, succeeded, chosen)
+        pipeline.finish(None, run, succeeded=succeeded, settings=chosen)
 
 
 def begun(context: Mapping[str, Any]) -> Summary:

@@ -1,4 +1,4 @@
-"""The truth table of `docs/associations.md` as test cases: the published rows, not a copy of them."""
+"""The truth table of `docs/associations.md` as test cases: the published rows themselves."""
 
 from __future__ import annotations
 

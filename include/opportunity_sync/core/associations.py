@@ -51,7 +51,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Associations:
-    """The outcome: an account (or null) for every opportunity, its roles, its unresolved references."""
+    """The outcome: one account (or null) per opportunity, roles, and unresolved references."""
 
     accounts: pd.DataFrame
     roles: pd.DataFrame
@@ -69,7 +69,7 @@ def resolve(facts: Facts) -> Associations:
     accounts = Directory(ACCOUNT, facts.accounts, ACCOUNT_REASONS)
     by_type = _by_customer_type(facts.opportunities)
     outcomes = [
-        customer_is_contact(by_type["contact"], facts.contacts, contacts, accounts),
+        customer_is_contact(by_type["contact"], facts, contacts=contacts, accounts=accounts),
         customer_is_account(by_type["account"], accounts),
         no_customer(by_type["none"]),
         stakeholder(facts, contacts),
@@ -84,7 +84,7 @@ def resolve(facts: Facts) -> Associations:
 
 
 def customer_is_contact(
-    opportunities: pd.DataFrame, records: pd.DataFrame, contacts: Directory, accounts: Directory
+    opportunities: pd.DataFrame, facts: Facts, *, contacts: Directory, accounts: Directory
 ) -> Associations:
     """Rules 1 to 3, 9: the contact gets the role, the contact's own account is the account."""
     customers = _looked_up(opportunities, "customer_id", contacts)
@@ -95,7 +95,7 @@ def customer_is_contact(
     )
     parents = attach(
         people.loc[people["contact_id"].notna(), ["opportunity_id", "contact_id"]],
-        records,
+        facts.contacts,
         on="contact_id",
         columns=["parent_id", "parent_type"],
     )
@@ -198,7 +198,7 @@ def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
             f"opportunity {first['opportunity_id']}: its customerid points to a "
             f"{first['customer_type']!r}, and {len(stray)} opportunities in all do so; "
             "only account and contact can be a customer.",
-            next_step="look at the record in Dynamics, and report it with the organisation's version.",
+            next_step="look at the record in Dynamics; report it with the version of Dynamics.",
         )
     return {"none": opportunities[is_none]} | {
         kind: opportunities[belongs] for kind, belongs in kinds.items()

@@ -1,4 +1,4 @@
-"""Rows on their way from Dynamics to the store: Parquet parts in a folder that every worker sees."""
+"""Rows on their way to the store: Parquet parts in a folder that every worker sees."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 _STATE = b"opportunity_sync"
-_CLEAR = "clear the whole DAG run, from its first task, so that the rows are read again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +114,12 @@ class RunFolder:
 
     def _missing(self, name: str) -> StagingError:
         return StagingError(
-            f"The staged rows of this run are not there ({name.rpartition('/')[2]} in {self.url}): they "
-            "were removed after the run, belong to an older attempt, or this worker does not see the folder.",
-            next_step=f"if workers run on several machines, set OPPORTUNITY_SYNC_STAGING_URL to a folder "
-            f"that all of them see; then {_CLEAR}",
+            f"The staged rows of this run are not there ({name.rpartition('/')[2]} in {self.url}): "
+            "they were removed after the run, belong to an older attempt, or this worker does not "
+            "see the folder.",
+            next_step="if workers run on several machines, set OPPORTUNITY_SYNC_STAGING_URL to a "
+            "folder that all of them see; then clear the whole DAG run, from its first task, so "
+            "that the rows are read again.",
         )
 
 

@@ -147,7 +147,7 @@ TYPES = {"o": "opportunity", "c": "contact", "a": "account"}
         },
     ),
 )
-def test_resolved_and_unresolved_add_up_to_the_input(  # noqa: PLR0917
+def test_resolved_and_unresolved_add_up_to_the_input(
     opportunities: list[dict],
     contacts: list[dict],
     accounts: list[dict],

@@ -1,0 +1,79 @@
+"""The first task: is everything there, what window, which columns; then the run can start.
+
+All that can be wrong with the configuration is found here, before the first row is read: the
+connections, the organisation, the store's schema, the columns.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from opportunity_sync import store
+from opportunity_sync.dynamics import DataverseClient, organization_plan
+from opportunity_sync.entities import ENTITIES
+from opportunity_sync.pipeline.run import Run, RunRequest, Window, staging_root, windows_for
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from opportunity_sync.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def begin(
+    client: DataverseClient, engine: Engine, *, request: RunRequest, settings: Settings
+) -> dict[str, Any]:
+    """Check both ends, fix the windows and the columns, and record the run as running.
+
+    Returns the small JSON dict that every later task takes.
+
+    Raises:
+        ConfigError: something that a person must mend.
+        TransientError: something that heals.
+    """
+    started_at = client.get("WhoAmI").server_date or datetime.now(UTC)
+    plan = organization_plan(client, ENTITIES, language=settings.label_language)
+    log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
+    store.migrate(engine)
+    with store.locked(engine, wait_seconds=settings.store_lock_seconds) as connection:
+        store.claim_organization(connection, plan.organization_id)
+        state = store.read_state(connection)
+        folder = staging_root(settings).new_folder(
+            request.dag_id, request.run_id, uuid.uuid4().hex[:8]
+        )
+        run = Run(
+            dag_id=request.dag_id,
+            run_id=request.run_id,
+            mode=request.mode,
+            staging=folder.url,
+            started_at=started_at,
+            windows=windows_for(request, state.watermarks, settings),
+            plan=plan,
+        )
+        _record(run, request, connection)
+    _report_windows(run, is_first=state.is_empty)
+    return run.save()
+
+
+def _record(run: Run, request: RunRequest, connection: store.Connection) -> None:
+    starts = [window.start for window in run.windows.values() if window.start]
+    store.begin_run(
+        connection,
+        run.dag_id,
+        run.run_id,
+        mode=run.mode,
+        window_start=min(starts, default=None),
+        window_end=request.window_end if run.mode == "range" else None,
+        started_at=run.started_at,
+    )
+
+
+def _report_windows(run: Run, *, is_first: bool) -> None:
+    if is_first and all(window == Window() for window in run.windows.values()):
+        log.info("The store is empty: this is a full sync, every row of every table is read.")
+    for name, window in run.windows.items():
+        log.info("%-14s %s", name, window)

@@ -1,0 +1,41 @@
+"""The last task, whatever happened: the run's record says how it ended, staging is tidied.
+
+A succeeded run needs its staged rows no more. Those of a failed run stay for a while: its
+cleared tasks go on from them, and they show what was read.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from opportunity_sync import store
+from opportunity_sync.pipeline.run import staging_root
+from opportunity_sync.staging import RunFolder
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from opportunity_sync.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def finish(
+    engine: Engine | None, run: dict[str, Any], *, succeeded: bool, settings: Settings
+) -> None:
+    """Record a failure (`load` has recorded success already), and remove what nobody needs.
+
+    Without an engine (the store cannot even be configured) only staging is tidied.
+    """
+    if succeeded:
+        RunFolder(run["staging"]).remove()
+    else:
+        log.warning("The run has failed; its staged rows stay in %s", run["staging"])
+        if engine is not None:
+            with store.locked(engine, wait_seconds=settings.store_lock_seconds) as connection:
+                store.end_run(connection, run["dag_id"], run["run_id"], outcome="failed")
+    age = timedelta(days=settings.staging_keep_days)
+    for name in staging_root(settings).remove_older_than(age, datetime.now(UTC)):
+        log.info("Removed the staged rows of %s: older than %s.", name, age)

@@ -1,0 +1,157 @@
+"""The load task: everything that the run found, into the store, in one transaction.
+
+Facts, public rows, roles, unresolved references, watermarks and the run's own record commit
+together or not at all. The store-wide lock makes loads one after another. If another run has
+committed since `transform` looked, the associations are resolved again here, inside the
+transaction, so that the slower of two runs cannot put back older roles.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from opportunity_sync import store
+from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, Entity
+from opportunity_sync.pipeline.run import Run, open_run
+from opportunity_sync.pipeline.transformation import REVISION, stage_resolution
+from opportunity_sync.store import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+    from sqlalchemy import Connection, Engine
+
+    from opportunity_sync.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ROLE = "role"
+UNRESOLVED = "unresolved"
+
+
+def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str, Any]:
+    """Write the staged run; returns `changed` (rows written) and the counts per table.
+
+    Raises `StoreUnavailableError` when the store cannot take it now; the store is as it was.
+    """
+    begun = open_run(run)
+    with store.locked(
+        engine, wait_seconds=settings.store_lock_seconds, on_wait=_report_wait
+    ) as connection:
+        if store.has_succeeded(connection, begun.dag_id, begun.run_id, begun.staging):
+            log.info("An earlier try of this task has committed everything; nothing is left to do.")
+            return {"changed": 0, "tables": {}}
+        counts = _write_everything(connection, begun)
+    return _report(counts)
+
+
+def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
+    moment = datetime.now(UTC).replace(microsecond=0)
+    if store.read_state(connection).revision != run.folder.read_json(REVISION)["revision"]:
+        log.info("Another run has changed the store since transform: resolving again.")
+        stage_resolution(connection, run)
+    counts = _write_rows(connection, run, moment)
+    counts |= _write_associations(connection, run, moment)
+    relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
+    if relabelled or any(count.changed for count in counts.values()):
+        store.bump_revision(connection)
+    _close(connection, run, counts)
+    return counts
+
+
+def _write_rows(connection: Connection, run: Run, moment: datetime) -> dict[str, Counts]:
+    counts = {}
+    for entity in ENTITIES:
+        parts = _parts(run, entity)
+        counts[entity.name] = store.write_rows(
+            connection, entity, parts, moment=moment, read_at=run.started_at
+        )
+    for entity in (OPPORTUNITY, CONTACT):
+        for changes in run.folder.tables(f"resolved/{entity.name}_account"):
+            moved = store.write_account_changes(connection, entity, changes, moment=moment)
+            counts[entity.name] += Counts(updated=moved)
+    return counts
+
+
+def _parts(run: Run, entity: Entity) -> Iterator[pa.Table]:
+    """The staged parts with what was derived of each row, without rows that were read twice."""
+    derived_parts = run.folder.tables(f"derived/{entity.name}")
+    for rows, derived in zip(run.folder.tables(entity.name), derived_parts, strict=True):
+        table = rows
+        if "account_id" in derived.column_names:
+            table = rows.append_column("account_id", derived["account_id"])
+        yield table.filter(derived["take"])
+
+
+def _write_associations(connection: Connection, run: Run, moment: datetime) -> dict[str, Counts]:
+    affected = list(run.folder.tables("resolved/affected"))
+    return {
+        ROLE: store.write_roles(
+            connection,
+            affected=(
+                table.filter(table["is_synced"]).select(["opportunity_id"]) for table in affected
+            ),
+            roles=run.folder.tables("resolved/roles"),
+            moment=moment,
+        ),
+        UNRESOLVED: store.write_unresolved(
+            connection,
+            affected=(table.select(["opportunity_id"]) for table in affected),
+            unresolved=run.folder.tables("resolved/unresolved"),
+            moment=moment,
+        ),
+    }
+
+
+def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
+    """Move the watermarks and write the run's own record, still in the transaction."""
+    states = [part.state for entity in ENTITIES for part in run.folder.parts(entity.name)]
+    refused = [row for state in states for row in state["refused"]]
+    for entity in ENTITIES:
+        count = sum(row["entity"] == entity.name for row in refused)
+        counts[entity.name] += Counts(refused=count)
+        if run.mode != "range":
+            start = run.window(entity).start
+            store.move_watermark(connection, entity.name, window_start=start, to=run.started_at)
+    store.record_errors(connection, run.dag_id, run.run_id, refused)
+    store.end_run(
+        connection,
+        run.dag_id,
+        run.run_id,
+        outcome="succeeded",
+        counts=counts,
+        replaced_characters=sum(state["replaced_characters"] for state in states),
+        requests=sum(state["requests"] for state in states),
+    )
+
+
+def _report_wait(seconds: float) -> None:
+    log.info("Waiting for another run's load to end: %.0f s so far.", seconds)
+
+
+def _report(counts: dict[str, Counts]) -> dict[str, Any]:
+    log.info(
+        "%-16s %10s %10s %10s %10s %10s",
+        "table",
+        "read",
+        "inserted",
+        "updated",
+        "deleted",
+        "refused",
+    )
+    for name, count in counts.items():
+        numbers = (count.read, count.inserted, count.updated, count.deleted, count.refused)
+        log.info("%-16s %10s %10s %10s %10s %10s", name, *(f"{number:,}" for number in numbers))
+    changed = sum(count.changed for count in counts.values())
+    if not changed:
+        log.info("Nothing has changed: no row was written.")
+    return {
+        "changed": changed,
+        "tables": {
+            name: {"inserted": count.inserted, "updated": count.updated, "deleted": count.deleted}
+            for name, count in counts.items()
+        },
+    }

@@ -1,0 +1,150 @@
+"""What one run is: what was asked of it, what window it takes, and where its rows are staged.
+
+Tasks run in different processes, on different machines, so all that they share is one small
+JSON dict (the `run`) and the plan that `begin` stages beside the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from opportunity_sync.dynamics import Plan
+from opportunity_sync.entities import ENTITIES, Entity
+from opportunity_sync.errors import ConfigError
+from opportunity_sync.staging import RunFolder, StagingRoot
+
+if TYPE_CHECKING:
+    from opportunity_sync.settings import Settings
+
+Mode = Literal["continue", "range", "full"]
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What Airflow asks for.
+
+    `continue`: from each table's watermark, or everything where there is none; `range`: what was
+    modified in [window_start, window_end), never moving a watermark; `full`: everything.
+    """
+
+    dag_id: str
+    run_id: str
+    mode: Mode
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a range that is none."""
+        if self.mode != "range":
+            return
+        if self.window_start is None or self.window_end is None:
+            raise ConfigError(
+                "A run over a date range needs both window_start and window_end.",
+                next_step="trigger it again with both, or with mode continue or full.",
+            )
+        if self.window_start >= self.window_end:
+            raise ConfigError(
+                f"The window [{self.window_start}, {self.window_end}) is empty.",
+                next_step="trigger it again with window_start before window_end.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows with start <= modifiedon < end; None means without that bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def __str__(self) -> str:
+        """As the logs say it."""
+        if self.start is None and self.end is None:
+            return "everything"
+        since = (
+            f"modified since {self.start:%Y-%m-%d %H:%M:%S} UTC"
+            if self.start
+            else "from the beginning"
+        )
+        return f"{since}, before {self.end:%Y-%m-%d %H:%M:%S} UTC" if self.end else since
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A begun run: `windows` by entity name; `started_at` is the server's time (UTC)."""
+
+    dag_id: str
+    run_id: str
+    mode: Mode
+    staging: str
+    started_at: datetime
+    windows: dict[str, Window]
+    plan: Plan
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where the rows of this run are staged."""
+        return RunFolder(self.staging)
+
+    def window(self, entity: Entity) -> Window:
+        """The window to read of an entity."""
+        return self.windows[entity.name]
+
+    def save(self) -> dict[str, Any]:
+        """Stage the whole run; returns the small dict that the tasks pass on."""
+        windows = {
+            name: [window.start and window.start.isoformat(), window.end and window.end.isoformat()]
+            for name, window in self.windows.items()
+        }
+        pointer = {
+            "dag_id": self.dag_id,
+            "run_id": self.run_id,
+            "mode": self.mode,
+            "staging": self.staging,
+            "started_at": self.started_at.isoformat(),
+        }
+        self.folder.write_json(_PLAN, pointer | {"windows": windows, "plan": self.plan.to_dict()})
+        return pointer
+
+
+def open_run(pointer: dict[str, Any]) -> Run:
+    """Read the staged run again. Raises `StagingError` where it is gone or superseded."""
+    saved = RunFolder(pointer["staging"]).read_json(_PLAN)
+    windows = {
+        name: Window(*(bound and datetime.fromisoformat(bound) for bound in bounds))
+        for name, bounds in saved["windows"].items()
+    }
+    return Run(
+        dag_id=saved["dag_id"],
+        run_id=saved["run_id"],
+        mode=saved["mode"],
+        staging=saved["staging"],
+        started_at=datetime.fromisoformat(saved["started_at"]),
+        windows=windows,
+        plan=Plan.from_dict(saved["plan"]),
+    )
+
+
+def windows_for(
+    request: RunRequest, watermarks: dict[str, datetime], settings: Settings
+) -> dict[str, Window]:
+    """The window of each entity for what was asked."""
+    overlap = timedelta(minutes=settings.overlap_minutes)
+    windows = {}
+    for entity in ENTITIES:
+        watermark = watermarks.get(entity.name)
+        if entity.is_always_read_whole or request.mode == "full":
+            windows[entity.name] = Window()
+        elif request.mode == "range":
+            windows[entity.name] = Window(request.window_start, request.window_end)
+        else:
+            windows[entity.name] = Window(watermark and watermark - overlap)
+    return windows
+
+
+def staging_root(settings: Settings) -> StagingRoot:
+    """Where runs are staged: the setting, or a folder of this machine when there is none."""
+    return StagingRoot(settings.staging_url or str(Path.home() / ".opportunity_sync" / "staging"))
