@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from dynamics_sandbox.history import Dice
 from dynamics_sandbox.people import (
+    ODD_AMOUNTS,
     account_columns,
     company_name,
     contact_columns,
     opportunity_columns,
     person_name,
+    with_twin,
 )
 from dynamics_sandbox.plan import Plan, planned, small_tables
 from dynamics_sandbox.planted import ROLES, Reference, guid, lookup, mirrored, parent_customer
@@ -120,11 +122,17 @@ def _bare(row: dict[str, Any]) -> dict[str, Any]:
 def _laid_over(row: dict[str, Any], planted: dict[str, Any], number: int) -> dict[str, Any]:
     """The planted columns over a row; a lookup that they clear loses its table as well.
 
-    Between them the planted rows have every dirty text, so that no organisation is without.
+    Between them the planted rows have every dirty text and odd amount, so that no organisation
+    is without.
     """
-    dirty = number + (len(DIRTY) // 2 if "opportunityid" in row else 0)
     kept = {name: row[name] for name in row if name.partition("@")[0] not in planted}
-    return {**kept, "description": DIRTY[dirty % len(DIRTY)], **planted}
+    is_opportunity = "opportunityid" in row
+    dirty = number + is_opportunity * len(DIRTY) // 2
+    kept["description"] = DIRTY[dirty % len(DIRTY)]
+    if is_opportunity:
+        amount = ODD_AMOUNTS[number % len(ODD_AMOUNTS)]
+        kept.update(with_twin("estimatedvalue", amount, rate=row["exchangerate"]))
+    return {**kept, **planted}
 
 
 def _customer_facts(plan: Plan, table: str, *, number: int, dice: Dice) -> dict[str, Any]:

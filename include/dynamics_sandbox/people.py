@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DIRTY_SHARE = 0.03
 _SHORT = 20  # fits the shortest text columns
 _SHORT_DIRTY = tuple(text for text in texts.DIRTY if len(text) <= _SHORT)
-_AMOUNTS = (
+ODD_AMOUNTS = (
     Decimal(0), Decimal("0.0000"), Decimal("-0.01"), Decimal("-2500.5000"), Decimal("0.0001"),
     Decimal("0.1"), Decimal(1000000), Decimal("12.345"), Decimal("999999999999.9999"),
     Decimal("-1000000000000.0000"), Decimal("123456789012.34"), Decimal("7.00"),
@@ -42,18 +42,21 @@ def money(dice: Dice, currency: Currency, *names: str) -> dict[str, Any]:
     """Amounts with their twins in base currency; most have four decimals, as on the wire."""
     row: dict[str, Any] = {"exchangerate": currency.rate}
     for name in names:
-        amount = _amount(dice)
-        row[name] = amount
-        row[f"{name}_base"] = amount and (amount / currency.rate).quantize(_FOUR_PLACES)
+        row.update(with_twin(name, _amount(dice), rate=currency.rate))
     return row
+
+
+def with_twin(name: str, amount: Decimal | None, *, rate: Decimal) -> dict[str, Decimal | None]:
+    """An amount and what it is in the organisation's base currency."""
+    return {name: amount, f"{name}_base": amount and (amount / rate).quantize(_FOUR_PLACES)}
 
 
 def _amount(dice: Dice) -> Decimal | None:
     if dice.chance(0.2):
         return None
     if dice.chance(0.06):
-        return dice.pick(_AMOUNTS)
-    cents = Decimal(dice.randint(1, 5_000_000))
+        return dice.pick(ODD_AMOUNTS)
+    cents = Decimal(dice.between(1, 5_000_000))
     if dice.chance(0.2):
         return cents * dice.pick(_PLACES)
     return cents.scaleb(-2).quantize(_FOUR_PLACES)
@@ -101,7 +104,7 @@ def address(dice: Dice) -> dict[str, Any]:
     """A postal address; parts of it can be missing."""
     city, state, country, postal_code = dice.pick(texts.CITIES)
     return {
-        "address1_line1": text(dice, f"{dice.randint(1, 400)} Market Street"),
+        "address1_line1": text(dice, f"{dice.between(1, 400)} Market Street"),
         "address1_line2": dice.maybe("c/o reception, 2nd floor", 0.15),
         "address1_line3": text(dice, None),
         "address1_city": text(dice, city),
@@ -128,7 +131,7 @@ def contact_columns(number: int, dice: Dice) -> dict[str, Any]:
         "mobilephone": phone(dice),
         **address(dice),
         "birthdate": dice.maybe(some_day(dice, 1940, 2005), 0.3),
-        "preferredcontactmethodcode": dice.maybe(dice.randint(1, 5), 0.9),
+        "preferredcontactmethodcode": dice.maybe(dice.between(1, 5), 0.9),
         "donotphone": dice.chance(0.1),
         "donotbulkemail": dice.chance(0.2),
         "donotemail": dice.maybe(dice.chance(0.1), 0.98),
@@ -140,12 +143,12 @@ def contact_columns(number: int, dice: Dice) -> dict[str, Any]:
 
 
 def _marketo_columns(dice: Dice) -> dict[str, Any]:
-    moment = instant(1_700_000_000 + dice.randint(0, 40_000_000))
+    moment = instant(1_700_000_000 + dice.between(0, 40_000_000))
     return {
-        "mkt_leadscore": dice.randint(-10, 250),
-        "mkt_priority": dice.maybe(dice.randint(1, 5)),
-        "mkt_urgency": dice.maybe(dice.randint(0, 4)),
-        "mkt_relativescore": dice.maybe(dice.randint(0, 4)),
+        "mkt_leadscore": dice.between(-10, 250),
+        "mkt_priority": dice.maybe(dice.between(1, 5)),
+        "mkt_urgency": dice.maybe(dice.between(0, 4)),
+        "mkt_relativescore": dice.maybe(dice.between(0, 4)),
         "mkt_lastinterestingmomentdate": moment,
         "mkt_lastinterestingmomenttype": dice.pick(("Email", "Milestone", "Web")),
         "mkt_leadinterestingmomentsource": text(dice, "Web Page"),
@@ -162,10 +165,10 @@ def account_columns(number: int, dice: Dice, currency: Currency) -> dict[str, An
         "telephone1": phone(dice),
         "emailaddress1": dice.maybe(f"office{number}@example.test", 0.6),
         "businesstypecode": dice.maybe(1, 0.9),
-        "industrycode": dice.maybe(dice.randint(1, 33)),
+        "industrycode": dice.maybe(dice.between(1, 33)),
         **money(dice, currency, "revenue"),
-        "numberofemployees": dice.maybe(dice.randint(0, 90_000), 0.7),
-        "sic": text(dice, f"{dice.randint(0, 9999):04}", short=True),
+        "numberofemployees": dice.maybe(dice.between(0, 90_000), 0.7),
+        "sic": text(dice, f"{dice.between(0, 9999):04}", short=True),
         "websiteurl": dice.maybe(f"https://example.test/{number}?a=1&b=ä", 0.5),
         "description": memo(dice),
     }
@@ -179,9 +182,9 @@ def opportunity_columns(number: int, dice: Dice, currency: Currency) -> dict[str
         "description": memo(dice),
         **money(dice, currency, "estimatedvalue", "budgetamount", "totalamount"),
         "estimatedclosedate": dice.maybe(some_day(dice, 2024, 2027)),
-        "closeprobability": dice.maybe(dice.randint(0, 100), 0.7),
-        "salesstage": dice.maybe(dice.randint(0, 3)),
-        "opportunityratingcode": dice.randint(1, 3),
+        "closeprobability": dice.maybe(dice.between(0, 100), 0.7),
+        "salesstage": dice.maybe(dice.between(0, 3)),
+        "opportunityratingcode": dice.between(1, 3),
         "stepname": dice.maybe("1-Qualify", 0.5),
         "statecode": state,
         "statuscode": status,

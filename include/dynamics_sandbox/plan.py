@@ -39,7 +39,7 @@ class Plan:
 
     def any_number(self, table: str, dice: Dice) -> int:
         """The number of a row that belongs to no case."""
-        return dice.randrange(len(self.planted[table]), self.counts[table])
+        return dice.between(len(self.planted[table]), self.counts[table] - 1)
 
     def any(self, table: str, dice: Dice) -> Reference:
         """A row that belongs to no case; one in five hundred isn't there."""
