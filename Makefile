@@ -32,12 +32,15 @@ test: set-up-development ## Run all tests
 	@$(python) -P -m pytest $(ARGS)
 
 check: set-up-development ## Lint, formatting, types, import rules, locks, generated docs
-	$(python) -m ruff check .
-	$(python) -m ruff format --check .
-	$(python) -m mypy
-	@$(python) .venv/bin/lint-imports
-	$(python) scripts/lock.py --check
-	@if [ -f scripts/generate_docs.py ]; then $(python) scripts/generate_docs.py --check; fi
+	@failed=; \
+	run() { echo "-- $$*"; "$$@" || failed="$$failed [$$*]"; }; \
+	run $(python) -m ruff check .; \
+	run $(python) -m ruff format --check .; \
+	run $(python) -m mypy; \
+	run $(python) .venv/bin/lint-imports; \
+	run $(python) scripts/lock.py --check; \
+	if [ -f scripts/generate_docs.py ]; then run $(python) scripts/generate_docs.py --check; fi; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 bench: set-up-development ## Measure speed and memory beside a plain loop; takes some minutes
 	@$(python) benchmarks/run.py $(ARGS)

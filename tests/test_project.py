@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,16 @@ def test_every_make_target_is_documented() -> None:
 def test_test_folders_are_no_packages() -> None:
     """A package `tests/dynamics_sandbox` could be imported instead of the real one."""
     assert list((PROJECT / "tests").rglob("__init__.py")) == []
+
+
+def test_import_rules_name_every_plugin() -> None:
+    """Plugins are single modules, which the import rules can't find by themselves."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    forbidden = {
+        name for rule in settings["contracts"] for name in rule.get("forbidden_modules", [])
+    }
+
+    assert {path.stem for path in (PROJECT / "plugins").glob("*.py")} <= forbidden
 
 
 def make_targets() -> set[str]:
