@@ -74,8 +74,8 @@ def _postgres(url: URL) -> Engine:
     )
 
     @event.listens_for(engine, "begin")
-    def _keep_to_public(connection: Connection) -> None:
-        connection.exec_driver_sql("SET LOCAL search_path TO public")
+    def _prepare(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL search_path TO public; SET LOCAL timezone TO 'UTC'")
 
     return engine
 

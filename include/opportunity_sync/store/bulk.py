@@ -1,0 +1,153 @@
+"""Arrow rows into a database table, as fast as each database takes them.
+
+PostgreSQL gets COPY: Arrow writes the CSV itself, where a null is nothing and an empty text is
+`""`, so no row passes through Python and every text arrives byte for byte. SQLite gets
+`executemany` over columns that were turned into what it stores (`types.py`) as a whole.
+Rows that must be compared with stored ones go into a temporary table first.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+from sqlalchemy import Column, Index, MetaData, Table, delete, insert
+from sqlalchemy.exc import OperationalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+_CSV = csv.WriteOptions(include_header=False, quoting_style="needed")
+_CHUNK_ROWS = 5_000  # what a page holds; bounds the memory where a part is larger
+
+
+@contextmanager
+def staged_table(
+    connection: Connection, name: str, columns: Sequence[Column[Any]]
+) -> Iterator[Table]:
+    """An empty temporary table of these columns; it is gone afterwards, whatever happens."""
+    table = Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+    table.create(connection)
+    yield table
+    table.drop(connection)  # after an error the transaction's end drops it
+
+
+def clear(connection: Connection, table: Table) -> None:
+    """Empty a temporary table for the next part."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"TRUNCATE {table.name}")
+    else:
+        connection.execute(delete(table))
+
+
+def append(connection: Connection, table: Table, rows: pa.Table) -> None:
+    """Add rows to a table; columns that are not given, or hold nothing, get the table's default."""
+    filled = [name for name in rows.column_names if rows[name].null_count < rows.num_rows]
+    if not filled:
+        return
+    plain = pa.Table.from_arrays([_plain(rows[name]) for name in filled], names=filled)
+    write = _copy if connection.dialect.name == "postgresql" else _insert
+    for start in range(0, plain.num_rows, _CHUNK_ROWS):
+        write(connection, table, plain.slice(start, _CHUNK_ROWS).combine_chunks())
+
+
+def stamped(rows: pa.Table, name: str, moment: datetime) -> pa.Table:
+    """The rows with one more column that holds the same instant throughout."""
+    instant = pa.scalar(moment, pa.timestamp("s", tz="UTC"))
+    return rows.append_column(name, pa.repeat(instant, rows.num_rows))
+
+
+@contextmanager
+def indexes_made_after(connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
+    """Fill empty PostgreSQL tables without their search indexes and build those at the end.
+
+    Building an index at once costs half of growing it row by row. It needs the tables for itself;
+    where somebody reads them for longer than a moment, they are filled with their indexes.
+    """
+    dropped = connection.dialect.name == "postgresql" and _indexes_dropped(connection, tables)
+    yield
+    if dropped:
+        for index in _indexes(tables):
+            index.create(connection)
+
+
+def _indexes(tables: Sequence[Table]) -> list[Index]:
+    return [index for table in tables for index in sorted(table.indexes, key=lambda i: str(i.name))]
+
+
+def _indexes_dropped(connection: Connection, tables: Sequence[Table]) -> bool:
+    savepoint = connection.begin_nested()
+    connection.exec_driver_sql("SET LOCAL lock_timeout TO '1s'")
+    try:
+        for index in _indexes(tables):
+            index.drop(connection, checkfirst=True)
+    except OperationalError as error:
+        savepoint.rollback()  # takes the lock_timeout back, too
+        if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise
+        return False
+    connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+    savepoint.commit()
+    return True
+
+
+@contextmanager
+def looked_up_by_key(connection: Connection) -> Iterator[None]:
+    """Join a small staged part to a large table through the table's key.
+
+    A temporary table has no statistics, and PostgreSQL then likes to read and hash the whole large
+    table once for each part (measured: four times as slow at 100,000 rows, worse above).
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    connection.exec_driver_sql(
+        "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off"
+    )
+    yield
+    connection.exec_driver_sql(
+        "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"
+    )
+
+
+def _plain(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """Instants as UTC without a zone: Arrow writes each of those out 20 times as fast."""
+    if not pa.types.is_timestamp(column.type):
+        return column
+    return column.cast(pa.timestamp("s", tz="UTC"), safe=False).cast(pa.timestamp("s"))
+
+
+def _copy(connection: Connection, table: Table, rows: pa.Table) -> None:
+    quoted = connection.dialect.identifier_preparer.quote
+    names = ", ".join(quoted(name) for name in rows.column_names)
+    statement = f"COPY {quoted(table.name)} ({names}) FROM STDIN (FORMAT csv)".encode()
+    sink = pa.BufferOutputStream()
+    csv.write_csv(rows, sink, _CSV)
+    driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(memoryview(sink.getvalue()))
+
+
+def _insert(connection: Connection, table: Table, rows: pa.Table) -> None:
+    statement = insert(table).values(dict.fromkeys(rows.column_names))
+    driver: Any = connection.connection.driver_connection
+    values = zip(*map(_sqlite_values, rows.columns), strict=True)
+    driver.executemany(str(statement.compile(dialect=connection.dialect)), values)
+
+
+def _sqlite_values(column: pa.ChunkedArray[Any]) -> list[Any]:
+    """The column as SQLite stores it: text, whole numbers, 0 and 1, None."""
+    if pa.types.is_timestamp(column.type):
+        column = pc.replace_substring(column.cast(pa.string()), " ", "T")
+        column = pc.replace_substring_regex(column, "$", "Z")
+    elif pa.types.is_date(column.type):
+        column = column.cast(pa.string())
+    values: list[Any] = column.to_pylist()
+    return values
