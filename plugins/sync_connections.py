@@ -8,6 +8,7 @@ used only when neither connection is found anywhere Airflow looks and the demo i
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -48,13 +49,22 @@ def is_demo(settings: Settings) -> bool:
 
 
 def is_found(conn_id: str) -> bool:
-    """Whether any of the places Airflow looks into has the connection."""
+    """Whether any of the places Airflow looks into has the connection.
+
+    Airflow passes over a place that fails; the environment's at least can be told from absence.
+    """
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     try:
         Connection.get(conn_id)
     except AirflowNotFoundException:
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        if os.environ.get(variable):
+            raise ConfigError(
+                f"The variable {variable} can't be read as a connection.",
+                next_step="give it as JSON: conn_type, host, login, password, extra.",
+            ) from None
         return False
     return True
 

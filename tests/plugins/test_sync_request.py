@@ -1,0 +1,83 @@
+"""What each way of starting a run asks for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from opportunity_sync.errors import ConfigError
+from sync_request import StartedRun, window
+
+DAY = (datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC))
+NOTHING = (None, None)
+
+
+def a_run(
+    run_type: str = "manual", interval: tuple[datetime | None, datetime | None] = DAY, **form: Any
+) -> StartedRun:
+    """A run as Airflow started it; the form is the sync DAG's unless told otherwise."""
+    params = {"mode": "continue", "window_start": None, "window_end": None} | form
+    return StartedRun("dag", "run", run_type, interval, params)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "manual", "asset_triggered"])
+def test_the_sync_continues_whatever_its_interval(run_type: str) -> None:
+    """A scheduled run heals gaps, so its tick is not its window; a cleared one does the same."""
+    assert window(a_run(run_type)) == ("continue", NOTHING)
+
+
+def test_a_run_without_a_logical_date_continues() -> None:
+    """Airflow gives such a run no data interval at all."""
+    assert window(a_run(interval=NOTHING)) == ("continue", NOTHING)
+
+
+@pytest.mark.parametrize("mode", ["continue", "interval", "full", "range"])
+def test_a_backfill_takes_exactly_its_interval(mode: str) -> None:
+    """On either DAG, and whatever the form of the backfill says."""
+    assert window(a_run("backfill", mode=mode)) == ("range", DAY)
+
+
+def test_the_backfill_dag_takes_its_own_interval() -> None:
+    """Its daily run is a window like any other."""
+    assert window(a_run("scheduled", mode="interval")) == ("range", DAY)
+
+
+def test_a_full_run_takes_everything() -> None:
+    """The form's third choice has no window."""
+    assert window(a_run(mode="full")) == ("full", NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-11-03T00:00:00+00:00", "2026-11-04T00:00:00Z"),
+        ("2026-11-03T01:00:00+01:00", "2026-11-03T19:00:00-05:00"),
+        ("2026-11-03T00:00:00", "2026-11-04"),
+    ],
+    ids=["UTC", "offsets", "no offset"],
+)
+def test_a_range_is_taken_from_the_form(start: str, end: str) -> None:
+    """Date-times may carry any offset; without one they mean UTC."""
+    asked = a_run(interval=NOTHING, mode="range", window_start=start, window_end=end)
+
+    assert window(asked) == ("range", DAY)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"mode": "range"},
+        {"mode": "range", "window_start": "2026-11-03"},
+        {"mode": "range", "window_start": "2026-11-04", "window_end": "2026-11-03"},
+        {"mode": "continue", "window_start": "2026-11-03"},
+        {"mode": "full", "window_end": "2026-11-03"},
+        {"mode": "interval"},
+    ],
+    ids=["no ends", "no end", "backwards", "continue", "full", "no interval"],
+)
+def test_a_form_that_contradicts_itself_is_refused(form: dict[str, Any]) -> None:
+    """Dates that would be ignored, and ranges that are none, are errors with a next step."""
+    with pytest.raises(ConfigError, match="trigger again"):
+        window(a_run(interval=NOTHING, **form))
