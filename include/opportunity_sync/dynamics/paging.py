@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ANNOTATIONS: Final = 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"'
 TRACK_CHANGES: Final = "odata.track-changes"
+_LOOKUP_TYPE: Final = b"@Microsoft.Dynamics.CRM.lookuplogicalname"
+_SET_LOOKUP: Final = re.compile(rb'"_\w+_value"\s*:\s*"')
 _MUST_BE_APPLIED: Final = ("odata.include-annotations", TRACK_CHANGES)
 _API_PATH: Final = "/api/data/"
 
@@ -131,6 +133,10 @@ def _require_preferences(answer: Answer, prefer: tuple[str, ...]) -> None:
         name, _, value = preference.partition("=")
         if name in _MUST_BE_APPLIED and not _is_applied(name, value.strip('"'), applied):
             raise answer.broken(f"Dataverse did not apply the preference {name}.")
+    # Some answers claim the annotations and come without: every lookup would lose its type.
+    if ANNOTATIONS in prefer and _LOOKUP_TYPE not in answer.body:
+        if _SET_LOOKUP.search(answer.body):
+            raise answer.broken("The lookups of the page come without the names of their tables.")
 
 
 def _is_applied(name: str, value: str, applied: str) -> bool:

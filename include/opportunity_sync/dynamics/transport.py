@@ -86,7 +86,7 @@ def cause_of(error: BaseException) -> str:
     """The innermost reason of a network error, without URLs, which can hold names and cookies."""
     innermost = error
     for _ in range(10):
-        reasons = [getattr(innermost, "reason", None), *innermost.args]
+        reasons = [getattr(innermost, "reason", None), *innermost.args, innermost.__cause__]
         deeper = [reason for reason in reasons if isinstance(reason, BaseException)]
         if not deeper:
             break

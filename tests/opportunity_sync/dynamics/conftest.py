@@ -1,0 +1,76 @@
+"""What Dataverse is here: the sandbox over TLS, and a server that says exactly what it is told."""
+
+from __future__ import annotations
+
+from http.server import ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dynamics_sandbox import Organisation, Sandbox
+from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
+from opportunity_sync.settings import Settings
+from scripted_dataverse import ScriptedHandler, ScriptedServer, connection_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import requests
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """A server on loopback that gives scripted replies over plain HTTP."""
+    handler = type("Handler", (ScriptedHandler,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        script = ScriptedServer(f"http://127.0.0.1:{http.server_address[1]}")
+        handler.script = script
+        thread = Thread(target=http.serve_forever, args=(0.02,))
+        thread.start()
+        yield script
+        http.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    """An empty organisation."""
+    return Organisation.empty()
+
+
+@pytest.fixture
+def sandbox(organisation: Organisation) -> Iterator[Sandbox]:
+    """The organisation, served over TLS with its own certificate authority."""
+    with Sandbox(organisation) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def connection(sandbox: Sandbox) -> DynamicsConnection:
+    """The sandbox's connection with a client secret."""
+    return connection_to(sandbox)
+
+
+@pytest.fixture
+def client_of() -> Iterator[Callable[..., DataverseClient]]:
+    """Makes clients of a connection; the settings are keywords."""
+    sessions: list[requests.Session] = []
+
+    def make(connection: DynamicsConnection, **settings: Any) -> DataverseClient:
+        session = dynamics_session(connection)
+        sessions.append(session)
+        chosen = Settings(**{"page_size": 4, "request_attempts": 3, **settings})
+        return DataverseClient(
+            session, connection.organization_url, settings=chosen, first_wait_seconds=0.01
+        )
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def client(
+    connection: DynamicsConnection, client_of: Callable[..., DataverseClient]
+) -> DataverseClient:
+    """A client of the sandbox with pages of four rows."""
+    return client_of(connection)
