@@ -6,3 +6,47 @@ and book-keeping arrive together or not at all.
 """
 
 from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from opportunity_sync.store.associations import write_roles, write_unresolved
+from opportunity_sync.store.counts import Counts
+from opportunity_sync.store.engine import store_engine
+from opportunity_sync.store.facts import find_facts
+from opportunity_sync.store.labels import write_labels
+from opportunity_sync.store.lock import locked, reading, writing
+from opportunity_sync.store.migrate import migrate
+from opportunity_sync.store.rows import write_account_changes, write_rows
+from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, record_errors
+from opportunity_sync.store.state import (
+    StoreState,
+    bump_revision,
+    claim_organization,
+    move_watermark,
+    read_state,
+)
+
+__all__ = [
+    "Connection",
+    "Counts",
+    "StoreState",
+    "begin_run",
+    "bump_revision",
+    "claim_organization",
+    "end_run",
+    "find_facts",
+    "has_succeeded",
+    "locked",
+    "migrate",
+    "move_watermark",
+    "read_state",
+    "reading",
+    "record_errors",
+    "store_engine",
+    "write_account_changes",
+    "write_labels",
+    "write_roles",
+    "write_rows",
+    "write_unresolved",
+    "writing",
+]

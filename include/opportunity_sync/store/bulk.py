@@ -47,6 +47,12 @@ def clear(connection: Connection, table: Table) -> None:
         connection.execute(delete(table))
 
 
+def described(connection: Connection, table: Table) -> None:
+    """Tell PostgreSQL what a temporary table holds, where it may be a handful or a million rows."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+
 def append(connection: Connection, table: Table, rows: pa.Table) -> None:
     """Add rows to a table; columns that are not given, or hold nothing, get the table's default."""
     filled = [name for name in rows.column_names if rows[name].null_count < rows.num_rows]

@@ -96,7 +96,7 @@ def _fill(
             append(connection, tables[0], _only(part, tables[0]))
             inserted = part.num_rows
             if entity.is_public:
-                rows = part.filter(_is_synced(part))
+                rows = part.filter(_is_synced())
                 append(connection, tables[1], stamped(_only(rows, tables[1]), "synced_at", moment))
                 inserted = rows.num_rows
             counts += Counts(read=part.num_rows, inserted=inserted)
@@ -107,8 +107,9 @@ def _only(part: pa.Table, table: Table) -> pa.Table:
     return part.select([name for name in part.column_names if name in table.c])
 
 
-def _is_synced(part: pa.Table) -> pc.Expression:
-    return pc.field(SYNC_FILTER).cast(pa.bool_()).is_null() | pc.field(SYNC_FILTER).cast(pa.bool_())
+def _is_synced() -> pc.Expression:
+    wanted = pc.field(SYNC_FILTER).cast(pa.bool_())
+    return wanted.is_null() | wanted
 
 
 def _merge(

@@ -31,7 +31,7 @@ class Upsert:
     `rows` selects the key and the `compared` columns; it needs a WHERE, by which SQLite tells
     `ON CONFLICT` from a join. A stored row gets the compared columns, the `fixed` ones (those of
     an inserted row are the table's defaults) and the `stamps`, where `guard` allows it: it is given
-    the arriving columns and whether any compared one differs.
+    the arriving columns and whether any compared one differs. `inserted` go into new rows only.
     """
 
     table: Table
@@ -40,6 +40,7 @@ class Upsert:
     guard: Guard
     fixed: Mapping[str, Any] = field(default_factory=dict)
     stamps: Mapping[str, Any] = field(default_factory=dict)
+    inserted: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> list[str]:
@@ -65,12 +66,11 @@ def _absent(connection: Connection, wanted: Upsert) -> int:
 
 def _statement(connection: Connection, wanted: Upsert) -> postgresql.Insert | sqlite.Insert:
     table = wanted.table
-    stamps = [sql(value, table.c[name].type) for name, value in wanted.stamps.items()]
+    constants = {**wanted.stamps, **wanted.inserted}
+    values = [sql(value, table.c[name].type) for name, value in constants.items()]
     names = [*wanted.key, *wanted.compared]
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).from_select(
-        [*names, *wanted.stamps], wanted.rows.add_columns(*stamps)
-    )
+    statement = insert(table).from_select([*names, *constants], wanted.rows.add_columns(*values))
     given = statement.excluded
     differs = or_(*(table.c[name].is_distinct_from(given[name]) for name in wanted.compared))
     copied = {name: given[name] for name in (*wanted.compared, *wanted.stamps)}

@@ -1,0 +1,84 @@
+"""What each run did, in tables that users can query: `sync_run` and `sync_error`.
+
+A run is known by its DAG and run id. Cleared and run again it begins its row anew, so that the
+table says what the store last got from it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, insert, select, update
+
+from opportunity_sync.store.tables import COUNTED, COUNTS, sync_error, sync_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Connection, Table
+
+    from opportunity_sync.store.counts import Counts
+
+RUNNING = "running"
+SUCCEEDED = "succeeded"
+
+
+def begin_run(connection: Connection, dag_id: str, run_id: str, **given: Any) -> None:
+    """Record a run as running; one that begins again (cleared, re-run) starts from nothing.
+
+    `given`: mode, window_start, window_end, started_at.
+    """
+    for table in (sync_error, sync_run):
+        connection.execute(delete(table).where(_is(table, dag_id, run_id)))
+    row = {"dag_id": dag_id, "run_id": run_id, "outcome": RUNNING}
+    connection.execute(insert(sync_run), row | given)
+
+
+def end_run(
+    connection: Connection,
+    dag_id: str,
+    run_id: str,
+    *,
+    outcome: str,
+    counts: Mapping[str, Counts] | None = None,
+    **given: Any,
+) -> None:
+    """Record how a running run ended; one that has ended already stays as it is recorded.
+
+    `given`: requests, replaced_characters, error. Counts are by entity name, or 'role'.
+    """
+    numbers = {
+        f"{name}_{count}": getattr(counted, count)
+        for name, counted in (counts or {}).items()
+        if name in COUNTED
+        for count in COUNTS
+    }
+    connection.execute(
+        update(sync_run)
+        .where(_is(sync_run, dag_id, run_id), sync_run.c.outcome == RUNNING)
+        .values(outcome=outcome, ended_at=datetime.now(UTC), **numbers, **given)
+    )
+
+
+def has_succeeded(connection: Connection, dag_id: str, run_id: str) -> bool:
+    """Whether the run's rows are committed."""
+    outcome = select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id))
+    return connection.scalar(outcome) == SUCCEEDED
+
+
+def record_errors(  # noqa: PLR0917 - a run is known by two names
+    connection: Connection, dag_id: str, run_id: str, refused: Sequence[Mapping[str, Any]]
+) -> None:
+    """List the rows that were refused: entity, record_id, field, code, message of each."""
+    connection.execute(delete(sync_error).where(_is(sync_error, dag_id, run_id)))
+    rows = [
+        {"dag_id": dag_id, "run_id": run_id, "position": position, **row}
+        for position, row in enumerate(refused, start=1)
+    ]
+    if rows:
+        connection.execute(insert(sync_error), rows)
+
+
+def _is(table: Table, dag_id: str, run_id: str) -> ColumnElement[bool]:
+    return and_(table.c.dag_id == dag_id, table.c.run_id == run_id)

@@ -1,0 +1,89 @@
+"""What the store remembers between runs: whose rows it holds, how far it got, how often it moved.
+
+The watermark of an entity says up to when everything that windows can show is in the store. It
+moves in the transaction of the rows, only forwards, and only by a run whose window begins at or
+before it: anything else would leave a gap that no later run looks into. The revision counts the
+loads that changed something, so that a load can tell whether the store moved since its run looked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exists, insert, or_, select, true, update
+
+from opportunity_sync.errors import WrongOrganizationError
+from opportunity_sync.store.tables import sync_state, sync_store
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """The state as one transaction sees it; an entity without a watermark was never read wholly."""
+
+    organization_id: str | None
+    revision: int
+    watermarks: dict[str, datetime]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no load has changed the store yet."""
+        return self.revision == 0
+
+
+def read_state(connection: Connection) -> StoreState:
+    """The state; before the first run the store is nobody's and has revision 0."""
+    store = connection.execute(select(sync_store)).one_or_none()
+    marks = connection.execute(select(sync_state).where(sync_state.c.watermark_at.is_not(None)))
+    return StoreState(
+        organization_id=store.organization_id if store else None,
+        revision=store.revision if store else 0,
+        watermarks={row.entity: row.watermark_at for row in marks},
+    )
+
+
+def claim_organization(connection: Connection, organization_id: str) -> None:
+    """Make the store this organisation's, or find that it is.
+
+    Raises:
+        WrongOrganizationError: it holds another organisation's rows.
+    """
+    owner = connection.scalar(select(sync_store.c.organization_id))
+    if owner is None:
+        connection.execute(insert(sync_store), {"singleton": 1, "organization_id": organization_id})
+    elif owner != organization_id:
+        raise WrongOrganizationError(
+            f"The store belongs to organisation {owner}, the connection leads to "
+            f"{organization_id}.",
+            next_step="point dynamics_default back, or give the other organisation its own store.",
+        )
+
+
+def bump_revision(connection: Connection) -> None:
+    """Say that the store moved, so that whoever resolved on older facts resolves again."""
+    connection.execute(update(sync_store).values(revision=sync_store.c.revision + 1))
+
+
+def move_watermark(
+    connection: Connection, entity: str, *, window_start: datetime | None, to: datetime
+) -> bool:
+    """Move an entity's watermark forwards to `to`; return whether it moved.
+
+    A full read (`window_start` None) may always move it, and is the only one that may set a first
+    one; a window only where it begins at or before the watermark.
+    """
+    of_entity = sync_state.c.entity == entity
+    known = connection.scalar(select(exists(select(sync_state).where(of_entity))))
+    if window_start is None and not known:
+        connection.execute(insert(sync_state), {"entity": entity, "watermark_at": to})
+        return True
+    mark = sync_state.c.watermark_at
+    is_reached = true() if window_start is None else mark >= window_start
+    is_forwards = or_(mark.is_(None), mark < to)
+    statement = update(sync_state).values(watermark_at=to)
+    return bool(connection.execute(statement.where(of_entity, is_reached, is_forwards)).rowcount)
