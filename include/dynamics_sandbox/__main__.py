@@ -42,18 +42,23 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _organisation(arguments: argparse.Namespace) -> Organisation:
+    if arguments.folder is not None:
+        return Organisation.from_folder(arguments.folder)
+    return Organisation.generated(seed=arguments.seed, opportunities=arguments.opportunities)
+
+
 def main() -> int:
     """Serve until the end."""
     arguments = _arguments()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if arguments.folder is not None:
-        organisation = Organisation.from_folder(arguments.folder)
-    else:
-        organisation = Organisation.generated(
-            seed=arguments.seed, opportunities=arguments.opportunities
-        )
+    try:
+        organisation = _organisation(arguments)
+    except ValueError as error:
+        sys.stderr.write(f"There is nothing to serve: {error}\n")
+        return 2
     address = Address(arguments.host, arguments.port, tuple(arguments.name))
     description = arguments.state_dir / "sandbox.json"
     arguments.state_dir.mkdir(parents=True, exist_ok=True)

@@ -84,6 +84,7 @@ def _run(part: str, outer: Incoming, inner: Callable[[Incoming], Answer]) -> Ans
         raw_query=address.query,
         headers=headers,
         body=b"",
+        is_in_batch=True,
     )
     return inner(single)
 

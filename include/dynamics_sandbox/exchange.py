@@ -33,6 +33,7 @@ class Incoming:
     headers: Mapping[str, str]
     origin: str
     body: bytes = b""
+    is_in_batch: bool = False
 
     @property
     def target(self) -> str:

@@ -43,8 +43,14 @@ def instant(moment: datetime | str) -> str:
 class Organisation:
     """The rows of every table and the one who reads them."""
 
-    def __init__(self, tables: Mapping[str, Table] | None = None, rows: Rows | None = None) -> None:
-        """Serve these rows; tables default to the standard schema, and a table without rows is empty."""
+    def __init__(
+        self,
+        tables: Mapping[str, Table] | None = None,
+        rows: Rows | None = None,
+        *,
+        identity: str | None = None,
+    ) -> None:
+        """Serve these rows; tables default to the standard schema; `identity` names the organisation."""
         self.lock = threading.RLock()
         given = rows or {}
         self.stores = {
@@ -61,7 +67,7 @@ class Organisation:
         self.version = max((self._newest(store) for store in self.stores.values()), default=0)
         self._fixed_now: datetime | None = None
         self._recycle_bin: dict[tuple[str, str], dict[str, Any]] = {}
-        self.organisation_id = self._first_id("organizations") or self._found()
+        self.organisation_id = self._first_id("organizations") or self._found(identity)
         self.user_id = self._first_id("systemusers") or str(
             uuid5(NAMESPACE_OID, "application-user")
         )
@@ -69,7 +75,7 @@ class Organisation:
     @classmethod
     def from_folder(cls, path: str | Path) -> Self:
         """An organisation of the Web API JSON files in a folder."""
-        return cls(*load_folder(Path(path)))
+        return cls(*load_folder(Path(path)), identity=Path(path).resolve().name)
 
     @classmethod
     def generated(cls, *, seed: int, opportunities: int) -> Self:
@@ -87,11 +93,17 @@ class Organisation:
             return None
         return str(store.rows[store.order[0]][store.position[store.table.key]])
 
-    def _found(self) -> str:
+    def _found(self, identity: str | None) -> str:
         """Write the row of the organisation itself, which every organisation has."""
         if "organizations" not in self.stores:
             return str(uuid4())
-        row = {"name": "Sandbox", "languagecode": 1033, "expirechangetrackingindays": 7}
+        made = str(uuid5(NAMESPACE_OID, identity) if identity else uuid4())
+        row = {
+            "organizationid": made,
+            "name": "Sandbox",
+            "languagecode": 1033,
+            "expirechangetrackingindays": 7,
+        }
         known = self.stores["organizations"].by_property
         return self.create("organizations", {name: row[name] for name in row if name in known})
 

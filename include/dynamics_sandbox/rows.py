@@ -12,6 +12,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dynamics_sandbox.schema import FORMATTED_VALUE, LOOKUP_TABLE, Table
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _EXACT = frozenset({"Money", "Decimal"})
 NULL = -1  # the place of the null with which every row ends
 _AFTER_ALL = b"\xff" * 17
+_CHUNK = 10_000
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -50,9 +52,11 @@ class RowStore:
         self.order: list[bytes] = []
         self._indexes: dict[str, dict[Any, set[bytes]]] = {}
         self._sorted: dict[str, list[tuple[Any, bytes]]] = {}
-        given = list(rows)
-        self._lay_out(table, set().union(*given))
-        self.rows = {sort_key(row[table.key]): self._pack(row) for row in given}
+        self._lay_out(table, ())
+        waiting = iter(rows)
+        while chunk := list(islice(waiting, _CHUNK)):
+            self._make_room(set().union(*chunk))
+            self.rows.update((sort_key(row[table.key]), self._pack(row)) for row in chunk)
         self.order = sorted(self.rows)
 
     def __len__(self) -> int:
@@ -72,13 +76,17 @@ class RowStore:
             for name in lookups
             if len(self.by_property[name].targets) == 1
         }
-        implied = [mark for mark, (name, _) in self._only_target.items() if name in used]
         self.columns: tuple[str, ...] = ()
-        self._extend([name for name in self.position if name in {*used, *implied}])
+        self._exact: tuple[str, ...] = ()
+        self._make_room(used)
 
-    def _extend(self, names: Iterable[str]) -> None:
-        """Give columns a place; rows that are there hold null in it."""
-        added = tuple(names)
+    def _make_room(self, names: Collection[str]) -> None:
+        """Give columns about to be filled a place; rows that are there hold null in it."""
+        implied = [mark for mark, (name, _) in self._only_target.items() if name in names]
+        wanted = dict.fromkeys((*names, *implied))
+        added = [name for name in wanted if self.position.get(name) == NULL]
+        if not added:
+            return
         for name in added:
             self.position[name] = len(self.columns)
             self.columns = (*self.columns, name)
@@ -122,10 +130,7 @@ class RowStore:
 
     def put(self, row: Mapping[str, Any]) -> None:
         """Add or replace a row."""
-        fresh = [name for name in row if self.position.get(name) == NULL and row[name] is not None]
-        if fresh:
-            marks = [f"{name}{LOOKUP_TABLE}" for name in fresh if self.by_property.get(name) and self.by_property[name].is_lookup]
-            self._extend(dict.fromkeys(name for name in (*fresh, *marks) if self.position[name] == NULL))
+        self._make_room([name for name, value in row.items() if value is not None])
         key, packed = sort_key(row[self.table.key]), self._pack(row)
         if key in self.rows:
             self._unindex(key, self.rows[key])
@@ -143,17 +148,13 @@ class RowStore:
 
     def change_table(self, table: Table) -> None:
         """Re-lay all rows for a table that gained or lost an attribute; no version moves."""
+        rows, before = self.rows, self.position
         kept = {attribute.property_name for attribute in table.attributes.values()}
         used = [name for name in self.columns if name.partition("@")[0] in kept]
-        places = [self.position[name] for name in used]
-        rows = self.rows
         self.rows = {}
         self._lay_out(table, used)
-        order = [used.index(name) for name in self.columns]
-        packed = {key: [row[place] for place in places] for key, row in rows.items()}
-        self.rows = {
-            key: (*(values[place] for place in order), None) for key, values in packed.items()
-        }
+        places = [before.get(name, NULL) for name in self.columns]
+        self.rows = {key: (*[row[place] for place in places], None) for key, row in rows.items()}
         self._indexes.clear()
         self._sorted.clear()
 

@@ -70,7 +70,7 @@ class WebApi:
         rest = incoming.path[root.end() :]
         if rest == "$batch" and incoming.method == "POST":
             return answer_batch(incoming, preferences, self._inner)
-        if len(incoming.target) > MAX_URL_IN_BATCH:
+        if len(incoming.target) > (MAX_URL_IN_BATCH if incoming.is_in_batch else MAX_URL):
             raise DataverseError(413, BAD_QUERY, "The request URI is too long.")
         if incoming.method != "GET":
             message = f"The requested resource does not support http method '{incoming.method}'."

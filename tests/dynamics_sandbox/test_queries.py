@@ -29,12 +29,10 @@ def people(organisation: Organisation) -> dict[str, str]:
         "Ada": {"fullname": "Ada Byron", "numberofchildren": 2, "donotemail": True},
         "Bob": {"fullname": "bob O'Neil", "numberofchildren": 10, "birthdate": "1980-05-06"},
         "Cy": {"fullname": "Cy 100%", "annualincome": Decimal("0.1"), "statecode": 1},
-        "Nul": {"fullname": None, "description": "line\r\nbreak \"quoted\" '"},
+        "Nul": {"fullname": None, "description": 'line\r\nbreak "quoted" \''},
     }
     for day, (name, values) in enumerate(rows.items(), start=1):
-        ids[name] = organisation.create(
-            "contacts", values, modified_at=f"2026-01-0{day}T00:00:00Z"
-        )
+        ids[name] = organisation.create("contacts", values, modified_at=f"2026-01-0{day}T00:00:00Z")
     organisation.update(
         "contacts",
         ids["Ada"],
@@ -231,7 +229,7 @@ def test_one_row_is_read_by_its_key(caller: Caller, people: dict[str, str]) -> N
     """With the context of an entity."""
     row = caller.read(f"contacts({people['Nul'].upper()})?$select=description")
     assert row["@odata.context"].endswith("$metadata#contacts(description)/$entity")
-    assert "line\r\nbreak \"quoted\" '" == row["description"]
+    assert 'line\r\nbreak "quoted" \'' == row["description"]
 
 
 def test_text_that_utf8_cannot_carry_travels_as_escapes(
@@ -257,12 +255,16 @@ def test_secured_columns_read_as_null_and_can_not_be_searched(
     organisation.update("contacts", people["Ada"], {"jobtitle": "Countess"})
     path = "contacts?$select=jobtitle&$filter=jobtitle ne null"
     assert [] == caller.read(path)["value"]
-    assert [None] == caller.values("contacts?$select=jobtitle&$filter=fullname eq 'Ada Byron'", "jobtitle")
+    assert [None] == caller.values(
+        "contacts?$select=jobtitle&$filter=fullname eq 'Ada Byron'", "jobtitle"
+    )
     organisation.is_field_security_administrator = True
     assert ["Countess"] == caller.values(path, "jobtitle")
 
 
-def test_columns_come_and_go(organisation: Organisation, caller: Caller, people: dict[str, str]) -> None:
+def test_columns_come_and_go(
+    organisation: Organisation, caller: Caller, people: dict[str, str]
+) -> None:
     """An added column is null in old rows; a dropped one can no longer be selected."""
     version = organisation.row("contacts", people["Ada"])["versionnumber"]
     organisation.add_attribute("contacts", Attribute("new_synctomkto", "Boolean"))
