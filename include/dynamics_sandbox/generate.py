@@ -158,7 +158,7 @@ def _accounts(plan: Plan) -> Iterator[dict[str, Any]]:
             **lookup("parentaccountid", parent),
             **lookup("primarycontactid", contact),
             **_customer_facts(plan, "account", number=number, dice=dice),
-            **plan.owner(dice),
+            **dice.pick(plan.owners),
         }
 
     return _with_planted(plan, "account", make)
@@ -172,7 +172,7 @@ def _contacts(plan: Plan) -> Iterator[dict[str, Any]]:
             **contact_columns(number, dice),
             **parent_customer(parent),
             **_customer_facts(plan, "contact", number=number, dice=dice),
-            **plan.owner(dice),
+            **dice.pick(plan.owners),
         }
 
     return _with_planted(plan, "contact", make)
@@ -190,7 +190,7 @@ def _opportunities(plan: Plan) -> Iterator[dict[str, Any]]:
             **lookup("parentaccountid", dice.maybe(parties["account"], 0.5)),
             **lookup("parentcontactid", dice.maybe(parties["contact"], 0.5)),
             "new_synctomkto": dice.pick(_FILTERS),
-            **plan.owner(dice),
+            **dice.pick(plan.owners),
         }
 
     return _with_planted(plan, "opportunity", make)
@@ -202,7 +202,7 @@ def _connections(plan: Plan) -> Iterator[dict[str, Any]]:
     links = chain.from_iterable(_links(plan, dice))
     everything = chain(plan.planted["connection"], links)
     for number, row in enumerate(islice(everything, plan.counts["connection"])):
-        shared = {"name": "Connection", **history.stamps(number, dice), **plan.owner(dice)}
+        shared = {"name": "Connection", **history.stamps(number, dice), **dice.pick(plan.owners)}
         yield {**shared, **row}
 
 

@@ -9,6 +9,7 @@ before they came in. A few were written back-dated: old by their time, new by th
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from math import gcd
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,20 +48,18 @@ class Dice(Random):
 def instant(seconds: int) -> str:
     """The wire form of a time."""
     days, rest = divmod(seconds, _DAY)
-    hours, rest = divmod(rest, 3600)
-    return f"{day(days * _DAY)}T{hours:02}:{rest // 60:02}:{rest % 60:02}Z"
+    return f"{_day(days)}T{_clock(rest)}Z"
 
 
-_DAYS: dict[int, str] = {}
+@cache
+def _day(days: int) -> str:
+    return datetime.fromtimestamp(days * _DAY, UTC).date().isoformat()
 
 
-def day(seconds: int) -> str:
-    """The wire form of a date."""
-    known = _DAYS.get(seconds // _DAY)
-    if known is None:
-        known = datetime.fromtimestamp(seconds, UTC).date().isoformat()
-        _DAYS[seconds // _DAY] = known
-    return known
+@cache
+def _clock(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def some_day(dice: Dice, first_year: int, last_year: int) -> str:

@@ -7,15 +7,18 @@ every column that may be null sometimes is.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dynamics_sandbox import texts
 from dynamics_sandbox.history import Dice, instant, some_day
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dynamics_sandbox.planted import Reference
 
-_DIRTY_SHARE = 0.03
+_DIRTY, _DIRTY_OR_NONE = 0.03, 0.1
 _SHORT = 20  # fits the shortest text columns
 _SHORT_DIRTY = tuple(text for text in texts.DIRTY if len(text) <= _SHORT)
 ODD_AMOUNTS = (
@@ -64,9 +67,10 @@ def _amount(dice: Dice) -> Decimal | None:
 
 def text(dice: Dice, clean: str | None, *, short: bool = False) -> str | None:
     """A clean text, or now and then a dirty one or none."""
-    if dice.chance(_DIRTY_SHARE):
-        return dice.pick(_SHORT_DIRTY if short else texts.DIRTY)
-    return dice.maybe(clean, 0.93)
+    draw = dice.random()
+    if draw > _DIRTY_OR_NONE:
+        return clean
+    return dice.pick(_SHORT_DIRTY if short else texts.DIRTY) if draw < _DIRTY else None
 
 
 def memo(dice: Dice) -> str | None:
@@ -100,7 +104,14 @@ def phone(dice: Dice) -> str | None:
     return dice.pick((f"+{number}", f"0{number} ext. 0"))
 
 
-def address(dice: Dice) -> dict[str, Any]:
+@cache
+def _ready(make: Callable[[Dice], dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Parts of rows made beforehand: neighbours share an address, and making each takes long."""
+    dice = Dice(make.__name__)
+    return tuple(make(dice) for _ in range(1009))
+
+
+def _address(dice: Dice) -> dict[str, Any]:
     """A postal address; parts of it can be missing."""
     city, state, country, postal_code = dice.pick(texts.CITIES)
     return {
@@ -129,16 +140,22 @@ def contact_columns(number: int, dice: Dice) -> dict[str, Any]:
         "telephone1": phone(dice),
         "telephone2": phone(dice),
         "mobilephone": phone(dice),
-        **address(dice),
+        **dice.pick(_ready(_address)),
         "birthdate": dice.maybe(some_day(dice, 1940, 2005), 0.3),
+        **dice.pick(_ready(_permissions)),
+        "description": memo(dice),
+        **(dice.pick(_ready(_marketo_columns)) if dice.chance(0.5) else {}),
+    }
+
+
+def _permissions(dice: Dice) -> dict[str, Any]:
+    return {
         "preferredcontactmethodcode": dice.maybe(dice.between(1, 5), 0.9),
         "donotphone": dice.chance(0.1),
         "donotbulkemail": dice.chance(0.2),
         "donotemail": dice.maybe(dice.chance(0.1), 0.98),
         "donotfax": dice.chance(0.5),
         "donotsendmm": dice.chance(0.1),
-        "description": memo(dice),
-        **(_marketo_columns(dice) if dice.chance(0.5) else {}),
     }
 
 
@@ -161,7 +178,7 @@ def account_columns(number: int, dice: Dice, currency: Currency) -> dict[str, An
     return {
         "name": text(dice, company_name(number)) or company_name(number),
         "accountnumber": dice.maybe(f"{number:08}", 0.9),
-        **address(dice),
+        **dice.pick(_ready(_address)),
         "telephone1": phone(dice),
         "emailaddress1": dice.maybe(f"office{number}@example.test", 0.6),
         "businesstypecode": dice.maybe(1, 0.9),

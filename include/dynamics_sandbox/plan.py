@@ -29,6 +29,7 @@ class Plan:
     planted: dict[str, list[dict[str, Any]]]
     counts: dict[str, int]
     currencies: tuple[Currency, ...]
+    owners: tuple[dict[str, Any], ...]  # the owning columns, users far more often than teams
 
     def history(self, table: str) -> History:
         longest = max(self.counts.values())
@@ -46,16 +47,6 @@ class Plan:
         number = -1 if dice.chance(0.002) else self.any_number(table, dice)
         return self.reference(table, number)
 
-    def owner(self, dice: Dice) -> dict[str, Any]:
-        team = dice.chance(0.15)
-        table, many = ("team", _TEAMS) if team else ("systemuser", _USERS)
-        owner = self.reference(table, dice.randrange(many))
-        return {
-            **lookup("ownerid", owner),
-            **lookup("owningteam", owner if team else None),
-            **lookup("owninguser", None if team else owner),
-        }
-
 
 def planned(seed: int, opportunities: int) -> Plan:
     """The plan of an organisation of this size, with room for rows around the planted ones."""
@@ -72,7 +63,20 @@ def planned(seed: int, opportunities: int) -> Plan:
         Currency(base, "US Dollar", "USD", "$", 2, Decimal(1)),
         Currency(other, "Kuwaiti Dinar", "KWD", "د.ك", 3, Decimal("0.307654321")),
     )
-    return Plan(seed, planted, counts, currencies)
+    return Plan(seed, planted, counts, currencies, owners=_owners(seed))
+
+
+def _owners(seed: int) -> tuple[dict[str, Any], ...]:
+    users = [Reference("systemuser", guid(seed, "systemuser", number)) for number in range(_USERS)]
+    teams = [Reference("team", guid(seed, "team", number)) for number in range(_TEAMS)]
+    return tuple(
+        {
+            **lookup("ownerid", owner),
+            **lookup("owningteam", owner if owner in teams else None),
+            **lookup("owninguser", owner if owner in users else None),
+        }
+        for owner in (*users, *teams)
+    )
 
 
 def small_tables(plan: Plan) -> dict[str, list[dict[str, Any]]]:

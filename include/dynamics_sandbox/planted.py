@@ -29,7 +29,8 @@ class Reference(NamedTuple):
 
 def guid(seed: int, *parts: object) -> str:
     """The id of a row: the same for the same seed, in no order at all."""
-    digest = blake2b(f"{seed}/{parts}".encode(), digest_size=16).hexdigest()
+    text = f"{seed}/{'/'.join(map(str, parts))}"
+    digest = blake2b(text.encode(), digest_size=16).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-a{digest[17:20]}-{digest[20:]}"
 
 
