@@ -9,6 +9,7 @@ kept here, and requests go through a session of our own.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import warnings
@@ -23,7 +24,7 @@ import requests
 from msal.exceptions import MsalServiceError  # type: ignore[import-untyped]
 
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
-from opportunity_sync.dynamics.refusals import TokenRefusal, refused
+from opportunity_sync.dynamics.refusals import BUSY, TokenRefusal, refused
 from opportunity_sync.dynamics.transport import TokenTransport, cause_of, is_untrusted
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 
@@ -89,7 +90,8 @@ class TokenSource:
             if old is None or now >= old.ends_at:
                 raise
             log.warning("The token could not be renewed yet, the current one is used: %s", error)
-            return _Token(old.value, now + _RENEWAL_PAUSE_SECONDS, old.ends_at)
+            next_try = min(now + _RENEWAL_PAUSE_SECONDS, old.ends_at)
+            return _Token(old.value, next_try, old.ends_at)
         except SyncError:
             self._acquire = None
             raise
@@ -120,6 +122,10 @@ class TokenSource:
             ) from None
         except requests.RequestException as error:
             raise _unreachable(self._connection, error) from None
+        except json.JSONDecodeError:
+            # msal takes the page of a failing gateway for JSON.
+            busy = TokenRefusal({"error": BUSY}, self._transport.last_status, None)
+            raise refused(self._connection, busy) from None
         except (ValueError, TypeError, KeyError) as error:
             raise _unusable(self._connection, error) from None
 

@@ -7,6 +7,7 @@ the status. Codes come as hexadecimal or as signed decimal text. Source: referen
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -151,7 +152,8 @@ def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> f
     """Seconds that `Retry-After` asks for: whole, decimal, or an HTTP date; None if unreadable."""
     value = headers.get("Retry-After", "").strip()
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from opportunity_sync.dynamics.connection import DynamicsConnection
 
 _LONGEST_MESSAGE: Final = 300
-_BUSY_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})
+BUSY: Final = "temporarily_unavailable"
+_BUSY_ERRORS: Final = frozenset({BUSY, "server_error"})
 
 # Source: reference 1.4.
 NEXT_STEPS: Final[Mapping[int, str]] = {

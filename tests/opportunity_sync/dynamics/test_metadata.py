@@ -1,0 +1,175 @@
+"""The plan says what can be read, what is left out and why, and what codes mean."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dynamics_sandbox import TABLES, Attribute, Organisation
+from opportunity_sync.dynamics import DataverseClient, LeftOut, PageDecoder, Plan, first_query
+from opportunity_sync.dynamics import organization_plan
+from opportunity_sync.entities import ACCOUNT, CONTACT, ENTITIES, OPPORTUNITY, Entity
+from opportunity_sync.errors import ConfigError, PrivilegeError
+
+if TYPE_CHECKING:
+    from dynamics_sandbox import Sandbox
+
+
+def the_plan(client: DataverseClient, *entities: Entity, language: int | None = None) -> Plan:
+    """The plan of these tables, all of them by default."""
+    return organization_plan(client, entities or ENTITIES, language=language)
+
+
+def change(organisation: Organisation, set_name: str, name: str, **properties: Any) -> None:
+    """Change properties of a column."""
+    attribute: Attribute = TABLES[set_name].attributes[name]
+    organisation.add_attribute(set_name, replace(attribute, **properties))
+
+
+def test_a_standard_organisation_is_read_in_full(client: DataverseClient) -> None:
+    """Only optional columns can be absent, and nobody hears of them."""
+    plan = the_plan(client)
+    for entity in ENTITIES:
+        needed = {field.column for field in entity.all_fields if not field.optional}
+        assert needed <= set(plan.of(entity).columns)
+        assert () == plan.of(entity).left_out
+        assert plan.of(entity).change_tracking_enabled
+
+
+def test_labels_come_from_option_sets(client: DataverseClient) -> None:
+    """State, status and picklist, by field and code."""
+    labels = the_plan(client, OPPORTUNITY, CONTACT).labels
+    assert {0: "Open", 1: "Won", 2: "Lost"} == labels["opportunity"]["stage"]
+    assert {"person_status", "status_reason", "preferred_method_of_contact"} == set(
+        labels["contact"]
+    )
+
+
+def test_a_plan_travels_as_json(client: DataverseClient) -> None:
+    """It is kept with the staged rows and read by the other tasks."""
+    plan = the_plan(client)
+    assert plan == Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert plan.organization_id == client.who_am_i()["OrganizationId"]
+
+
+@pytest.mark.parametrize(
+    ("set_name", "name", "properties", "reason"),
+    [
+        ("contacts", "jobtitle", {"is_valid_for_read": False}, "not valid for read"),
+        ("contacts", "emailaddress1", {"is_secured": True}, "column security"),
+        ("accounts", "revenue", {"type": "String"}, "it is String, and money was expected"),
+        ("opportunities", "actualclosedate", {"date_only": False}, "time of the user's zone"),
+        ("contacts", "createdon", {"date_only": True}, "an instant was expected"),
+    ],
+)
+def test_a_column_that_cannot_be_read_is_left_out_by_name(
+    client: DataverseClient,
+    organisation: Organisation,
+    caplog: pytest.LogCaptureFixture,
+    set_name: str,
+    name: str,
+    properties: dict[str, Any],
+    reason: str,
+) -> None:
+    """The run goes on, and the log says which column and why."""
+    change(organisation, set_name, name, **properties)
+    entity = next(entity for entity in ENTITIES if entity.set_name == set_name)
+    with caplog.at_level(logging.WARNING):
+        (out,) = the_plan(client, entity).of(entity).left_out
+    assert (name, True) == (out.source, reason in out.reason)
+    assert f"{entity.name}.{name} is left out" in caplog.text
+
+
+def test_a_missing_column_is_left_out_and_the_rest_is_read(
+    client: DataverseClient, organisation: Organisation
+) -> None:
+    """The native sync stops here."""
+    organisation.drop_attribute("contacts", "jobtitle")
+    organisation.create("contacts", {"lastname": "Byron"})
+    plan = the_plan(client, CONTACT)
+    assert (LeftOut("jobtitle", "the organisation has no such column"),) == (
+        plan.of(CONTACT).left_out
+    )
+    path, params = first_query(CONTACT, plan, None, None)
+    (page,) = client.pages(path, params=params)
+    (row,) = PageDecoder(CONTACT, plan).decode(page.body).table.to_pylist()
+    assert ("Byron", None) == (row["last_name"], row["job_title"])
+
+
+def test_a_missing_optional_column_is_passed_over_without_a_word(
+    client: DataverseClient, organisation: Organisation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An organisation without the sync filter is an ordinary one."""
+    for set_name in ("opportunities", "accounts"):
+        if "new_synctomkto" in TABLES[set_name].attributes:
+            organisation.drop_attribute(set_name, "new_synctomkto")
+    with caplog.at_level(logging.WARNING):
+        plan = the_plan(client, OPPORTUNITY, ACCOUNT)
+    assert "sync_filter" not in plan.of(OPPORTUNITY).columns
+    assert "" == caplog.text
+
+
+def test_a_column_that_only_the_query_does_not_know_is_left_out_too(
+    client: DataverseClient, sandbox: Sandbox
+) -> None:
+    """Metadata's flags are known to be wrong at times."""
+    message = "Could not find a property named 'jobtitle' on type 'Microsoft.Dynamics.CRM.contact'."
+    body = json.dumps({"error": {"code": "0x80060888", "message": message}})
+    sandbox.faults.add("status", "contacts", status=400, body=body)
+    (out,) = the_plan(client, CONTACT).of(CONTACT).left_out
+    assert out.source == "jobtitle"
+
+
+def test_a_table_that_may_not_be_read_is_a_privilege_error(
+    client: DataverseClient, sandbox: Sandbox
+) -> None:
+    """Found out before the reading begins, with the privilege's name."""
+    message = "User is missing prvReadContact privilege (Id=1) on OTC=2 for entity 'contact'."
+    body = json.dumps({"error": {"code": "0x80040220", "message": message}})
+    sandbox.faults.add("status", "contacts", status=403, body=body)
+    with pytest.raises(PrivilegeError, match="prvReadContact on table contact"):
+        the_plan(client)
+
+
+def test_a_table_that_is_missing_is_a_configuration_error(
+    client: DataverseClient, sandbox: Sandbox
+) -> None:
+    """An organisation without Sales has no opportunities."""
+    sandbox.faults.add("status", "LogicalName='opportunity'", status=404, code="0x80040217")
+    with pytest.raises(ConfigError, match="no table opportunity"):
+        the_plan(client)
+
+
+def test_the_fingerprint_follows_the_columns_only(
+    client: DataverseClient, organisation: Organisation
+) -> None:
+    """A new label is no reason to read a table anew; a lost column is."""
+    before = the_plan(client, CONTACT)
+    options = {0: "Aktiv", 1: "Inaktiv"}
+    change(organisation, "contacts", "statecode", options=options)
+    renamed = the_plan(client, CONTACT)
+    assert options == renamed.labels["contact"]["person_status"]
+    assert before.fingerprint == renamed.fingerprint
+    organisation.drop_attribute("contacts", "jobtitle")
+    assert before.fingerprint != the_plan(client, CONTACT).fingerprint
+
+
+def test_a_language_without_translation_gives_the_users_label(client: DataverseClient) -> None:
+    """A label in the wrong language is better than none."""
+    plan = the_plan(client, OPPORTUNITY, language=1031)
+    assert (1031, "Open") == (plan.language, plan.labels["opportunity"]["stage"][0])
+
+
+def test_metadata_costs_few_requests(client: DataverseClient) -> None:
+    """Five tables, their choices and times, one row each."""
+    the_plan(client)
+    assert client.counters.requests <= 25
+
+
+def test_the_report_is_readable(client: DataverseClient) -> None:
+    """One line per table."""
+    assert "contact: " in "\n".join(the_plan(client, CONTACT).report())
