@@ -92,5 +92,11 @@ def instant(text: str | None) -> datetime | None:
     """A date-time of the form; without an offset it means UTC."""
     if not text:
         return None
-    parsed = datetime.fromisoformat(text)
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"The form's '{text}' is no date-time.",
+            next_step="trigger again with date-times such as 2026-11-03T00:00:00Z.",
+        ) from None
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

@@ -74,8 +74,9 @@ def test_a_range_is_taken_from_the_form(start: str, end: str) -> None:
         {"mode": "continue", "window_start": "2026-11-03"},
         {"mode": "full", "window_end": "2026-11-03"},
         {"mode": "interval"},
+        {"mode": "range", "window_start": "yesterday", "window_end": "today"},
     ],
-    ids=["no ends", "no end", "backwards", "continue", "full", "no interval"],
+    ids=["no ends", "no end", "backwards", "continue", "full", "no interval", "no date-times"],
 )
 def test_a_form_that_contradicts_itself_is_refused(form: dict[str, Any]) -> None:
     """Dates that would be ignored, and ranges that are none, are errors with a next step."""
