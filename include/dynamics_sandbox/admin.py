@@ -33,9 +33,9 @@ class AdminSurface:
         self,
         organisation: Organisation,
         tokens: TokenService,
+        *,
         faults: FaultScript,
         requests: RequestLog,
-        *,
         token: str,
     ) -> None:
         """Operate on these; `token` opens the door."""

@@ -44,7 +44,8 @@ MAX_BODY = 64 * 1024 * 1024
 MAX_SECONDS = 600
 SIGN_IN_PAGE = (
     b"<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body>"
-    b"<form action='https://login.microsoftonline.com/common/login' method='post'></form></body></html>"
+    b"<form action='https://login.microsoftonline.com/common/login' method='post'></form>"
+    b"</body></html>"
 )
 _LOG = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Application:
         self._tokens = tokens
         self._api = WebApi(organisation)
         self._admin = AdminSurface(
-            organisation, tokens, self.faults, self.requests, token=admin_token
+            organisation, tokens, faults=self.faults, requests=self.requests, token=admin_token
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,17 +82,19 @@ class Application:
         try:
             async with asyncio.timeout(MAX_SECONDS):
                 answer = await self._answer(incoming, struck)
-        except Exception:  # the edge of the server: everything becomes an answer
+        except Exception:  # noqa: BLE001  the server's edge: everything becomes an answer
             _LOG.exception("request failed: %s %s", incoming.method, incoming.path)
             answer = WebApi.refusal(
                 DataverseError(500, UNEXPECTED, "An unexpected error occurred.")
             )
         answer.headers["Date"] = format_datetime(self._organisation.now, usegmt=True)
         if not incoming.path.startswith("/sandbox/"):
-            self._log(incoming, answer, started, struck)
+            self._log(incoming, answer, started=started, struck=struck)
         await _deliver(answer, scope, send)
 
-    def _log(self, incoming: Incoming, answer: Answer, started: float, struck: list[Fault]) -> None:
+    def _log(
+        self, incoming: Incoming, answer: Answer, *, started: float, struck: list[Fault]
+    ) -> None:
         self.requests.add(
             LoggedRequest(
                 method=incoming.method,

@@ -98,7 +98,8 @@ def _written(answer: Answer, boundary: str) -> bytes:
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in kept.items())
     start = (
-        f"--{boundary}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+        f"--{boundary}\r\nContent-Type: application/http\r\n"
+        "Content-Transfer-Encoding: binary\r\n\r\n"
         f"HTTP/1.1 {answer.status} {reason}\r\n{head}\r\n"
     )
     return start.encode() + answer.body + b"\r\n"

@@ -47,7 +47,7 @@ def after_delete(organisation: Organisation, table: str, row_id: str) -> None:
             organisation.update(set_name, child, {column: None}, touch="version")
 
 
-def after_merge(organisation: Organisation, table: str, loser: str, winner: str) -> None:
+def after_merge(organisation: Organisation, table: str, *, loser: str, winner: str) -> None:
     """Point the loser's children at the winner."""
     for set_name, column, child in _pointing_at(organisation, table, loser):
         if (set_name, column) in _MERGE_MOVES and child != winner:
@@ -56,7 +56,7 @@ def after_merge(organisation: Organisation, table: str, loser: str, winner: str)
 
 
 def _pointing_at(organisation: Organisation, table: str, row_id: str) -> list[tuple[str, str, str]]:
-    """Set, column and id of every row with a lookup to this one (its owner and the like left out)."""
+    """Set, column and id of every row with a lookup to this one."""
     found = []
     for set_name, store in organisation.stores.items():
         for column in store.by_property:

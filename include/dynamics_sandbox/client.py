@@ -30,7 +30,7 @@ class SandboxAdmin:
         self._session.headers[TOKEN_HEADER] = token
 
     def call(self, operation: str, *positional: Any, **named: Any) -> Any:
-        """Run an operation and give its result; arguments are either all positional or all named."""
+        """Run an operation; its arguments are either all positional or all named."""
         if positional and named:
             message = "arguments are either all positional or all named"
             raise TypeError(message)

@@ -31,8 +31,13 @@ def _answer(incoming: Incoming, tokens: TokenService) -> Answer | None:
         return _token(incoming, tokens, match["tenant"])
     if match := _REALM.fullmatch(incoming.path):
         user = unquote(match["user"])
-        realm = {"ver": "1.0", "account_type": "Managed", "domain_name": user.rpartition("@")[2],
-                 "cloud_instance_name": "microsoftonline.com", "cloud_audience_urn": "urn:federation:MicrosoftOnline"}  # fmt: skip
+        realm = {
+            "ver": "1.0",
+            "account_type": "Managed",
+            "domain_name": user.rpartition("@")[2],
+            "cloud_instance_name": "microsoftonline.com",
+            "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+        }
         return json_answer(realm)
     if incoming.path == "/common/discovery/instance":
         host = incoming.origin.partition("://")[2]
@@ -50,20 +55,16 @@ def _answer(incoming: Incoming, tokens: TokenService) -> Answer | None:
 
 def _check_tenant(tenant: str, tokens: TokenService) -> None:
     if tenant not in {tokens.tenant_id, *_NO_REAL_TENANT}:
-        raise TokenRefused(400, "invalid_tenant", 90002, f"Tenant '{tenant}' not found.")
+        raise TokenRefused(90002, f"Tenant '{tenant}' not found.")
 
 
 def _token(incoming: Incoming, tokens: TokenService, tenant: str) -> Answer:
     _check_tenant(tenant, tokens)
     if incoming.method != "POST":
-        raise TokenRefused(
-            400, "invalid_request", 900561, "The endpoint only accepts POST requests."
-        )
+        raise TokenRefused(900561, "The endpoint only accepts POST requests.")
     form = dict(parse_qsl(incoming.body.decode("utf-8", "replace"), keep_blank_values=True))
     if form.get("grant_type") == "client_credentials" and tenant in _NO_REAL_TENANT:
-        raise TokenRefused(
-            400, "invalid_request", 53003, "Client credentials need a tenant-specific endpoint."
-        )
+        raise TokenRefused(53003, "Client credentials need a tenant-specific endpoint.")
     return json_answer(tokens.grant(form, incoming.origin), headers={"Cache-Control": "no-store"})
 
 
@@ -77,9 +78,7 @@ def _managed_identity(
     else:
         return None
     if not allowed:
-        raise TokenRefused(
-            400, "invalid_request", 900144, "The required identity header is missing."
-        )
+        raise TokenRefused(900144, "The required identity header is missing.")
     if query.get("client_id", tokens.client_id) != tokens.client_id:
-        raise TokenRefused(400, "invalid_request", 700016, "Identity not found.")
+        raise TokenRefused(700016, "Identity not found.")
     return json_answer(tokens.managed_identity_token(query.get("resource", ""), incoming.origin))

@@ -17,8 +17,18 @@ from dynamics_sandbox.rendering import to_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LOGGED_HEADERS = ("prefer", "consistency", "accept", "user-agent", "cookie", "odata-version", "odata-maxversion",
-                  "if-none-match", "content-type", "x-ms-client-request-id")  # fmt: skip
+LOGGED_HEADERS = (
+    "accept",
+    "consistency",
+    "content-type",
+    "cookie",
+    "if-none-match",
+    "odata-maxversion",
+    "odata-version",
+    "prefer",
+    "user-agent",
+    "x-ms-client-request-id",
+)
 _KEPT_REQUESTS = 200_000
 
 

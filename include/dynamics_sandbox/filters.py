@@ -57,7 +57,7 @@ _COMPARE: Mapping[type, Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
 }  # fmt: skip
 _FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
-_OPERATOR_NAMES = {
+_OPERATOR_NAMES: Mapping[type, str] = {
     ast.Eq: "Equal", ast.NotEq: "NotEqual", ast.Lt: "LessThan", ast.LtE: "LessThanOrEqual",
     ast.Gt: "GreaterThan", ast.GtE: "GreaterThanOrEqual",
 }  # fmt: skip
@@ -65,6 +65,7 @@ _LIFTED = re.compile(
     r"(?P<text>'(?:[^']|'')*')|(?P<enum>[\w.]+(?='))|(?P<alias>@\w+)"
     r"""|(?P<array>\[(?:'(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|[^\]'"])*\])"""
 )
+_ARRAY = "\x00array "  # no text of a query holds U+0000
 _ITEM = re.compile(r"""'((?:[^']|'')*)'|("(?:[^"\\]|\\.)*")|([^,\s]+)""")
 
 
@@ -73,7 +74,7 @@ def compile_filter(
 ) -> Filter:
     """The filter of a query; a text that Dataverse would refuse raises a `DataverseError`."""
     arrays: list[list[str]] = []
-    prepared = _lift(text, aliases, arrays)
+    prepared = _lift(text.replace("\x00", ""), aliases, arrays)
     try:
         tree = ODataParser().parse(ODataLexer().tokenize(prepared))
     except ODataException as error:
@@ -95,7 +96,7 @@ def _lift(text: str, aliases: Mapping[str, str], arrays: list[list[str]]) -> str
             return _lift(aliases[match["alias"]], {}, arrays)
         if match["array"]:
             arrays.append([_item(part) for part in _ITEM.finditer(match["array"][1:-1])])
-            return f"'{len(arrays) - 1}'"
+            return f"'{_ARRAY}{len(arrays) - 1}'"
         return "" if match["enum"] else match[0]
 
     return _LIFTED.sub(replace, text)
@@ -198,12 +199,12 @@ class _Compiler:
 
     def _query_function(self, tree: Any) -> Filter:
         name = tree.func.name
-        given = {
+        given: dict[str, Any] = {
             node.name.name: node.param for node in tree.args if isinstance(node, ast.NamedParam)
         }
         if name not in QUERY_FUNCTIONS:
             raise not_supported(f"The query function Microsoft.Dynamics.CRM.{name}")
-        if "PropertyName" not in given:
+        if not isinstance(given.get("PropertyName"), ast.String):
             raise bad_query(f"The function {name} needs the parameter PropertyName.")
         operand = self._resolve(tuple(given["PropertyName"].val.split("/")))
         values = self._function_values(given, operand.kind)
@@ -216,9 +217,13 @@ class _Compiler:
 
     def _function_values(self, given: Mapping[str, Any], kind: Kind) -> list[Any]:
         if "PropertyValues" in given:
-            texts = self._arrays[int(given["PropertyValues"].val)]
+            number = re.fullmatch(f"{_ARRAY}([0-9]+)", getattr(given["PropertyValues"], "val", ""))
+            if number is None:
+                raise bad_query("PropertyValues must be an array.")
+            texts = self._arrays[int(number[1])]
         else:
-            texts = [node.val for name, node in given.items() if name.startswith("PropertyValue")]
+            values = (node for name, node in given.items() if name.startswith("PropertyValue"))
+            texts = [str(getattr(node, "val", "")) for node in values]
         return [comparable(text, kind) for text in texts]
 
 

@@ -108,12 +108,17 @@ class Functions:
     def _privileges(self, request: Request) -> dict[str, Any]:
         unit = self._organisation.business_unit_id
         privileges = [
-            {"Depth": depth, "PrivilegeId": str(uuid5(NAMESPACE_OID, f"prvRead{table}")), "BusinessUnitId": unit,
-             "PrivilegeName": privilege_name(table), "RecordFilterId": _NO_FILTER,
-             "RecordFilterUniqueName": ""}
+            {
+                "Depth": depth,
+                "PrivilegeId": str(uuid5(NAMESPACE_OID, f"prvRead{table}")),
+                "BusinessUnitId": unit,
+                "PrivilegeName": privilege_name(table),
+                "RecordFilterId": _NO_FILTER,
+                "RecordFilterUniqueName": "",
+            }
             for table, depth in self._organisation.read_depth.items()
             if depth != "None"
-        ]  # fmt: skip
+        ]
         return {
             "@odata.context": self._context(request, "RetrieveUserPrivileges"),
             "RolePrivileges": privileges,

@@ -24,22 +24,40 @@ if TYPE_CHECKING:
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
+_ERRORS = {
+    50034: (400, "invalid_grant"),
+    50126: (400, "invalid_grant"),
+    53003: (400, "invalid_request"),
+    70000: (400, "invalid_grant"),
+    70003: (400, "unsupported_grant_type"),
+    70011: (400, "invalid_scope"),
+    90002: (400, "invalid_tenant"),
+    500011: (400, "invalid_resource"),
+    700016: (400, "unauthorized_client"),
+    700027: (401, "invalid_client"),
+    900144: (400, "invalid_request"),
+    900561: (400, "invalid_request"),
+    1002012: (400, "invalid_scope"),
+    7000215: (401, "invalid_client"),
+}
+
+
 class TokenRefused(Exception):  # noqa: N818  the field's word for it
     """An OAuth error: status, error and Entra's number."""
 
-    def __init__(self, status: int, error: str, code: int, text: str) -> None:
-        """`code` is the number behind AADSTS."""
+    def __init__(self, number: int, text: str) -> None:
+        """`number` is the one behind AADSTS."""
         super().__init__(text)
-        self.status = status
+        self.status, error = _ERRORS[number]
         now = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
         self.body = {
             "error": error,
-            "error_description": f"AADSTS{code}: {text}",
-            "error_codes": [code],
+            "error_description": f"AADSTS{number}: {text}",
+            "error_codes": [number],
             "timestamp": now,
             "trace_id": str(uuid4()),
             "correlation_id": str(uuid4()),
-            "error_uri": f"https://login.microsoftonline.com/error?code={code}",
+            "error_uri": f"https://login.microsoftonline.com/error?code={number}",
         }
 
 
@@ -70,22 +88,20 @@ class TokenService:
         elif grant == "refresh_token":
             self._check_refresh(form)
         else:
-            raise TokenRefused(
-                400, "unsupported_grant_type", 70003, f"The grant type '{grant}' is not supported."
-            )
+            raise TokenRefused(70003, f"The grant type '{grant}' is not supported.")
         self._check_scope(form, origin, delegated=True)
         return {**self._token(origin), **self._user_claims()}
 
     def _check_client(self, form: Mapping[str, str], origin: str) -> None:
         if form.get("client_id") != self.client_id:
-            message = f"Application with identifier '{form.get('client_id')}' was not found in the directory."
-            raise TokenRefused(400, "unauthorized_client", 700016, message)
+            message = f"Application '{form.get('client_id')}' was not found in the directory."
+            raise TokenRefused(700016, message)
         if form.get("client_assertion_type") == _ASSERTION:
             self._check_assertion(form.get("client_assertion", ""), origin)
         elif not secrets.compare_digest(
             form.get("client_secret", "").encode(), self.client_secret.encode()
         ):
-            raise TokenRefused(401, "invalid_client", 7000215, "Invalid client secret provided.")
+            raise TokenRefused(7000215, "Invalid client secret provided.")
 
     def _check_assertion(self, assertion: str, origin: str) -> None:
         """A JWT signed by one of the registered certificates."""
@@ -101,25 +117,17 @@ class TokenService:
             if claims.get("iss") == claims.get("sub") == self.client_id:
                 return
         raise TokenRefused(
-            401,
-            "invalid_client",
             700027,
             "The certificate used to sign the client assertion is not registered.",
         )
 
     def _check_user(self, form: Mapping[str, str]) -> None:
         if form.get("client_id") != self.client_id:
-            raise TokenRefused(
-                400, "unauthorized_client", 700016, "Application was not found in the directory."
-            )
+            raise TokenRefused(700016, "Application was not found in the directory.")
         if form.get("username", "").lower() != self.username:
-            raise TokenRefused(
-                400, "invalid_grant", 50034, "The user account does not exist in the directory."
-            )
+            raise TokenRefused(50034, "The user account does not exist in the directory.")
         if not secrets.compare_digest(form.get("password", "").encode(), self.password.encode()):
             raise TokenRefused(
-                400,
-                "invalid_grant",
                 50126,
                 "Error validating credentials due to invalid username or password.",
             )
@@ -130,9 +138,7 @@ class TokenService:
                 form.get("refresh_token", ""), self._key, algorithms=["HS256"], audience="refresh"
             )
         except jwt.PyJWTError as error:
-            raise TokenRefused(
-                400, "invalid_grant", 70000, "The refresh token is not valid."
-            ) from error
+            raise TokenRefused(70000, "The refresh token is not valid.") from error
 
     @staticmethod
     def _check_scope(form: Mapping[str, str], origin: str, *, delegated: bool) -> None:
@@ -142,17 +148,13 @@ class TokenService:
             allowed.add(f"{origin}/user_impersonation")
         if not scopes:
             raise TokenRefused(
-                400,
-                "invalid_scope",
                 70011,
                 "The provided value for the input parameter 'scope' is not valid.",
             )
         if not set(scopes) <= allowed:
             known = all(scope.startswith(f"{origin}/") for scope in scopes)
-            number, error = (1002012, "invalid_scope") if known else (500011, "invalid_resource")
+            number = 1002012 if known else 500011
             raise TokenRefused(
-                400,
-                error,
                 number,
                 f"The resource principal named {scopes[0]} was not found in the tenant.",
             )
@@ -177,15 +179,23 @@ class TokenService:
 
     def _user_claims(self) -> dict[str, Any]:
         user = str(uuid5(NAMESPACE_OID, self.username))
-        claims = {"aud": self.client_id, "tid": self.tenant_id, "oid": user, "sub": user, "preferred_username": self.username,
-                  "iss": f"https://login.microsoftonline.com/{self.tenant_id}/v2.0", "exp": int(time.time()) + self.token_seconds,
-                  "iat": int(time.time())}  # fmt: skip
+        now = int(time.time())
+        claims = {
+            "aud": self.client_id,
+            "iss": f"https://login.microsoftonline.com/{self.tenant_id}/v2.0",
+            "tid": self.tenant_id,
+            "oid": user,
+            "sub": user,
+            "preferred_username": self.username,
+            "iat": now,
+            "exp": now + self.token_seconds,
+        }
         info = (
             base64.urlsafe_b64encode(json.dumps({"uid": user, "utid": self.tenant_id}).encode())
             .decode()
             .rstrip("=")
         )
-        refresh = {"aud": "refresh", "exp": int(time.time()) + 86400}
+        refresh = {"aud": "refresh", "exp": now + 86400}
         return {
             "refresh_token": jwt.encode(refresh, self._key, algorithm="HS256"),
             "client_info": info,
@@ -196,8 +206,6 @@ class TokenService:
         """What the metadata endpoint of a virtual machine or app service gives."""
         if resource.rstrip("/") != origin:
             raise TokenRefused(
-                400,
-                "invalid_resource",
                 500011,
                 f"The resource principal named {resource} was not found.",
             )

@@ -48,7 +48,7 @@ class _Descending:
 
 
 class Listing:
-    """The keys of a query's rows in order; entries are keys, or order values followed by the key."""
+    """A query's rows in order; entries are keys, or order values followed by the key."""
 
     def __init__(self, entries: Sequence[Any], orders: Sequence[tuple[Operand, bool]]) -> None:
         """Entries must be sorted."""

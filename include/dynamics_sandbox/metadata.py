@@ -59,7 +59,9 @@ class MetadataReader:
         with self._organisation.lock:
             tables = [table_definition(store.table) for store in self._organisation.stores.values()]
         if path["attributes"]:
-            return self._attributes(path, _keyed(tables, path["key"], "entity"), options, request)
+            table = _keyed(tables, path["key"], "entity")
+            context = f"{request.base}/$metadata#EntityDefinitions('{table['LogicalName']}')"
+            return self._attributes(path, table, context=f"{context}/Attributes", options=options)
         context = f"{request.base}/$metadata#EntityDefinitions"
         if path["key"] is not None:
             table = _keyed(tables, path["key"], "entity")
@@ -101,10 +103,14 @@ class MetadataReader:
         return answer
 
     def _attributes(
-        self, path: re.Match[str], table: Definition, options: Mapping[str, str], request: Request
+        self,
+        path: re.Match[str],
+        table: Definition,
+        *,
+        context: str,
+        options: Mapping[str, str],
     ) -> dict[str, Any]:
         columns: list[Definition] = table["Attributes"]
-        context = f"{request.base}/$metadata#EntityDefinitions('{table['LogicalName']}')/Attributes"
         if path["column"] is not None:
             columns = [_keyed(columns, path["column"], "attribute")]
         if path["cast"]:
@@ -112,10 +118,12 @@ class MetadataReader:
             context += f"/Microsoft.Dynamics.CRM.{path['cast']}"
         expanded = _expanded(options.get("$expand"))
         rendered = [
-            {**_selected(column, options.get("$select"), path["cast"] or "AttributeMetadata", hidden=_EXPANDABLE),
-             **{name: column[name] for name in expanded if name in column}}
+            {
+                **_selected(column, options.get("$select"), path["cast"] or "AttributeMetadata"),
+                **{name: column[name] for name in expanded if name in column},
+            }
             for column in self._filtered(columns, options)
-        ]  # fmt: skip
+        ]
         if path["column"] is not None:
             if not rendered:
                 raise unknown_resource(path["cast"] or path["column"])
@@ -155,15 +163,9 @@ def _expanded(text: str | None) -> list[str]:
     return names
 
 
-def _selected(
-    definition: Definition,
-    select: str | None,
-    type_name: str,
-    *,
-    hidden: Iterable[str] = _EXPANDABLE,
-) -> Definition:
+def _selected(definition: Definition, select: str | None, type_name: str) -> Definition:
     if select is None:
-        return {name: value for name, value in definition.items() if name not in hidden}
+        return {name: value for name, value in definition.items() if name not in _EXPANDABLE}
     names = [name.strip() for name in select.split(",") if name.strip()]
     for name in names:
         if name not in definition:

@@ -48,30 +48,35 @@ def edm_type(attribute: Attribute) -> str:
 
 
 def _entity_type(table: Table, names: dict[str, Table]) -> Iterator[str]:
-    yield f'<EntityType Name={quoteattr(table.name)} BaseType="mscrm.crmbaseentity"><Key><PropertyRef Name={quoteattr(table.key)} /></Key>'
+    yield f'<EntityType Name={quoteattr(table.name)} BaseType="mscrm.crmbaseentity">'
+    yield f"<Key><PropertyRef Name={quoteattr(table.key)} /></Key>"
     for attribute in table.attributes.values():
         if attribute.is_valid_for_read:
             scale = ' Scale="Variable"' if edm_type(attribute) == "Edm.Decimal" else ""
-            yield f'<Property Name={quoteattr(attribute.property_name)} Type="{edm_type(attribute)}"{scale} />'
+            name = quoteattr(attribute.property_name)
+            yield f'<Property Name={name} Type="{edm_type(attribute)}"{scale} />'
     for attribute, target in _navigations(table, names):
         name = quoteattr(navigation_name(attribute, target.name))
         yield (
             f'<NavigationProperty Name={name} Type="mscrm.{target.name}" Nullable="true">'
-            f"<ReferentialConstraint Property={quoteattr(attribute.property_name)} ReferencedProperty={quoteattr(target.key)} />"
+            f"<ReferentialConstraint Property={quoteattr(attribute.property_name)} "
+            f"ReferencedProperty={quoteattr(target.key)} />"
             "</NavigationProperty>"
         )
     yield "</EntityType>"
 
 
 def _entity_set(table: Table, names: dict[str, Table]) -> Iterator[str]:
-    yield f'<EntitySet Name={quoteattr(table.set_name)} EntityType="Microsoft.Dynamics.CRM.{table.name}">'
+    name = quoteattr(table.set_name)
+    yield f'<EntitySet Name={name} EntityType="Microsoft.Dynamics.CRM.{table.name}">'
     for attribute, target in _navigations(table, names):
         path = quoteattr(navigation_name(attribute, target.name))
         yield f"<NavigationPropertyBinding Path={path} Target={quoteattr(target.set_name)} />"
     supported = "true" if table.change_tracking else "false"
     yield (
-        f'<Annotation Term="{_TRACKING}"><Record><PropertyValue Property="Supported" Bool="{supported}" /></Record></Annotation>'
-        "</EntitySet>"
+        f'<Annotation Term="{_TRACKING}"><Record>'
+        f'<PropertyValue Property="Supported" Bool="{supported}" />'
+        "</Record></Annotation></EntitySet>"
     )
 
 

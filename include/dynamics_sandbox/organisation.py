@@ -50,7 +50,7 @@ class Organisation:
         *,
         identity: str | None = None,
     ) -> None:
-        """Serve these rows; tables default to the standard schema; `identity` names the organisation."""
+        """Serve these rows in these tables (the standard ones); `identity` fixes its id."""
         self.lock = threading.RLock()
         given = rows or {}
         self.stores = {
@@ -165,7 +165,7 @@ class Organisation:
     def create(
         self, set_name: str, values: Mapping[str, Any], *, modified_at: datetime | str | None = None
     ) -> str:
-        """Add a row and give its id; `modified_at` back-dates it (created then, too) as an import can."""
+        """Add a row and give its id; `modified_at` back-dates it as an import can."""
         with self.lock:
             store = self.stores[set_name]
             stamp = instant(modified_at or self.now)
@@ -227,12 +227,12 @@ class Organisation:
             self.create(set_name, self._recycle_bin.pop((set_name, row_id)))
 
     def merge(self, set_name: str, loser: str, winner: str) -> None:
-        """Merge one account or contact into another: the loser stays, inactive, its children move."""
+        """Merge an account or contact into another: the loser stays, its children move."""
         with self.lock:
             table = self.stores[set_name].table.name
             marks = {"merged": True, "_masterid_value": winner, "statecode": 1, "statuscode": 2}
             self.update(set_name, loser, {**marks, f"_masterid_value{LOOKUP_TABLE}": table})
-            after_merge(self, table, loser, winner)
+            after_merge(self, table, loser=loser, winner=winner)
 
     def deactivate(self, set_name: str, row_id: str) -> None:
         """Set a row inactive."""

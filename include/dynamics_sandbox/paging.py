@@ -36,7 +36,8 @@ def to_cookie(position: Position) -> str:
     ]
     if position.is_tracking:
         parts.append(
-            f'<track snapshot="{position.snapshot}" after="{position.after}" deleted="{position.deleted}" />'
+            f'<track snapshot="{position.snapshot}" after="{position.after}" '
+            f'deleted="{position.deleted}" />'
         )
     if position.last:
         last = "{" + position.last.upper() + "}"
@@ -59,7 +60,8 @@ _OUTER = re.compile(
 )
 _INNER = re.compile(
     r'<cookie page="\d{1,9}">(?P<order>(?:<order (?:lastnull="1"|last="[^"]*") />)*)'
-    r'(?:<track snapshot="(?P<snapshot>\d{1,19})" after="(?P<after>\d{1,19})" deleted="(?P<deleted>\d{1,9})" />)?'
+    r'(?:<track snapshot="(?P<snapshot>\d{1,19})" after="(?P<after>\d{1,19})" '
+    r'deleted="(?P<deleted>\d{1,9})" />)?'
     r'(?:<key last="\{(?P<last>[0-9A-F-]{36})\}" first="[^"]*" />)?</cookie>'
 )
 _ORDER = re.compile(r'lastnull="1"|last="([^"]*)"')

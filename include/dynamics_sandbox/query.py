@@ -38,6 +38,11 @@ class Preferences:
     continue_on_error: bool = False
     applied: tuple[str, ...] = ()
 
+    @property
+    def has_page_size(self) -> bool:
+        """Whether a page size was asked for, beside which `$top` is ignored."""
+        return any(preference.startswith("odata.maxpagesize") for preference in self.applied)
+
     def wants(self, annotation: str) -> bool:
         """Whether an annotation is to be included; `*` ends a pattern."""
         return any(
@@ -152,7 +157,8 @@ def _number(name: str, text: str | None) -> int | None:
         return None
     if not text.isdecimal():
         raise bad_query(
-            f"Invalid value '{text[:20]}' for {name} query option found. A non-negative integer is needed."
+            f"Invalid value '{text[:20]}' for {name} query option found. "
+            f"The {name} query option requires a non-negative integer value."
         )
     return int(text)
 

@@ -82,7 +82,8 @@ class TableReader:
     def _missing_privilege(self, store: RowStore) -> DataverseError:
         table = store.table.name
         message = (
-            f"Principal user (Id={self._organisation.user_id}, type=8, roleCount=1, privilegeCount=12, "
+            f"Principal user (Id={self._organisation.user_id}, type=8, roleCount=1, "
+            "privilegeCount=12, "
             f"accessMode='4 Non-interactive'), is missing {privilege_name(table)} privilege "
             f"on OTC={store.table.object_type_code} for entity '{table}' "
             f"(LocalizedName='{table.capitalize()}'). context.Caller={self._organisation.user_id}"
@@ -108,8 +109,8 @@ class TableReader:
                     snapshot=position.snapshot or self._organisation.version,
                 )
             if query.delta_token is not None:
-                return self._changes(store, query, position, request)
-            return self._rows(store, query, position, request)
+                return self._changes(store, query, position, request=request)
+            return self._rows(store, query, position, request=request)
 
     @staticmethod
     def _check_tracking(store: RowStore, request: Request) -> None:
@@ -119,26 +120,22 @@ class TableReader:
             raise DataverseError(400, "0x80044353", message)
 
     def _rows(
-        self, store: RowStore, query: Query, position: Position, request: Request
+        self, store: RowStore, query: Query, position: Position, *, request: Request
     ) -> dict[str, Any]:
         size = request.preferences.page_size
         projection = self._projection(store, query, request)
         listing = self._listings.find(
             store.table.set_name, query, is_first=query.skip_token is None
         )
-        if query.top is not None and "odata.maxpagesize" not in " ".join(
-            request.preferences.applied
-        ):
-            size = min(size, query.top)
+        is_cut = query.top is not None and not request.preferences.has_page_size
+        size = min(size, query.top or 0) if is_cut else size
         keys, has_more = listing.page(position, size) if size else ([], False)
-        if query.top is not None and size == query.top:
-            has_more = False
         if "empty_page" in request.faults:
             keys, has_more = [], True
         rows = [store.rows[key] for key in keys]
         body = self._frame(store, query, request, total=len(listing.entries))
         body["value"] = [projection.render(row) for row in rows]
-        if has_more:
+        if has_more and not is_cut:
             kept = rows[:-1] if "duplicate_row" in request.faults and len(rows) > 1 else rows
             last = kept[-1] if kept else None
             following = replace(
@@ -153,7 +150,9 @@ class TableReader:
         return body
 
     def _projection(self, store: RowStore, query: Query, request: Request) -> Projection:
-        projection = Projection(self._organisation, store, query.select, request.preferences)
+        projection = Projection(
+            self._organisation, store, select=query.select, preferences=request.preferences
+        )
         projection.expand(query.expand)
         return projection
 
@@ -191,7 +190,7 @@ class TableReader:
         return with_token(request.url, "$deltatoken", token)
 
     def _changes(
-        self, store: RowStore, query: Query, position: Position, request: Request
+        self, store: RowStore, query: Query, position: Position, *, request: Request
     ) -> dict[str, Any]:
         """Rows changed since the token, by version, then what was deleted."""
         since = self._token_version(query.delta_token or "")

@@ -8,7 +8,6 @@ page.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -17,16 +16,16 @@ import orjson
 
 from dynamics_sandbox.columns import primary_name, readable, related_row
 from dynamics_sandbox.query import Expand, Preferences, navigation, navigation_name
-from dynamics_sandbox.rows import Row, RowStore
 from dynamics_sandbox.schema import FORMATTED_VALUE, LOOKUP_TABLE, Attribute
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from dynamics_sandbox.organisation import Organisation
+    from dynamics_sandbox.rows import Row, RowStore
 
 NAVIGATION_OF = "@Microsoft.Dynamics.CRM.associatednavigationproperty"
 _CURRENCY = "_transactioncurrencyid_value"
-
-Extra = Callable[[dict[str, Any], Row], None]
 
 
 class Projection:
@@ -36,6 +35,7 @@ class Projection:
         self,
         organisation: Organisation,
         store: RowStore,
+        *,
         select: Sequence[str],
         preferences: Preferences,
     ) -> None:
@@ -43,18 +43,18 @@ class Projection:
         self._organisation = organisation
         self._store = store
         self.names = self._chosen(select)
-        plan: list[tuple[str, int]] = []
+        self._preferences = preferences
+        self._plan: list[tuple[str, int]] = []
         self._maybe: list[str] = []
         self._extras: list[tuple[str, Callable[[Row], str | None]]] = []
         for name in self.names:
             attribute, place = readable(organisation, store, name)
-            self._annotate(name, attribute, preferences, plan)
-            plan.append((name, place))
-        self._output = tuple(name for name, _ in plan)
-        self._take = itemgetter(*(place for _, place in plan), -1)
+            self._annotate(name, attribute)
+            self._plan.append((name, place))
+        self._output = tuple(name for name, _ in self._plan)
+        self._take = itemgetter(*(place for _, place in self._plan), -1)
         self._version = store.position.get("versionnumber", -1)
         self._expanded: list[tuple[str, Callable[[Row], Any]]] = []
-        self._preferences = preferences
 
     def _chosen(self, select: Sequence[str]) -> list[str]:
         if not select:
@@ -73,9 +73,8 @@ class Projection:
             names.append(self._store.table.key)
         return names
 
-    def _annotate(
-        self, name: str, attribute: Attribute, preferences: Preferences, plan: list[tuple[str, int]]
-    ) -> None:
+    def _annotate(self, name: str, attribute: Attribute) -> None:
+        preferences = self._preferences
         if preferences.wants(FORMATTED_VALUE[1:]):
             self._extras.append((f"{name}{FORMATTED_VALUE}", self._label(name, attribute)))
         if not attribute.is_lookup:
@@ -83,8 +82,9 @@ class Projection:
         if preferences.wants(NAVIGATION_OF[1:]):
             self._extras.append((f"{name}{NAVIGATION_OF}", self._navigation(name, attribute)))
         if preferences.wants(LOOKUP_TABLE[1:]):
-            plan.append((f"{name}{LOOKUP_TABLE}", self._store.position[f"{name}{LOOKUP_TABLE}"]))
-            self._maybe.append(f"{name}{LOOKUP_TABLE}")
+            mark = f"{name}{LOOKUP_TABLE}"
+            self._plan.append((mark, self._store.position[mark]))
+            self._maybe.append(mark)
 
     def expand(self, expands: Iterable[Expand]) -> None:
         """Follow single-valued navigation properties."""
@@ -100,7 +100,7 @@ class Projection:
 
     def _target(self, table: str, select: Sequence[str]) -> Projection:
         store = self._organisation.stores[self._organisation.set_of[table]]
-        return Projection(self._organisation, store, select, self._preferences)
+        return Projection(self._organisation, store, select=select, preferences=self._preferences)
 
     def _follow(self, name: str, inner: dict[str, Projection]) -> Callable[[Row], Any]:
         held, kind = self._store.position[name], self._store.position[f"{name}{LOOKUP_TABLE}"]

@@ -183,7 +183,7 @@ class RowStore:
         return self._indexes[column].get(value, set())
 
     def between(self, column: str, first: Any, last: Any) -> list[tuple[Any, bytes]]:
-        """Value and key of the rows with `first <= value <= last`, by value; for columns never null."""
+        """Value and key of the rows with `first <= value <= last`; for columns never null."""
         if column not in self._sorted:
             place = self.position[column]
             self._sorted[column] = sorted((row[place], key) for key, row in self.rows.items())
@@ -193,6 +193,6 @@ class RowStore:
         return entries[start:end]
 
     def deleted_between(self, after: int, upto: int) -> list[Tombstone]:
-        """Deletions after one version and up to another of rows that are still gone, each id once."""
+        """Deletions after one version, up to another, of rows still gone; each id once."""
         last = {stone.row_id: stone for stone in self.tombstones if after < stone.version <= upto}
         return [stone for stone in last.values() if sort_key(stone.row_id) not in self.rows]

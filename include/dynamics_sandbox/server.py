@@ -69,7 +69,7 @@ class Sandbox:
         state_dir: Path | None = None,
         address: Address | None = None,
     ) -> None:
-        """Keys and the authority go to `state_dir`, by default a folder that goes with the sandbox."""
+        """Keys go to `state_dir`, by default a folder that goes with the sandbox."""
         self.organisation = organisation
         self.tokens = TokenService()
         self.admin_token = secrets.token_urlsafe(24)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
 if TYPE_CHECKING:
-    from conftest import Caller
-
     from dynamics_sandbox.faults import FaultScript
+    from sandbox_caller import Caller
 
 pytestmark = pytest.mark.usefixtures("contacts")
 SIZE = "odata.maxpagesize=4"
@@ -34,9 +34,9 @@ def test_throttling_is_429_with_the_wait(
     """In Dataverse's shape; seconds, fractions, dates or no header at all."""
     faults.add("throttle", retry_after=wait)
     answer = caller.get("contacts")
-    assert (429, "0x80072322") == (answer.status_code, answer.json()["error"]["code"])
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "0x80072322")
     assert (None if wait is None else str(wait)) == answer.headers.get("Retry-After")
-    assert 200 == caller.get("contacts").status_code
+    assert caller.get("contacts").status_code == 200
 
 
 def test_any_status_code_and_body_can_be_served(caller: Caller, faults: FaultScript) -> None:
@@ -44,8 +44,8 @@ def test_any_status_code_and_body_can_be_served(caller: Caller, faults: FaultScr
     faults.add("status", status=500, code="0x80044151")
     faults.add("status", nth=2, status=502, body="<html>Bad Gateway</html>")
     first, second = caller.get("contacts"), caller.get("contacts")
-    assert (500, "0x80044151") == (first.status_code, first.json()["error"]["code"])
-    assert (502, "text/html") == (second.status_code, second.headers["Content-Type"])
+    assert (first.status_code, first.json()["error"]["code"]) == (500, "0x80044151")
+    assert (second.status_code, second.headers["Content-Type"]) == (502, "text/html")
 
 
 def test_a_dropped_connection_gives_no_answer(caller: Caller, faults: FaultScript) -> None:
@@ -53,8 +53,8 @@ def test_a_dropped_connection_gives_no_answer(caller: Caller, faults: FaultScrip
     faults.add("drop_connection")
     with pytest.raises(requests.exceptions.ConnectionError):
         caller.get("contacts")
-    assert 200 == caller.get("contacts").status_code
-    assert [0, 200] == [request.status for request in caller.sandbox.requests.all("contacts")]
+    assert caller.get("contacts").status_code == 200
+    assert [request.status for request in caller.sandbox.requests.all("contacts")] == [0, 200]
 
 
 def test_a_truncated_body_ends_before_its_length(caller: Caller, faults: FaultScript) -> None:
@@ -68,7 +68,7 @@ def test_truncated_json_is_well_framed(caller: Caller, faults: FaultScript) -> N
     """Status and length are right, only the JSON is cut."""
     faults.add("truncate_json")
     answer = caller.get("contacts")
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         json.loads(answer.content)
 
@@ -77,7 +77,7 @@ def test_a_sign_in_page_looks_like_success(caller: Caller, faults: FaultScript) 
     """HTML with status 200."""
     faults.add("sign_in_page")
     answer = caller.get("contacts")
-    assert (200, "text/html; charset=utf-8") == (answer.status_code, answer.headers["Content-Type"])
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
 
 
 def test_a_stall_delays_only_the_request_it_strikes(caller: Caller, faults: FaultScript) -> None:
@@ -87,9 +87,9 @@ def test_a_stall_delays_only_the_request_it_strikes(caller: Caller, faults: Faul
         slow = pool.submit(caller.get, "accounts")
         time.sleep(0.1)
         begun = time.monotonic()
-        assert 200 == caller.get("contacts").status_code
+        assert caller.get("contacts").status_code == 200
         assert time.monotonic() - begun < 0.4
-        assert 200 == slow.result().status_code
+        assert slow.result().status_code == 200
     accounts = caller.sandbox.requests.all("accounts")[0]
     contacts = caller.sandbox.requests.all("contacts")[0]
     assert accounts.started < contacts.started < contacts.ended < accounts.ended
@@ -111,9 +111,9 @@ def test_a_stalled_request_does_not_hold_up_the_end(caller: Caller, faults: Faul
 def test_revoked_tokens_end_in_401(caller: Caller, faults: FaultScript) -> None:
     """From the struck request on, until someone signs in again."""
     faults.add("revoke_tokens", nth=2)
-    assert [200, 401, 401] == [caller.get("contacts").status_code for _ in range(3)]
+    assert [caller.get("contacts").status_code for _ in range(3)] == [200, 401, 401]
     caller.sign_in()
-    assert 200 == caller.get("contacts").status_code
+    assert caller.get("contacts").status_code == 200
 
 
 def test_a_repeated_next_link_leads_to_the_same_page(caller: Caller, faults: FaultScript) -> None:
@@ -140,8 +140,8 @@ def test_an_empty_page_goes_on_where_it_was(
     faults.add("empty_page", "contacts", page=page)
     pages = caller.pages(f"contacts?$select=fullname{order}", SIZE)
     names = [[row["fullname"] for row in page["value"]] for page in pages]
-    assert [] == names[page - 1]
-    assert (NAMES[::-1] if order else NAMES) == sum(names, [])
+    assert names[page - 1] == []
+    assert (NAMES[::-1] if order else NAMES) == list(chain.from_iterable(names))
     links = [item.get("@odata.nextLink") for item in pages]
     assert len(links) == len(set(links))
 
@@ -178,8 +178,8 @@ def test_an_expired_delta_token_can_be_had_at_once(caller: Caller, faults: Fault
     """Without waiting seven days."""
     faults.add("expire_delta_token", "$deltatoken")
     link = caller.read("contacts", "odata.track-changes")["@odata.deltaLink"]
-    assert "0x80044352" == caller.refusal(link)[1]
-    assert [] == caller.read(link)["value"]
+    assert caller.refusal(link)[1] == "0x80044352"
+    assert caller.read(link)["value"] == []
 
 
 def test_a_fault_strikes_from_its_nth_match_and_as_often_as_told(
@@ -189,12 +189,12 @@ def test_a_fault_strikes_from_its_nth_match_and_as_often_as_told(
     faults.add("status", "contacts", nth=2, times=2)
     seen = []
     for _ in range(4):
-        assert 200 == caller.get("accounts?$filter=contains(name,'contacts')").status_code
+        assert caller.get("accounts?$filter=contains(name,'contacts')").status_code == 200
         seen.append(caller.get("contacts").status_code)
-    assert [200, 503, 503, 200] == seen
-    assert (4, 2) == (faults.all()[0]["hits"], faults.all()[0]["struck"])
+    assert seen == [200, 503, 503, 200]
+    assert (faults.all()[0]["hits"], faults.all()[0]["struck"]) == (4, 2)
     faults.clear()
-    assert [] == faults.all()
+    assert faults.all() == []
 
 
 def test_the_token_service_can_fail_as_well(caller: Caller, faults: FaultScript) -> None:
@@ -202,7 +202,7 @@ def test_the_token_service_can_fail_as_well(caller: Caller, faults: FaultScript)
     faults.add("status", "/oauth2/v2.0/token", status=503, body="busy")
     with pytest.raises(requests.exceptions.JSONDecodeError):
         caller.sign_in()
-    assert 200 == caller.sign_in().status_code
+    assert caller.sign_in().status_code == 200
 
 
 def test_a_fault_of_no_known_kind_is_refused_at_once(faults: FaultScript) -> None:

@@ -126,12 +126,12 @@ def test_microsofts_client_lists_tables_and_their_columns(
     tables = {table["EntitySetName"]: table for table in microsoft.tables.list()}
     assert set(stores) == set(tables)
     info = microsoft.tables.get("contact")
-    assert ("contacts", "contactid") == (info["entity_set_name"], info["primary_id_attribute"])
+    assert (info["entity_set_name"], info["primary_id_attribute"]) == ("contacts", "contactid")
     columns = microsoft.tables.list_columns("contact", select=["LogicalName", "AttributeType"])
     expected = {name: item.type for name, item in stores["contacts"].table.attributes.items()}
     assert expected == {column["LogicalName"]: column["AttributeType"] for column in columns}
     column = microsoft.tables.get_column("contact", "statecode")
-    assert ("State", True) == (column["AttributeType"], column["IsValidForRead"])
+    assert (column["AttributeType"], column["IsValidForRead"]) == ("State", True)
     assert microsoft.tables.get_column("contact", "nosuchcolumn") is None
 
 

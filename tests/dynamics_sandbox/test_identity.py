@@ -13,9 +13,8 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Caller
-
     from dynamics_sandbox import Sandbox
+    from sandbox_caller import Caller
 
 
 class SandboxSession(requests.Session):
@@ -87,7 +86,7 @@ def test_an_unknown_certificate_is_refused(sandbox: Sandbox, session: SandboxSes
     credential = {"private_key": key, "public_certificate": certificate}
     client = confidential(sandbox, session, credential)
     result = client.acquire_token_for_client([f"{sandbox.url}/.default"])
-    assert [700027] == result["error_codes"]
+    assert result["error_codes"] == [700027]
 
 
 def test_user_name_and_password_open_the_web_api(
@@ -143,7 +142,7 @@ def test_an_unknown_tenant_is_refused(caller: Caller) -> None:
     """Discovery fails, as msal expects it to."""
     url = f"{caller.sandbox.url}/nosuchtenant/v2.0/.well-known/openid-configuration"
     answer = caller.session.get(url, timeout=10)
-    assert (400, [90002]) == (answer.status_code, answer.json()["error_codes"])
+    assert (answer.status_code, answer.json()["error_codes"]) == (400, [90002])
 
 
 def test_instance_discovery_names_the_sandbox_itself(caller: Caller) -> None:
@@ -157,7 +156,7 @@ def test_instance_discovery_names_the_sandbox_itself(caller: Caller) -> None:
 def test_without_a_token_the_answer_says_where_to_get_one(caller: Caller, token: str) -> None:
     """401 with an empty body and the authority in its header."""
     answer = caller.session.get(f"{caller.root}WhoAmI", headers={"Authorization": token})
-    assert (401, b"") == (answer.status_code, answer.content)
+    assert (answer.status_code, answer.content) == (401, b"")
     authority = f"{caller.sandbox.authority}/{caller.sandbox.tenant_id}/oauth2/authorize"
     assert f"authorization_uri={authority}" in answer.headers["WWW-Authenticate"]
 

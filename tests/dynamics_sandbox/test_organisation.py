@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_a_new_row_has_key_version_times_and_state(organisation: Organisation) -
     """Given by the organisation's clock and counter; text becomes an id of its own."""
     identifier = organisation.create("contacts", {"fullname": "Ada"})
     row = organisation.row("contacts", identifier)
-    assert ("2026-02-03T04:05:06Z",) * 2 == (row["createdon"], row["modifiedon"])
+    assert (row["createdon"], row["modifiedon"]) == ("2026-02-03T04:05:06Z",) * 2
     assert (0, 1, organisation.version) == (
         row["statecode"],
         row["statuscode"],
@@ -31,7 +32,7 @@ def test_a_new_row_has_key_version_times_and_state(organisation: Organisation) -
 def test_the_clock_is_real_until_it_is_set(organisation: Organisation) -> None:
     """And real again when it is let go."""
     organisation.now = datetime(2026, 1, 1, 12, 0, 0, 999_999, tzinfo=UTC)
-    assert "2026-01-01T12:00:00+00:00" == organisation.now.isoformat()
+    assert organisation.now.isoformat() == "2026-01-01T12:00:00+00:00"
     organisation.now = None
     assert abs((organisation.now - datetime.now(UTC)).total_seconds()) < 5
 
@@ -59,7 +60,7 @@ def test_an_update_moves_what_it_is_told_to(
     before = organisation.row("contacts", identifier)
     organisation.update("contacts", identifier, {"jobtitle": "x"}, touch=touch)
     after = organisation.row("contacts", identifier)
-    assert "x" == after["jobtitle"]
+    assert after["jobtitle"] == "x"
     assert version_moves == (after["versionnumber"] > before["versionnumber"])
     assert time_moves == (after["modifiedon"] != before["modifiedon"])
 
@@ -69,7 +70,7 @@ def test_imports_can_be_back_dated(organisation: Organisation) -> None:
     identifier = organisation.create("contacts", {}, modified_at="2019-01-01T00:00:00Z")
     organisation.update("contacts", identifier, {}, modified_at="2020-01-01T01:00:00+01:00")
     row = organisation.row("contacts", identifier)
-    assert ("2019-01-01T00:00:00Z", "2020-01-01T00:00:00Z") == (row["createdon"], row["modifiedon"])
+    assert (row["createdon"], row["modifiedon"]) == ("2019-01-01T00:00:00Z", "2020-01-01T00:00:00Z")
     assert organisation.version == row["versionnumber"]
 
 
@@ -77,12 +78,12 @@ def test_lookups_learn_their_table_from_the_row_they_name(organisation: Organisa
     """And lose it when they are cleared; a dangling one gets the first table."""
     contact = organisation.create("contacts", {})
     other = organisation.create("contacts", {"_parentcustomerid_value": contact})
-    assert "contact" == organisation.row("contacts", other)[f"_parentcustomerid_value{TYPE}"]
+    assert organisation.row("contacts", other)[f"_parentcustomerid_value{TYPE}"] == "contact"
     organisation.update("contacts", other, {"_parentcustomerid_value": None})
     assert f"_parentcustomerid_value{TYPE}" not in organisation.row("contacts", other)
     nowhere = "00000000-0000-0000-0000-00000000dead"
     organisation.update("contacts", other, {"_parentcustomerid_value": nowhere})
-    assert "account" == organisation.row("contacts", other)[f"_parentcustomerid_value{TYPE}"]
+    assert organisation.row("contacts", other)[f"_parentcustomerid_value{TYPE}"] == "account"
 
 
 @pytest.mark.parametrize("set_name", ["accounts", "contacts"])
@@ -105,7 +106,7 @@ def test_deleting_a_customer_takes_its_opportunities_and_connections_along(
     assert [other] == [row["opportunityid"] for row in organisation.rows("opportunities")]
     assert set(kept) == {row["connectionid"] for row in organisation.rows("connections")}
     row = organisation.row("contacts", contact)
-    assert (None, "2026-01-01T00:00:00Z") == (row["_parentcustomerid_value"], row["modifiedon"])
+    assert (row["_parentcustomerid_value"], row["modifiedon"]) == (None, "2026-01-01T00:00:00Z")
     assert row["versionnumber"] > 0
 
 
@@ -113,9 +114,9 @@ def test_what_is_not_there_can_not_be_changed(organisation: Organisation) -> Non
     """A test that mistypes an id must fail."""
     nowhere = "00000000-0000-0000-0000-00000000dead"
     for change in (
-        lambda: organisation.update("contacts", nowhere, {}),
-        lambda: organisation.delete("contacts", nowhere),
-        lambda: organisation.deactivate("contacts", nowhere),
+        partial(organisation.update, "contacts", nowhere, {}),
+        partial(organisation.delete, "contacts", nowhere),
+        partial(organisation.deactivate, "contacts", nowhere),
     ):
         with pytest.raises(KeyError, match="does not exist"):
             change()
@@ -168,24 +169,24 @@ def test_a_connection_is_two_rows_that_mirror_each_other(organisation: Organisat
         organisation.row("connections", identifier)
         for identifier in organisation.connect(deal, contact, role)
     )
-    assert (3, 2) == (first["record1objecttypecode"], first["record2objecttypecode"])
+    assert (first["record1objecttypecode"], first["record2objecttypecode"]) == (3, 2)
     for name in ("record{}objecttypecode", "_record{}id_value", "_record{}roleid_value"):
         assert first[name.format(1)] == second[name.format(2)]
         assert first[name.format(2)] == second[name.format(1)]
     assert (role, None) == (first["_record2roleid_value"], first["_record1roleid_value"])
     assert second["connectionid"] == first["_relatedconnectionid_value"]
-    assert (True, False) == (first["ismaster"], second["ismaster"])
+    assert (first["ismaster"], second["ismaster"]) == (True, False)
 
 
 def test_an_organisation_keeps_the_versions_that_its_rows_bring() -> None:
     """And counts on from the highest."""
-    row = {
+    row: dict[str, Any] = {
         "contactid": "0c2d0000-0000-0000-0000-000000000001",
         "versionnumber": 500,
         "modifiedon": "2026-01-01T00:00:00Z",
     }
     organisation = Organisation(TABLES, {"contacts": [row]})
-    assert 500 == organisation.row("contacts", row["contactid"])["versionnumber"]
+    assert organisation.row("contacts", row["contactid"])["versionnumber"] == 500
     assert organisation.version > 500
 
 
@@ -205,13 +206,13 @@ def test_indexes_follow_changes(organisation: Organisation) -> None:
         found = (store.rows[key] for key in store.with_value("_parentcustomerid_value", parent))
         return sorted(store.as_dict(row)["contactid"] for row in found)
 
-    assert [] == children()
-    assert 2 == len(store.between("modifiedon", "2026-01-01", "2026-12-31"))
+    assert children() == []
+    assert len(store.between("modifiedon", "2026-01-01", "2026-12-31")) == 2
     for identifier in (first, second):
         organisation.update("contacts", identifier, {"_parentcustomerid_value": parent})
     assert sorted([first, second]) == children()
     organisation.update("contacts", first, {"nickname": "x"}, modified_at="2020-01-01T00:00:00Z")
-    assert 1 == len(store.between("modifiedon", "2026-01-01", "2026-12-31"))
+    assert len(store.between("modifiedon", "2026-01-01", "2026-12-31")) == 1
     organisation.add_attribute("contacts", Attribute("new_x", "String"))
     organisation.delete("contacts", second)
     assert [first] == children()

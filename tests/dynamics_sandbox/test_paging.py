@@ -11,9 +11,8 @@ import pytest
 from dynamics_sandbox.rows import sort_key
 
 if TYPE_CHECKING:
-    from conftest import Caller
-
     from dynamics_sandbox import Organisation
+    from sandbox_caller import Caller
 
 TRACK = "odata.track-changes"
 NAMES = list("ABCDEFGHI")
@@ -23,16 +22,16 @@ NAMES = list("ABCDEFGHI")
 def test_pages_hold_as_many_rows_as_preferred(caller: Caller) -> None:
     """The preference is echoed, and the last page has no link."""
     answer = caller.get("contacts?$select=fullname", "odata.maxpagesize=4")
-    assert "odata.maxpagesize=4" == answer.headers["Preference-Applied"]
+    assert answer.headers["Preference-Applied"] == "odata.maxpagesize=4"
     pages = caller.pages("contacts?$select=fullname", "odata.maxpagesize=4")
-    assert [4, 4, 1] == [len(page["value"]) for page in pages]
+    assert [len(page["value"]) for page in pages] == [4, 4, 1]
     assert "@odata.nextLink" not in pages[-1]
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "many"])
 def test_a_page_size_that_is_no_positive_number_is_refused(caller: Caller, size: str) -> None:
     """Dataverse pages from 1 to 5000 rows."""
-    assert 400 == caller.refusal("contacts", f"odata.maxpagesize={size}")[0]
+    assert caller.refusal("contacts", f"odata.maxpagesize={size}")[0] == 400
 
 
 def test_a_page_never_holds_more_than_five_thousand_rows(
@@ -41,9 +40,9 @@ def test_a_page_never_holds_more_than_five_thousand_rows(
     """Neither by default nor when more is preferred."""
     for _ in range(5001):
         organisation.create("teams", {})
-    assert 5000 == len(caller.read("teams?$select=name")["value"])
-    assert 5000 == len(caller.read("teams?$select=name", "odata.maxpagesize=9000")["value"])
-    assert 5000 == caller.read("teams?$count=true&$top=1")["@odata.count"]
+    assert len(caller.read("teams?$select=name")["value"]) == 5000
+    assert len(caller.read("teams?$select=name", "odata.maxpagesize=9000")["value"]) == 5000
+    assert caller.read("teams?$count=true&$top=1")["@odata.count"] == 5000
 
 
 @pytest.mark.usefixtures("contacts")
@@ -63,7 +62,7 @@ def test_a_link_that_was_encoded_again_is_refused(caller: Caller) -> None:
     """The commonest mistake of clients has Dataverse's answer."""
     link = caller.read("contacts", "odata.maxpagesize=2")["@odata.nextLink"]
     message = caller.refusal(link.replace("%", "%25"))[2]
-    assert "Malformed XML in the Paging Cookie" == message
+    assert message == "Malformed XML in the Paging Cookie"
 
 
 def test_keys_are_ordered_as_sql_server_orders_them(
@@ -112,9 +111,9 @@ def test_ordered_pages_follow_rows_that_move(
 def test_a_tracked_pass_ends_with_a_delta_link_on_its_last_page_only(caller: Caller) -> None:
     """The token names the version and time at which the pass began."""
     answer = caller.get("contacts?$select=fullname", TRACK)
-    assert TRACK == answer.headers["Preference-Applied"]
+    assert answer.headers["Preference-Applied"] == TRACK
     pages = caller.pages("contacts?$select=fullname", f"{TRACK},odata.maxpagesize=4")
-    assert [False, False, True] == ["@odata.deltaLink" in page for page in pages]
+    assert ["@odata.deltaLink" in page for page in pages] == [False, False, True]
     token = parse_qs(urlsplit(pages[-1]["@odata.deltaLink"]).query)["$deltatoken"][0]
     version = caller.sandbox.organisation.version
     assert f"{version}!02/03/2026 04:05:06" == token
@@ -125,7 +124,7 @@ def test_changes_are_new_and_updated_rows_by_version_then_deletions(
 ) -> None:
     """With all selected columns, tombstones at the end, and a link for the next time."""
     link = caller.read("contacts?$select=fullname", TRACK)["@odata.deltaLink"]
-    assert [] == caller.read(link)["value"]
+    assert caller.read(link)["value"] == []
     organisation.update("contacts", contacts[5], {"jobtitle": "x"})
     organisation.delete("contacts", contacts[7])
     organisation.update("contacts", contacts[0], {"jobtitle": "y"}, touch="version")
@@ -133,15 +132,15 @@ def test_changes_are_new_and_updated_rows_by_version_then_deletions(
     organisation.delete("contacts", brief)
     organisation.delete("contacts", contacts[8])
     organisation.restore("contacts", contacts[8])
-    assert "5" == caller.get(link.replace("contacts?", "contacts/$count?")).text
+    assert caller.get(link.replace("contacts?", "contacts/$count?")).text == "5"
     changes = caller.read(link)
     assert changes["@odata.context"].endswith("#contacts(fullname)/$delta")
     rows = changes["value"]
-    assert ["F", "A", "I"] == [row["fullname"] for row in rows[:3]]
+    assert [row["fullname"] for row in rows[:3]] == ["F", "A", "I"]
     assert [contacts[7], brief] == [row["id"] for row in rows[3:]]
     assert rows[3]["@odata.context"].endswith("#contacts/$deletedEntity")
-    assert "deleted" == rows[3]["reason"]
-    assert [] == caller.read(changes["@odata.deltaLink"])["value"]
+    assert rows[3]["reason"] == "deleted"
+    assert caller.read(changes["@odata.deltaLink"])["value"] == []
 
 
 def test_changes_are_paged_and_none_is_lost_on_the_way(
@@ -189,11 +188,11 @@ def test_an_old_token_asks_for_a_full_sync(organisation: Organisation, caller: C
     link = caller.read("contacts", TRACK)["@odata.deltaLink"]
     organisation.now += timedelta(days=8)
     refused = caller.refusal(link)
-    assert (400, "0x80044352") == refused[:2]
+    assert refused[:2] == (400, "0x80044352")
     assert "full sync" in refused[2]
     link = caller.read("contacts", TRACK)["@odata.deltaLink"]
     organisation.expire_delta_tokens()
-    assert "0x80044352" == caller.refusal(link)[1]
+    assert caller.refusal(link)[1] == "0x80044352"
 
 
 def test_how_long_tokens_last_is_the_organisations_own_setting(
@@ -205,18 +204,18 @@ def test_how_long_tokens_last_is_the_organisations_own_setting(
     organisation.update("organizations", organisation.organisation_id, values)
     organisation.now += timedelta(days=8)
     name = "expirechangetrackingindays"
-    assert [30] == caller.values(f"organizations?$select={name}", name)
-    assert [] == caller.read(link)["value"]
+    assert caller.values(f"organizations?$select={name}", name) == [30]
+    assert caller.read(link)["value"] == []
 
 
 def test_tracking_needs_the_whole_table(organisation: Organisation, caller: Caller) -> None:
     """Less than global read depth is a missing privilege for it."""
     organisation.read_depth["contact"] = "Local"
-    assert [] == caller.read("contacts")["value"]
-    assert (403, "0x80040220") == caller.refusal("contacts", TRACK)[:2]
+    assert caller.read("contacts")["value"] == []
+    assert caller.refusal("contacts", TRACK)[:2] == (403, "0x80040220")
 
 
 @pytest.mark.parametrize("token", ["nonsense", "12", "x!02/03/2026 04:05:06"])
 def test_a_damaged_delta_token_is_refused(caller: Caller, token: str) -> None:
     """It is the client's mistake, not a change feed."""
-    assert 400 == caller.refusal(f"contacts?$deltatoken={token}")[0]
+    assert caller.refusal(f"contacts?$deltatoken={token}")[0] == 400

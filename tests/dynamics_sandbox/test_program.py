@@ -20,7 +20,7 @@ from dynamics_sandbox import Sandbox, SandboxAdmin, SandboxAdminError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Caller
+    from sandbox_caller import Caller
 
 INCLUDE = Path(__file__).parents[2] / "include"
 
@@ -39,7 +39,7 @@ def test_rows_can_be_changed_from_another_process(admin: SandboxAdmin, caller: C
     contact = admin.call("create", set_name="contacts", values={"fullname": "Ada"})
     deal = admin.call("create", "opportunities", {"_customerid_value": account})
     admin.call("merge", "accounts", account, winner)
-    assert 2 == len(admin.call("connect", deal, contact, None))
+    assert len(admin.call("connect", deal, contact, None)) == 2
     admin.call("deactivate", "contacts", contact)
     admin.call(
         "update", set_name="contacts", row_id=contact, values={"jobtitle": "x"}, touch="version"
@@ -47,11 +47,11 @@ def test_rows_can_be_changed_from_another_process(admin: SandboxAdmin, caller: C
     assert [winner] == caller.values("opportunities", "_customerid_value")
     assert Decimal("1.10") == admin.call("row", "accounts", account)["revenue"]
     admin.call("delete", "opportunities", deal)
-    assert [] == admin.call("rows", "connections")
+    assert admin.call("rows", "connections") == []
     admin.call("restore", "opportunities", deal)
     admin.call("add_attribute", "contacts", {"name": "new_synctomkto", "type": "Boolean"})
-    assert [None] == caller.values("contacts?$select=new_synctomkto", "new_synctomkto")
-    assert "2026-01-01T00:00:00+00:00" == admin.call("set_clock", "2026-01-01T00:00:00Z")
+    assert caller.values("contacts?$select=new_synctomkto", "new_synctomkto") == [None]
+    assert admin.call("set_clock", "2026-01-01T00:00:00Z") == "2026-01-01T00:00:00+00:00"
 
 
 def test_faults_and_the_log_are_in_reach_of_other_processes(
@@ -59,14 +59,14 @@ def test_faults_and_the_log_are_in_reach_of_other_processes(
 ) -> None:
     """Script, count, clear; what was asked, without secrets."""
     admin.call("add_fault", kind="status", match="contacts", status=500)
-    assert [500, 200] == [caller.get("contacts").status_code for _ in range(2)]
-    assert 1 == admin.call("faults")[0]["struck"]
+    assert [caller.get("contacts").status_code for _ in range(2)] == [500, 200]
+    assert admin.call("faults")[0]["struck"] == 1
     admin.call("clear_faults")
     logged = admin.call("requests", "contacts")
-    assert [(500, ["status"]), (200, [])] == [(item["status"], item["faults"]) for item in logged]
+    assert [(item["status"], item["faults"]) for item in logged] == [(500, ["status"]), (200, [])]
     assert caller.token not in json.dumps(logged, default=str)
     admin.call("clear_requests")
-    assert [] == admin.call("requests")
+    assert admin.call("requests") == []
 
 
 def test_the_admin_surface_needs_its_token(sandbox: Sandbox) -> None:
@@ -103,17 +103,17 @@ def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path, number: int
     assert process.stdout is not None
     line = process.stdout.readline()
     description = tmp_path / "state" / "sandbox.json"
-    assert 0o600 == description.stat().st_mode & 0o777
+    assert description.stat().st_mode & 0o777 == 0o600
     described: dict[str, Any] = json.loads(description.read_text())
     assert line.startswith(f"Sandbox ready at {described['url']} with ")
     assert "60 opportunities" in line
     assert described["connection"]["password"] not in line
     ca, url = described["ca_path"], described["admin_url"]
     with SandboxAdmin(url, described["admin_token"], ca) as admin:
-        assert 60 == len(admin.call("rows", "opportunities"))
+        assert len(admin.call("rows", "opportunities")) == 60
     process.send_signal(number)
     _, errors = process.communicate(timeout=10)
-    assert (0, "") == (process.returncode, errors)
+    assert (process.returncode, errors) == (0, "")
     assert not description.exists()
 
 
@@ -121,7 +121,7 @@ def test_a_folder_without_rows_is_a_readable_mistake(tmp_path: Path) -> None:
     """One sentence and no traceback."""
     process = start(tmp_path / "state", "--folder", str(tmp_path))
     _, errors = process.communicate(timeout=10)
-    assert (2, 1) == (process.returncode, len(errors.splitlines()))
+    assert (process.returncode, len(errors.splitlines())) == (2, 1)
     assert "There is nothing to serve" in errors
 
 
@@ -137,7 +137,7 @@ def test_the_program_serves_the_banking_organisation_without_tls(
         assert described["url"].startswith("http://")
         assert described["ca_path"] is None
         health = f"{described['url']}/sandbox/health"
-        assert {"status": "ready"} == requests.get(health, timeout=5).json()
+        assert requests.get(health, timeout=5).json() == {"status": "ready"}
     finally:
         process.terminate()
         process.communicate(timeout=10)
@@ -186,6 +186,6 @@ def test_the_keys_of_a_temporary_sandbox_go_with_it(sandbox: Sandbox) -> None:
     """Nothing stays on the disk."""
     assert sandbox.ca_path is not None
     key = sandbox.ca_path.with_name("server.key")
-    assert 0o600 == key.stat().st_mode & 0o777
+    assert key.stat().st_mode & 0o777 == 0o600
     sandbox.stop()
     assert not key.parent.exists()

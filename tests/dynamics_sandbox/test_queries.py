@@ -10,7 +10,7 @@ import pytest
 from dynamics_sandbox import Attribute, Organisation
 
 if TYPE_CHECKING:
-    from conftest import Caller
+    from sandbox_caller import Caller
 
 A_GUID = "8f3c0000-0000-0000-0000-0000000000a1"
 TYPE = "@Microsoft.Dynamics.CRM.lookuplogicalname"
@@ -183,7 +183,7 @@ def test_a_row_carries_key_etag_and_currency_beside_what_was_selected(
     assert people["Umbra"] == row.pop("accountid")
     assert row.pop("@odata.etag").startswith('W/"')
     assert {"revenue", "_transactioncurrencyid_value"} == set(row)
-    assert "20000.0000" == str(row["revenue"])
+    assert str(row["revenue"]) == "20000.0000"
 
 
 @pytest.mark.usefixtures("people")
@@ -195,13 +195,13 @@ def test_annotations_come_only_as_asked(caller: Caller) -> None:
     answer = caller.get(path, asked)
     assert asked == answer.headers["Preference-Applied"]
     row = answer.json()["value"][0]
-    assert "account" == row[f"_parentcustomerid_value{TYPE}"]
+    assert row[f"_parentcustomerid_value{TYPE}"] == "account"
     assert f"statecode{LABEL}" not in row
     row = caller.read(path, 'odata.include-annotations="*"')["value"][0]
     labels = {name: row[name] for name in row if name.endswith(LABEL)}
     assert labels == {f"_parentcustomerid_value{LABEL}": "Umbra Ltd", f"statecode{LABEL}": "Active"}
     navigation = "_parentcustomerid_value@Microsoft.Dynamics.CRM.associatednavigationproperty"
-    assert "parentcustomerid_account" == row[navigation]
+    assert row[navigation] == "parentcustomerid_account"
 
 
 @pytest.mark.usefixtures("people")
@@ -212,24 +212,24 @@ def test_expand_follows_one_lookup(caller: Caller) -> None:
         "&$expand=parentcustomerid_account($select=name),parentcustomerid_contact"
     )
     first, second, *_ = caller.read(path)["value"]
-    assert "Umbra Ltd" == first["parentcustomerid_account"]["name"]
-    assert (None, None) == (first["parentcustomerid_contact"], second["parentcustomerid_account"])
+    assert first["parentcustomerid_account"]["name"] == "Umbra Ltd"
+    assert (first["parentcustomerid_contact"], second["parentcustomerid_account"]) == (None, None)
 
 
 @pytest.mark.usefixtures("people")
 def test_counts_tell_all_matching_rows(caller: Caller) -> None:
     """With the rows, or alone as text."""
     page = caller.read("contacts?$count=true&$top=1&$filter=statecode eq 0")
-    assert (3, 1) == (page["@odata.count"], len(page["value"]))
+    assert (page["@odata.count"], len(page["value"])) == (3, 1)
     assert "@odata.nextLink" not in page
-    assert "4" == caller.get("contacts/$count").text
+    assert caller.get("contacts/$count").text == "4"
 
 
 def test_one_row_is_read_by_its_key(caller: Caller, people: dict[str, str]) -> None:
     """With the context of an entity."""
     row = caller.read(f"contacts({people['Nul'].upper()})?$select=description")
     assert row["@odata.context"].endswith("$metadata#contacts(description)/$entity")
-    assert 'line\r\nbreak "quoted" \'' == row["description"]
+    assert row["description"] == 'line\r\nbreak "quoted" \''
 
 
 def test_text_that_utf8_cannot_carry_travels_as_escapes(
@@ -254,12 +254,12 @@ def test_secured_columns_read_as_null_and_can_not_be_searched(
     organisation.add_attribute("contacts", Attribute("jobtitle", "String", is_secured=True))
     organisation.update("contacts", people["Ada"], {"jobtitle": "Countess"})
     path = "contacts?$select=jobtitle&$filter=jobtitle ne null"
-    assert [] == caller.read(path)["value"]
-    assert [None] == caller.values(
+    assert caller.read(path)["value"] == []
+    assert caller.values(
         "contacts?$select=jobtitle&$filter=fullname eq 'Ada Byron'", "jobtitle"
-    )
+    ) == [None]
     organisation.is_field_security_administrator = True
-    assert ["Countess"] == caller.values(path, "jobtitle")
+    assert caller.values(path, "jobtitle") == ["Countess"]
 
 
 def test_columns_come_and_go(
@@ -268,8 +268,8 @@ def test_columns_come_and_go(
     """An added column is null in old rows; a dropped one can no longer be selected."""
     version = organisation.row("contacts", people["Ada"])["versionnumber"]
     organisation.add_attribute("contacts", Attribute("new_synctomkto", "Boolean"))
-    assert [None] * 4 == caller.values("contacts?$select=new_synctomkto", "new_synctomkto")
+    assert caller.values("contacts?$select=new_synctomkto", "new_synctomkto") == [None] * 4
     organisation.drop_attribute("contacts", "jobtitle")
-    assert 400 == caller.refusal("contacts?$select=jobtitle")[0]
+    assert caller.refusal("contacts?$select=jobtitle")[0] == 400
     assert version == organisation.row("contacts", people["Ada"])["versionnumber"]
-    assert "Ada Byron" == organisation.row("contacts", people["Ada"])["fullname"]
+    assert organisation.row("contacts", people["Ada"])["fullname"] == "Ada Byron"

@@ -11,9 +11,9 @@ from dynamics_sandbox import TABLES
 
 if TYPE_CHECKING:
     import requests
-    from conftest import Caller
 
     from dynamics_sandbox import Organisation
+    from sandbox_caller import Caller
 
 EDM = "{http://docs.oasis-open.org/odata/ns/edm}"
 CAST = "EntityDefinitions(LogicalName='contact')/Attributes/Microsoft.Dynamics.CRM."
@@ -32,9 +32,9 @@ def test_who_am_i_names_the_user_and_the_organisation(
 def test_answers_carry_dataverses_headers_and_the_organisations_time(caller: Caller) -> None:
     """The clock of the organisation is the server's time."""
     headers = caller.get("RetrieveVersion()").headers
-    assert "4.0" == headers["OData-Version"]
-    assert "application/json; odata.metadata=minimal" == headers["Content-Type"]
-    assert "Tue, 03 Feb 2026 04:05:06 GMT" == headers["Date"]
+    assert headers["OData-Version"] == "4.0"
+    assert headers["Content-Type"] == "application/json; odata.metadata=minimal"
+    assert headers["Date"] == "Tue, 03 Feb 2026 04:05:06 GMT"
     assert headers["x-ms-service-request-id"]
     assert "ARRAffinity" in headers["Set-Cookie"]
 
@@ -44,12 +44,13 @@ def test_tables_are_found_by_filter_and_by_name(caller: Caller) -> None:
     select = "LogicalName,EntitySetName,ChangeTrackingEnabled,ObjectTypeCode"
     text = "LogicalName eq 'opportunity' or LogicalName eq 'contact'"
     rows = caller.read(f"EntityDefinitions?$select={select}&$filter={text}")["value"]
-    assert {"contacts": 2, "opportunities": 3} == {
-        row["EntitySetName"]: row["ObjectTypeCode"] for row in rows
+    assert {row["EntitySetName"]: row["ObjectTypeCode"] for row in rows} == {
+        "contacts": 2,
+        "opportunities": 3,
     }
     assert all(row["ChangeTrackingEnabled"] and row["MetadataId"] for row in rows)
     one = caller.read(f"EntityDefinitions(LogicalName='contact')?$select={select}")
-    assert "contacts" == one["EntitySetName"]
+    assert one["EntitySetName"] == "contacts"
     assert one["MetadataId"] == caller.read(f"EntityDefinitions({one['MetadataId']})")["MetadataId"]
 
 
@@ -61,7 +62,7 @@ def test_columns_come_expanded_with_what_all_columns_have(caller: Caller) -> Non
     )
     columns = {column["LogicalName"]: column for column in table["Attributes"]}
     assert set(TABLES["opportunities"].attributes) == set(columns)
-    assert "Customer" == columns["customerid"]["AttributeType"]
+    assert columns["customerid"]["AttributeType"] == "Customer"
     assert columns["isprivate"]["IsValidForRead"] is False
 
 
@@ -110,7 +111,7 @@ def test_choices_have_their_labels(
     assert expected == {
         item["Value"]: item["Label"]["UserLocalizedLabel"]["Label"] for item in options
     }
-    assert 1033 == options[0]["Label"]["LocalizedLabels"][0]["LanguageCode"]
+    assert options[0]["Label"]["LocalizedLabels"][0]["LanguageCode"] == 1033
 
 
 def test_two_options_have_a_true_and_a_false_side(caller: Caller) -> None:
@@ -118,7 +119,7 @@ def test_two_options_have_a_true_and_a_false_side(caller: Caller) -> None:
     path = f"{CAST}BooleanAttributeMetadata?$select=LogicalName&$expand=OptionSet"
     rows = {row["LogicalName"]: row["OptionSet"] for row in caller.read(path)["value"]}
     labels = rows["donotemail"]["TrueOption"]["Label"]["UserLocalizedLabel"]["Label"]
-    assert "Do Not Allow" == labels
+    assert labels == "Do Not Allow"
 
 
 @pytest.mark.parametrize(
@@ -144,16 +145,16 @@ def test_the_metadata_document_describes_every_property_and_lookup(caller: Calle
     root = ET.fromstring(caller.get("$metadata").content)  # noqa: S314  our own server's
     contact = next(item for item in root.iter(f"{EDM}EntityType") if item.get("Name") == "contact")
     types = {item.get("Name"): item.get("Type") for item in contact.iter(f"{EDM}Property")}
-    assert ("Edm.Guid", "Edm.Date", "Edm.DateTimeOffset", "Edm.Decimal", "Edm.Int64") == (
+    assert (
         types["_parentcustomerid_value"],
         types["birthdate"],
         types["modifiedon"],
         types["annualincome"],
         types["versionnumber"],
-    )
+    ) == ("Edm.Guid", "Edm.Date", "Edm.DateTimeOffset", "Edm.Decimal", "Edm.Int64")
     lookups = {item.get("Name"): item for item in contact.iter(f"{EDM}NavigationProperty")}
     constraint = next(lookups["parentcustomerid_account"].iter(f"{EDM}ReferentialConstraint"))
-    assert "_parentcustomerid_value" == constraint.get("Property")
+    assert constraint.get("Property") == "_parentcustomerid_value"
 
 
 def test_privileges_tell_how_deep_each_table_may_be_read(
@@ -164,7 +165,7 @@ def test_privileges_tell_how_deep_each_table_may_be_read(
     user = caller.read("WhoAmI")["UserId"]
     path = f"systemusers({user})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges"
     depths = {row["PrivilegeName"]: row["Depth"] for row in caller.read(path)["RolePrivileges"]}
-    assert "Basic" == depths["prvReadContact"]
+    assert depths["prvReadContact"] == "Basic"
     assert "prvReadAccount" not in depths
     names = {"prvReadOpportunity", "prvReadConnection", "prvReadConnectionRole", "prvReadUser"}
     assert {"Global"} == {depths[name] for name in names}
@@ -176,7 +177,7 @@ def test_a_missing_privilege_is_named_in_the_refusal(
     """403 with the privilege, the table and its code."""
     organisation.read_depth["opportunity"] = "None"
     status, code, message = caller.refusal("opportunities")
-    assert (403, "0x80040220") == (status, code)
+    assert (status, code) == (403, "0x80040220")
     assert "is missing prvReadOpportunity privilege" in message
     assert "on OTC=3 for entity 'opportunity'" in message
 
@@ -189,14 +190,14 @@ def test_rows_without_access_are_absent_without_a_trace(
     organisation.hide("contacts", contacts[0])
     organisation.update("contacts", contacts[0], {"nickname": "x"})
     assert contacts[1:] == caller.values("contacts", "contactid", "odata.maxpagesize=2")
-    assert "8" == caller.get("contacts/$count").text
-    assert [] == caller.read(link)["value"]
-    assert 403 == caller.refusal(f"contacts({contacts[0]})")[0]
+    assert caller.get("contacts/$count").text == "8"
+    assert caller.read(link)["value"] == []
+    assert caller.refusal(f"contacts({contacts[0]})")[0] == 403
     user = caller.read("WhoAmI")["UserId"]
     access = f"systemusers({user})/Microsoft.Dynamics.CRM.RetrievePrincipalAccess(Target=@t)?@t="
     target = "{{'@odata.id':'contacts({})'}}"
-    assert "None" == caller.read(access + target.format(contacts[0]))["AccessRights"]
-    assert "ReadAccess" == caller.read(access + target.format(contacts[1]))["AccessRights"]
+    assert caller.read(access + target.format(contacts[0]))["AccessRights"] == "None"
+    assert caller.read(access + target.format(contacts[1]))["AccessRights"] == "ReadAccess"
     organisation.show("contacts", contacts[0])
     assert contacts == caller.values("contacts", "contactid")
 
@@ -206,7 +207,7 @@ def test_total_record_counts_come_for_several_tables(caller: Caller) -> None:
     """As parallel lists."""
     body = caller.read("RetrieveTotalRecordCount(EntityNames=['contact','account'])")
     counts = body["EntityRecordCountCollection"]
-    assert {"contact": 9, "account": 0} == dict(zip(counts["Keys"], counts["Values"], strict=True))
+    assert dict(zip(counts["Keys"], counts["Values"], strict=True)) == {"contact": 9, "account": 0}
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "PUT"])
@@ -219,7 +220,7 @@ def test_nothing_can_be_written(caller: Caller, contacts: list[str], method: str
         headers={"Authorization": f"Bearer {caller.token}"},
         json={"fullname": "x"},
     )
-    assert 405 == answer.status_code
+    assert answer.status_code == 405
     assert "error" in answer.json()
 
 
@@ -248,10 +249,10 @@ def batch(
 def test_a_batch_answers_each_get_in_order(caller: Caller) -> None:
     """Preferences belong to the parts; a nextLink in a part is an ordinary link."""
     answer = batch(caller, "contacts?$select=fullname", "WhoAmI", part_prefer="odata.maxpagesize=2")
-    assert 200 == answer.status_code
+    assert answer.status_code == 200
     boundary = answer.headers["Content-Type"].partition("boundary=")[2]
     parts = answer.text.split(f"--{boundary}")
-    assert 4 == len(parts)
+    assert len(parts) == 4
     assert "HTTP/1.1 200 OK" in parts[1]
     assert '"fullname":"B"' in parts[1]
     assert '"fullname":"C"' not in parts[1]
@@ -261,10 +262,10 @@ def test_a_batch_answers_each_get_in_order(caller: Caller) -> None:
 def test_a_batch_stops_at_the_first_failure_unless_told_to_go_on(caller: Caller) -> None:
     """The outer status is that of the failure, or 200 with statuses inside."""
     stopped = batch(caller, "nosuch", "WhoAmI")
-    assert 404 == stopped.status_code
+    assert stopped.status_code == 404
     assert "OrganizationId" not in stopped.text
     all_of_it = batch(caller, "nosuch", "WhoAmI", prefer="odata.continue-on-error")
-    assert 200 == all_of_it.status_code
+    assert all_of_it.status_code == 200
     assert "HTTP/1.1 404" in all_of_it.text
     assert "OrganizationId" in all_of_it.text
 
@@ -278,5 +279,5 @@ def test_a_batch_holds_a_thousand_parts_at_most(caller: Caller, count: int, stat
 def test_long_urls_pass_in_batches_only(caller: Caller) -> None:
     """32 thousand characters in a GET, twice that in a batch."""
     path = "contacts?$select=contactid&$filter=fullname ne '" + "x" * 40_000 + "'"
-    assert 413 == caller.get(path).status_code
-    assert 200 == batch(caller, path.replace(" ", "%20")).status_code
+    assert caller.get(path).status_code == 413
+    assert batch(caller, path.replace(" ", "%20")).status_code == 200
