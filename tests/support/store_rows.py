@@ -1,0 +1,86 @@
+"""Small builders for the store's tests: staged rows as they come, table contents as values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from sqlalchemy import select
+
+from opportunity_sync.entities import Kind
+from opportunity_sync.store.rows import write_rows
+from opportunity_sync.store.tables import WITH_ACCOUNT
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Table
+
+    from opportunity_sync.entities import Entity
+    from opportunity_sync.store.counts import Counts
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+ARROW = {
+    Kind.TEXT: pa.string(),
+    Kind.INTEGER: pa.int64(),
+    Kind.MONEY: pa.string(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.INSTANT: pa.timestamp("us", tz="UTC"),
+    Kind.DATE: pa.date32(),
+}
+
+
+def later(minutes: int = 1) -> datetime:
+    """An instant that many minutes after noon of the test's day."""
+    return NOON + timedelta(minutes=minutes)
+
+
+def guid(number: int) -> str:
+    """A record id that is easy to read in a failure."""
+    return f"{number:08x}-0000-4000-8000-000000000000"
+
+
+def part(entity: Entity, *rows: dict[str, Any]) -> pa.Table:
+    """A staged part of the rows, each given by what matters; `id` is short for the key's number."""
+    columns = {column.name: ARROW[column.kind] for column in entity.staged_columns}
+    if entity in WITH_ACCOUNT:
+        columns["account_id"] = pa.string()
+    filled = [
+        {entity.key_column: guid(row.get("id", 1)), "version_number": 1} | row for row in rows
+    ]
+    for row in filled:
+        row.pop("id", None)
+        assert row.keys() <= columns.keys(), row.keys() - columns.keys()
+    schema = pa.schema(list(columns.items()))
+    return pa.Table.from_pylist([dict.fromkeys(columns) | row for row in filled], schema=schema)
+
+
+def write(
+    engine: Engine,
+    entity: Entity,
+    *rows: dict[str, Any],
+    moment: datetime = NOON,
+    read_at: datetime | None = None,
+) -> Counts:
+    """Load the rows as a run of their own."""
+    with engine.begin() as connection:
+        parts = [part(entity, *rows)]
+        return write_rows(connection, entity, parts, moment=moment, read_at=read_at or moment)
+
+
+def content(connection: Connection, table: Table) -> list[dict[str, Any]]:
+    """Everything that a table holds, ordered by its key."""
+    rows = connection.execute(select(table).order_by(*table.primary_key))
+    return [dict(row._mapping) for row in rows]
+
+
+def dump(engine: Engine, *tables: Table) -> dict[str, list[dict[str, Any]]]:
+    """The tables' contents by name, as a fresh transaction sees them."""
+    with engine.connect() as connection:
+        return {table.name: content(connection, table) for table in tables}
+
+
+def only_row(engine: Engine, table: Table) -> dict[str, Any]:
+    """The one row that a table holds."""
+    (row,) = dump(engine, table)[table.name]
+    return row
