@@ -7,6 +7,7 @@ store: the same queries can be typed by hand.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, create_engine, text
@@ -15,7 +16,6 @@ from embedded import given_connections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from sqlalchemy import Connection, Row
 
@@ -39,10 +39,10 @@ BY_REASON = """
 SELECT kind, reason, count(*) FROM unresolved_association GROUP BY 1, 2 ORDER BY 1, 2
 """
 LAST_RUN = "SELECT * FROM sync_run ORDER BY started_at DESC, ended_at DESC LIMIT 1"
-LOOK = (
-    '.venv/bin/python -c "import pandas, sqlite3; print(pandas.read_sql('
-    "'SELECT name, customer_type, account_id FROM opportunity LIMIT 10', sqlite3.connect('{}')))\""
-)
+LOOK = """\
+  .venv/bin/python -c "import pandas, sqlite3; print(pandas.read_sql(
+    'SELECT name, customer_type, account_id FROM opportunity LIMIT 10',
+    sqlite3.connect('{}')))\""""
 WRITTEN = ("inserted", "updated", "deleted")
 
 
@@ -125,12 +125,18 @@ def table(
 def onward(url: URL, log: Path) -> list[str]:
     """Where everything is, and what to run next."""
     if url.get_backend_name() == "sqlite":
-        where = [f"Store:     {url.database}", "Look at it:", f"  {LOOK.format(url.database)}"]
+        path = short(Path(url.database or ""))
+        where = [f"Store:     {path}", "Look at it:", *LOOK.format(path).splitlines()]
     else:
         where = [f"Store:     {url.render_as_string(hide_password=True)}"]
     return [
         *where,
-        f"Full log:  {log}",
+        f"Full log:  {short(log)}",
         "",
         "Next: `make demo` again (nothing will change), or `make ui` for Airflow's user interface.",
     ]
+
+
+def short(path: Path) -> Path:
+    """The path as seen from the folder in which the person typed the command."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
