@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 # A run that finds nothing changed may still write these.
-OWN_RECORDS = {"sync_run", "sync_state", "sync_error"}
+OWN_RECORDS = {"sync_run", "sync_error", "sync_state", "sync_store"}
 
 Dump = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 

@@ -41,7 +41,7 @@ def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str
     with store.locked(
         engine, wait_seconds=settings.store_lock_seconds, on_wait=_report_wait
     ) as connection:
-        if store.has_succeeded(connection, begun.dag_id, begun.run_id, begun.staging):
+        if store.has_succeeded(connection, begun.dag_id, begun.run_id):
             log.info("An earlier try of this task has committed everything; nothing is left to do.")
             return {"changed": 0, "tables": {}}
         counts = _write_everything(connection, begun)
@@ -116,7 +116,7 @@ def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
         if run.mode != "range":
             start = run.window(entity).start
             store.move_watermark(connection, entity.name, window_start=start, to=run.started_at)
-    store.record_errors(connection, run.dag_id, run.run_id, refused)
+    store.record_errors(connection, run.dag_id, run.run_id, refused=refused)
     store.end_run(
         connection,
         run.dag_id,

@@ -19,7 +19,7 @@ from opportunity_sync.errors import StagingError
 from opportunity_sync.pipeline.known_facts import KnownFacts
 from opportunity_sync.pipeline.resolution import Resolution, resolve_changes
 from opportunity_sync.pipeline.run import Run, open_run
-from opportunity_sync.store import find_facts, read_state
+from opportunity_sync.store import find_facts, read_state, reading
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -33,7 +33,7 @@ ROWS_PER_PART = 50_000
 def transform(engine: Engine, run: dict[str, Any]) -> dict[str, Any]:
     """Resolve what this run brought and affects; returns how much there is of each outcome."""
     begun = open_run(run)
-    with engine.connect() as connection:
+    with reading(engine) as connection:
         return stage_resolution(connection, begun)
 
 
