@@ -46,6 +46,7 @@ class Progress:
     """What the terminal shows of the run's log, line by line."""
 
     task: str = ""
+    failed_task: str = "its start"
     failures: int = 0
     reason: str = ""
     started: float = field(default_factory=time.monotonic)
@@ -59,6 +60,7 @@ class Progress:
             print(f"      {own['text']}")
         elif FAILURE.search(line):
             self.failures += 1
+            self.failed_task = self.task
         elif self.failures and (reason := REASON.match(line)):
             self.reason = f"{reason['name']}: {reason['text']}"
 
@@ -100,7 +102,7 @@ def run(demo: Embedded, began: float) -> int:
             taken = time.monotonic() - began
             print(summary(environment, demo, seconds=taken, log=path))
             return 0
-    print(f"\nThe run failed in {progress.task or 'its start'}.", file=sys.stderr)
+    print(f"\nThe run failed in {progress.failed_task}.", file=sys.stderr)
     print(progress.reason or "The log says why.", file=sys.stderr)
     print(f"Full log: {path}", file=sys.stderr)
     return 1
