@@ -19,9 +19,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final, NoReturn
 
-import msal  # type: ignore[import-untyped]
+import msal
 import requests
-from msal.exceptions import MsalServiceError  # type: ignore[import-untyped]
+from msal.exceptions import MsalServiceError
 
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.refusals import BUSY, TokenRefusal, refused

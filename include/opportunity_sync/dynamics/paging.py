@@ -134,9 +134,9 @@ def _require_preferences(answer: Answer, prefer: tuple[str, ...]) -> None:
         if name in _MUST_BE_APPLIED and not _is_applied(name, value.strip('"'), applied):
             raise answer.broken(f"Dataverse did not apply the preference {name}.")
     # Some answers claim the annotations and come without: every lookup would lose its type.
-    if ANNOTATIONS in prefer and _LOOKUP_TYPE not in answer.body:
-        if _SET_LOOKUP.search(answer.body):
-            raise answer.broken("The lookups of the page come without the names of their tables.")
+    is_untyped = ANNOTATIONS in prefer and _LOOKUP_TYPE not in answer.body
+    if is_untyped and _SET_LOOKUP.search(answer.body):
+        raise answer.broken("The lookups of the page come without the names of their tables.")
 
 
 def _is_applied(name: str, value: str, applied: str) -> bool:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from opportunity_sync.dynamics.failures import wiped
 from opportunity_sync.errors import AuthenticationError, Request, SyncError, TransientError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from opportunity_sync.dynamics.connection import DynamicsConnection
 
-_LONGEST_MESSAGE: Final = 300
 BUSY: Final = "temporarily_unavailable"
 _BUSY_ERRORS: Final = frozenset({BUSY, "server_error"})
 
@@ -81,7 +81,7 @@ def refused(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
 
 def _is_busy(refusal: TokenRefusal) -> bool:
     status = refusal.status or 0
-    named = refusal.answer.get("error") in _BUSY_ERRORS
+    named = str(refusal.answer.get("error")) in _BUSY_ERRORS
     return named or status == 429 or status >= 500  # noqa: PLR2004 - HTTP's own numbers
 
 
@@ -96,8 +96,8 @@ def _code(answer: Mapping[str, Any], description: str) -> int | None:
 def _wiped(text: str, connection: DynamicsConnection) -> str:
     for secret in connection.secrets:
         text = text.replace(secret, "***")
-    first_line = text.strip().split("\n")[0].strip()
-    return first_line[:_LONGEST_MESSAGE]
+    first_line = text.strip().split("\n")[0]
+    return wiped(first_line, None)
 
 
 def _identifier(value: object) -> str | None:

@@ -7,6 +7,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.settings import Settings
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 
     import requests
 
+
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     """A server on loopback that gives scripted replies over plain HTTP."""
-    handler = type("Handler", (ScriptedHandler,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+
+    class Handler(ScriptedHandler):
+        """The handler of this server alone."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         script = ScriptedServer(f"http://127.0.0.1:{http.server_address[1]}")
-        handler.script = script
+        Handler.script = script
         thread = Thread(target=http.serve_forever, args=(0.02,))
         thread.start()
         yield script

@@ -32,10 +32,12 @@ class Clock:
 
 
 def by_client_secret(sandbox: Sandbox) -> DynamicsConnection:
+    """The default flow."""
     return connection_to(sandbox)
 
 
 def by_certificate(sandbox: Sandbox) -> DynamicsConnection:
+    """A key and a certificate as PEM texts."""
     key, certificate = sandbox.register_certificate()
     return connection_to(
         sandbox, auth_flow="certificate", private_key=key, public_certificate=certificate
@@ -43,6 +45,7 @@ def by_certificate(sandbox: Sandbox) -> DynamicsConnection:
 
 
 def by_one_line_certificate(sandbox: Sandbox) -> DynamicsConnection:
+    """The same after a form escaped the line breaks."""
     key, certificate = sandbox.register_certificate()
     return connection_to(
         sandbox,
@@ -53,12 +56,14 @@ def by_one_line_certificate(sandbox: Sandbox) -> DynamicsConnection:
 
 
 def by_password(sandbox: Sandbox) -> DynamicsConnection:
+    """The set-up that the native sync documents."""
     return connection_to(
         sandbox, auth_flow="ropc", username=sandbox.username, user_password=sandbox.password
     )
 
 
 def by_managed_identity(sandbox: Sandbox) -> DynamicsConnection:
+    """The identity of the machine itself."""
     return connection_to(sandbox, auth_flow="managed_identity")
 
 
@@ -219,13 +224,13 @@ def changed(sandbox: Sandbox, changes: dict[str, str]) -> DynamicsConnection:
 
 
 def test_a_wrong_tenant_is_a_configuration_error(sandbox: Sandbox) -> None:
-    """msal finds out during discovery."""
+    """It comes out during discovery."""
     with pytest.raises(ConfigError, match="tenant_id"):
         TokenSource(connection_to(sandbox, tenant_id="nowhere")).token()
 
 
 def test_a_refused_secret_can_be_corrected_at_once(sandbox: Sandbox) -> None:
-    """msal would replay a refusal from memory for a minute."""
+    """Left alone, msal would replay a refusal from memory for a minute."""
     source = TokenSource(changed(sandbox, {"username": sandbox.username}))
     sandbox.faults.add("status", TOKEN_PATH, status=400, body='{"error":"invalid_grant"}')
     with pytest.raises(AuthenticationError):

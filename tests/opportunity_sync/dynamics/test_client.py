@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dynamics_sandbox import Organisation, Sandbox
-    from opportunity_sync.dynamics import DataverseClient, DynamicsConnection
+    from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, Page
     from scripted_dataverse import ScriptedServer
 
 QUERY = {"$select": "contactid,fullname,_parentcustomerid_value"}
@@ -44,7 +44,7 @@ def contacts(organisation: Organisation) -> set[str]:
 def test_all_pages_are_read_in_order(client: DataverseClient, contacts: set[str]) -> None:
     """The reading ends where there is no link, and pages tell where they are from."""
     pages = list(client.pages("contacts", params=QUERY))
-    assert [1, 2, 3] == [page.number for page in pages]
+    assert [page.number for page in pages] == [1, 2, 3]
     assert contacts == set(keys_of(pages))
     assert [page.next_link for page in pages[:-1]] == [page.url for page in pages[1:]]
     assert pages[-1].next_link is None
@@ -128,7 +128,7 @@ def test_a_lasting_fault_is_an_error_and_never_an_end(
 ) -> None:
     """The pages before it were whole; then the reading fails with the cause."""
     sandbox.faults.add(kind, "contacts", page=2, times=99, **options)
-    read = []
+    read: list[Page] = []
     with pytest.raises(error) as raised:
         read.extend(client.pages("contacts", params=QUERY))
     assert len(keys_of(read)) in {0, 4}
@@ -173,7 +173,7 @@ def test_retry_after_is_obeyed_and_every_wait_is_said(
         list(client.pages("contacts", params=QUERY))
     assert time.monotonic() - started >= 0.4
     assert "Waiting 0.4 s before attempt 2 of 3: The limit of" in caplog.text
-    assert 0.4 == pytest.approx(client.counters.waited_seconds)
+    assert pytest.approx(client.counters.waited_seconds) == 0.4
 
 
 def test_a_wait_longer_than_the_page_may_take_is_not_begun(server: ScriptedServer) -> None:
@@ -304,7 +304,7 @@ def test_a_success_that_is_no_page_is_tried_again_and_then_an_error(
     server: ScriptedServer, body: bytes, headers: dict[str, str]
 ) -> None:
     """A status of 200 proves nothing."""
-    server.say(body, **headers)
+    server.say(body, 200, **headers)
     with pytest.raises(ResponseError, match="Given up after trying 3 times"):
         list(server.client().pages("contacts"))
     assert len(server.paths) == 3
@@ -379,5 +379,5 @@ def test_the_json_of_an_answer_is_whole_or_an_error(server: ScriptedServer) -> N
     """Metadata is read with the same care as pages."""
     server.say(b'{"OrganizationId":"x"')
     server.say({"OrganizationId": "x"})
-    assert {"OrganizationId": "x"} == server.client().who_am_i()
+    assert server.client().who_am_i() == {"OrganizationId": "x"}
     assert json.dumps(server.paths).count("WhoAmI") == 2

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from opportunity_sync.dynamics import AuthFlow, DynamicsConnection
 from opportunity_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST = "https://contoso.crm.dynamics.com"
 SECRET = "s3cret-of-the-client"
@@ -25,12 +27,12 @@ def a_connection(
 def test_the_contracts_defaults_hold() -> None:
     """Client secret, public cloud, instance discovery, the machine's bundle."""
     connection = a_connection()
-    assert (AuthFlow.CLIENT_SECRET, "https://login.microsoftonline.com", True, None) == (
+    assert (
         connection.auth_flow,
         connection.authority,
         connection.instance_discovery,
         connection.verify,
-    )
+    ) == (AuthFlow.CLIENT_SECRET, "https://login.microsoftonline.com", True, None)
 
 
 @pytest.mark.parametrize(

@@ -99,13 +99,13 @@ def test_a_column_left_out_of_the_plan_is_a_null_column() -> None:
     plan = Plan("", None, {"opportunity": EntityPlan(("name",))})
     page = PageDecoder(OPPORTUNITY, plan).decode(a_page(an_opportunity(name="A", description="B")))
     assert staged_schema(OPPORTUNITY) == page.table.schema
-    assert [None] == page.table.column("description").to_pylist()
+    assert page.table.column("description").to_pylist() == [None]
 
 
 def test_a_code_without_a_known_label_keeps_the_code() -> None:
     """A choice that was added a moment ago has a code and no label yet."""
     row = the_row(an_opportunity(statecode=5), **OPEN)
-    assert (5, None) == (row["stage_code"], row["stage_label"])
+    assert (row["stage_code"], row["stage_label"]) == (5, None)
 
 
 @pytest.mark.parametrize(
@@ -173,25 +173,25 @@ def test_a_bad_row_is_refused_alone_and_named(values: dict[str, Any], column: st
     """Its neighbours come through, and the error names record and column but never the value."""
     good = [an_opportunity(opportunityid=f"{ID[:-2]}0{n}", versionnumber=n) for n in (1, 2)]
     page = decoder().decode(a_page(good[0], an_opportunity(**values), good[1]))
-    assert [1, 2] == page.table.column("version_number").to_pylist()
+    assert page.table.column("version_number").to_pylist() == [1, 2]
     (error,) = page.refused
     assert ("opportunity", column) == (error.entity, (error.field or "").strip("_").split("_v")[0])
     assert "yesterday" not in str(error)
     if "opportunityid" not in values:
-        assert ID == error.record_id
+        assert error.record_id == ID
 
 
 def test_a_number_that_would_fill_memory_is_refused() -> None:
     """An exponent of a billion is not written out."""
     text = an_opportunity().replace('"unasked"', '"estimatedvalue": 1e999999999, "unasked"')
     page = decoder().decode(a_page(text))
-    assert (0, 1) == (page.table.num_rows, len(page.refused))
+    assert (page.table.num_rows, len(page.refused)) == (0, 1)
 
 
 def test_a_row_that_is_no_object_is_refused() -> None:
     """Even then the rest of the page is good."""
     page = decoder().decode(a_page("[]", an_opportunity(), "null"))
-    assert (1, 2) == (page.table.num_rows, len(page.refused))
+    assert (page.table.num_rows, len(page.refused)) == (1, 2)
 
 
 @pytest.mark.parametrize("name", [None, ""])
@@ -199,7 +199,7 @@ def test_a_role_without_a_name_is_refused(name: str | None) -> None:
     """Its name is the key of every role it gives."""
     row = json.dumps({"connectionroleid": ID, "versionnumber": 1, "name": name, "category": 1000})
     (error,) = decoder(CONNECTION_ROLE).decode(a_page(row)).refused
-    assert (ID, "name") == (error.record_id, error.field)
+    assert (error.record_id, error.field) == (ID, "name")
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_halves_written_as_bytes_are_replaced() -> None:
     """Some writers encode a lone surrogate as three bytes that are no UTF-8."""
     body = a_page(an_opportunity(name="HALF")).replace(b"HALF", b"\xed\xa0\x80!")
     page = decoder().decode(body)
-    assert (["\ufffd!"], 1) == (page.table.column("name").to_pylist(), page.replaced)
+    assert (page.table.column("name").to_pylist(), page.replaced) == (["\ufffd!"], 1)
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=30), st.booleans())
@@ -267,13 +267,13 @@ def test_links_and_tombstones_stand_beside_the_rows() -> None:
     row = {"contactid": ID, "versionnumber": 3}
     body = a_page(*map(json.dumps, [row, tombstone, nameless]), deltaLink="https://h/delta")
     page = decoder(CONTACT).decode(body)
-    assert [ID] == page.table.column("contact_id").to_pylist()
-    assert ([OTHER], "https://h/delta", None) == (
+    assert page.table.column("contact_id").to_pylist() == [ID]
+    assert (
         page.deleted_ids,
         page.delta_link,
         page.next_link,
-    )
-    assert ["id"] == [error.field for error in page.refused]
+    ) == ([OTHER], "https://h/delta", None)
+    assert [error.field for error in page.refused] == ["id"]
 
 
 def test_good_rows_keep_their_order_and_types_when_others_are_refused() -> None:

@@ -138,7 +138,7 @@ def test_every_shape_of_body_is_understood(body: dict[str, Any]) -> None:
     """They all were seen in the wild."""
     error = failure(a_response(429, body, **{"Retry-After": "17.4"}))
     assert isinstance(error, ThrottledError)
-    assert (17.4, True) == (error.retry_after, "busy" in error.problem)
+    assert (error.retry_after, "busy" in error.problem) == (17.4, True)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dynamics_sandbox import TABLES, Attribute, Organisation
-from opportunity_sync.dynamics import DataverseClient, LeftOut, PageDecoder, Plan, first_query
-from opportunity_sync.dynamics import organization_plan
+from opportunity_sync.dynamics import (
+    DataverseClient,
+    LeftOut,
+    PageDecoder,
+    Plan,
+    first_query,
+    organization_plan,
+)
 from opportunity_sync.entities import ACCOUNT, CONTACT, ENTITIES, OPPORTUNITY, Entity
 from opportunity_sync.errors import ConfigError, PrivilegeError
 
@@ -36,14 +42,14 @@ def test_a_standard_organisation_is_read_in_full(client: DataverseClient) -> Non
     for entity in ENTITIES:
         needed = {field.column for field in entity.all_fields if not field.optional}
         assert needed <= set(plan.of(entity).columns)
-        assert () == plan.of(entity).left_out
+        assert plan.of(entity).left_out == ()
         assert plan.of(entity).change_tracking_enabled
 
 
 def test_labels_come_from_option_sets(client: DataverseClient) -> None:
     """State, status and picklist, by field and code."""
     labels = the_plan(client, OPPORTUNITY, CONTACT).labels
-    assert {0: "Open", 1: "Won", 2: "Lost"} == labels["opportunity"]["stage"]
+    assert labels["opportunity"]["stage"] == {0: "Open", 1: "Won", 2: "Lost"}
     assert {"person_status", "status_reason", "preferred_method_of_contact"} == set(
         labels["contact"]
     )
@@ -97,7 +103,7 @@ def test_a_missing_column_is_left_out_and_the_rest_is_read(
     path, params = first_query(CONTACT, plan, None, None)
     (page,) = client.pages(path, params=params)
     (row,) = PageDecoder(CONTACT, plan).decode(page.body).table.to_pylist()
-    assert ("Byron", None) == (row["last_name"], row["job_title"])
+    assert (row["last_name"], row["job_title"]) == ("Byron", None)
 
 
 def test_a_missing_optional_column_is_passed_over_without_a_word(
@@ -110,7 +116,7 @@ def test_a_missing_optional_column_is_passed_over_without_a_word(
     with caplog.at_level(logging.WARNING):
         plan = the_plan(client, OPPORTUNITY, ACCOUNT)
     assert "sync_filter" not in plan.of(OPPORTUNITY).columns
-    assert "" == caplog.text
+    assert caplog.text == ""
 
 
 def test_a_column_that_only_the_query_does_not_know_is_left_out_too(
@@ -161,7 +167,7 @@ def test_the_fingerprint_follows_the_columns_only(
 def test_a_language_without_translation_gives_the_users_label(client: DataverseClient) -> None:
     """A label in the wrong language is better than none."""
     plan = the_plan(client, OPPORTUNITY, language=1031)
-    assert (1031, "Open") == (plan.language, plan.labels["opportunity"]["stage"][0])
+    assert (plan.language, plan.labels["opportunity"]["stage"][0]) == (1031, "Open")
 
 
 def test_metadata_costs_few_requests(client: DataverseClient) -> None:
