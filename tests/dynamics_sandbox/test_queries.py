@@ -63,7 +63,10 @@ def people(organisation: Organisation) -> dict[str, str]:
         ("annualincome eq 0.1", ["Cy"]),
         ("donotemail eq true", ["Ada"]),
         ("birthdate ge 1980-05-06", ["Bob"]),
-        ("modifiedon ge 2026-01-02T00:00:00Z and modifiedon lt 2026-01-04T00:00:00Z", ["Bob", "Cy"]),
+        (
+            "modifiedon ge 2026-01-02T00:00:00Z and modifiedon lt 2026-01-04T00:00:00Z",
+            ["Bob", "Cy"],
+        ),
         ("modifiedon gt 2026-01-02T00:00:00.5Z", ["Cy", "Nul"]),
         ("modifiedon ge 2026-01-04T01:00:00+01:00", ["Nul"]),
         ("modifiedon eq createdon", ["Ada", "Bob", "Cy", "Nul"]),
@@ -72,14 +75,32 @@ def people(organisation: Organisation) -> dict[str, str]:
         ("parentcustomerid_account/name eq 'umbra ltd'", ["Ada"]),
         ("parentcustomerid_contact/fullname ne null", []),
         ("(statecode eq 1 or numberofchildren eq 2) and fullname ne null", ["Ada", "Cy"]),
-        ("Microsoft.Dynamics.CRM.In(PropertyName='fullname',PropertyValues=['Ada Byron','x'])", ["Ada"]),
-        ('Microsoft.Dynamics.CRM.In(PropertyName=@p1,PropertyValues=@p2)&@p1=\'fullname\'&@p2=["bob O\'Neil"]', ["Bob"]),
+        (
+            "Microsoft.Dynamics.CRM.In(PropertyName='fullname',PropertyValues=['Ada Byron','x'])",
+            ["Ada"],
+        ),
+        (
+            (
+                "Microsoft.Dynamics.CRM.In("
+                "PropertyName=@p1,PropertyValues=@p2)&@p1='fullname'&@p2=[\"bob O'Neil\"]"
+            ),
+            ["Bob"],
+        ),
         ("Microsoft.Dynamics.CRM.NotIn(PropertyName='statecode',PropertyValues=['0'])", ["Cy"]),
-        ("Microsoft.Dynamics.CRM.Between(PropertyName='numberofchildren',PropertyValues=['1','5'])", ["Ada"]),
-        ("Microsoft.Dynamics.CRM.On(PropertyName='modifiedon',PropertyValue='2026-01-02')", ["Bob"]),
-        ("Microsoft.Dynamics.CRM.OnOrAfter(PropertyName='modifiedon',PropertyValue='2026-01-03')", ["Cy", "Nul"]),
+        (
+            "Microsoft.Dynamics.CRM.Between(PropertyName='numberofchildren',PropertyValues=['1','5'])",
+            ["Ada"],
+        ),
+        (
+            "Microsoft.Dynamics.CRM.On(PropertyName='modifiedon',PropertyValue='2026-01-02')",
+            ["Bob"],
+        ),
+        (
+            "Microsoft.Dynamics.CRM.OnOrAfter(PropertyName='modifiedon',PropertyValue='2026-01-03')",
+            ["Cy", "Nul"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_filters_find_what_dataverse_would_find(
     caller: Caller, people: dict[str, str], text: str, names: list[str]
 ) -> None:
@@ -92,7 +113,8 @@ def test_filters_find_what_dataverse_would_find(
 def test_in_finds_rows_by_hundreds_of_keys(caller: Caller, people: dict[str, str]) -> None:
     """Ids are quoted in arrays; unknown ones are simply absent."""
     values = ",".join(f"'{A_GUID[:-3]}{number:03}'" for number in range(200))
-    text = f"Microsoft.Dynamics.CRM.In(PropertyName='contactid',PropertyValues=['{people['Cy']}',{values}])"
+    array = f"['{people['Cy']}',{values}]"
+    text = f"Microsoft.Dynamics.CRM.In(PropertyName='contactid',PropertyValues={array})"
     assert [people["Cy"]] == caller.values(f"contacts?$filter={text}", "contactid")
 
 
@@ -107,7 +129,12 @@ def test_a_chain_of_hundreds_of_conditions_does_not_overflow(
 @pytest.mark.parametrize(
     ("path", "status", "code", "part"),
     [
-        ("contacts?$select=foo", 400, "0x80060888", "Could not find a property named 'foo' on type"),
+        (
+            "contacts?$select=foo",
+            400,
+            "0x80060888",
+            "Could not find a property named 'foo' on type",
+        ),
         ("contacts?$select=parentcustomerid", 400, "0x80060888", "'parentcustomerid'"),
         ("opportunities?$select=isprivate", 400, "0x80060888", "'isprivate'"),
         ("contacts?$select=statecodename", 400, "0x80060888", "'statecodename'"),
@@ -118,9 +145,21 @@ def test_a_chain_of_hundreds_of_conditions_does_not_overflow(
         ("contacts?$filter=year(modifiedon) eq 2026", 400, "0x80060888", ""),
         ("contacts?$filter=fullname", 400, "0x80060888", "boolean"),
         ("contacts?$filter=contactid eq @p1", 400, "0x80060888", "alias"),
-        ("contacts?$filter=not Microsoft.Dynamics.CRM.In(PropertyName='fullname',PropertyValues=['a'])",
-         400, "0x80060888", "Not operator along with"),
-        ("contacts?$filter=Microsoft.Dynamics.CRM.Above(PropertyName='x',PropertyValue='y')", 501, "0x80040216", "Above"),
+        (
+            (
+                "contacts?$filter=not Microsoft.Dynamics.CRM.In("
+                "PropertyName='fullname',PropertyValues=['a'])"
+            ),
+            400,
+            "0x80060888",
+            "Not operator along with",
+        ),
+        (
+            "contacts?$filter=Microsoft.Dynamics.CRM.Above(PropertyName='x',PropertyValue='y')",
+            501,
+            "0x80040216",
+            "Above",
+        ),
         ("contacts?$orderby=fullname sideways", 400, "0x80060888", "$orderby"),
         ("contacts?$orderby=foo", 400, "0x80060888", "'foo'"),
         ("contacts?$top=x", 400, "0x80060888", "$top"),
@@ -137,7 +176,7 @@ def test_a_chain_of_hundreds_of_conditions_does_not_overflow(
         (f"contacts({A_GUID})", 404, "0x80040217", "Does Not Exist"),
         (f"contacts({A_GUID})?$filter=statecode eq 0", 400, "0x80060888", "single row"),
     ],
-)  # fmt: skip
+)
 def test_what_dataverse_refuses_is_refused_in_its_shape(
     caller: Caller, path: str, status: int, code: str, part: str
 ) -> None:
