@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,7 @@ class Reply:
     body: bytes = b'{"value":[]}'
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {**JSON, **APPLIED})
+    pause: float = 0  # seconds between the bytes, for a body that trickles
 
 
 @dataclass
@@ -71,7 +74,10 @@ class ScriptedHandler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body)))
         self.end_headers()
-        self.wfile.write(reply.body)
+        with suppress(OSError):  # the client may have enough
+            for start in range(0, len(reply.body), 1 if reply.pause else 1 << 20):
+                time.sleep(reply.pause)
+                self.wfile.write(reply.body[start : start + (1 if reply.pause else 1 << 20)])
 
     def log_message(self, *_arguments: Any) -> None:
         """Say nothing."""

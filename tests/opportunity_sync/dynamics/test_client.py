@@ -21,7 +21,7 @@ from opportunity_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from scripted_dataverse import connection_to, keys_of
+from scripted_dataverse import Reply, connection_to, keys_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,10 +185,10 @@ def test_a_wait_longer_than_the_page_may_take_is_not_begun(server: ScriptedServe
     assert "600 s of rest" in raised.value.next_step
 
 
-def test_a_body_that_trickles_meets_the_page_time_out(
+def test_a_stall_meets_the_page_time_out(
     client_of: Callable[..., DataverseClient], sandbox: Sandbox
 ) -> None:
-    """A stall is bounded by the page's time, however often it is tried."""
+    """It is bounded by the page's time, however often it is tried."""
     sandbox.faults.add("stall", "contacts", times=99, seconds=5)
     client = client_of(
         connection_to(sandbox), request_timeout_seconds=0.3, page_timeout_seconds=0.8
@@ -196,6 +196,15 @@ def test_a_body_that_trickles_meets_the_page_time_out(
     started = time.monotonic()
     with pytest.raises(TransientError):
         list(client.pages("contacts", params=QUERY))
+    assert time.monotonic() - started < 3
+
+
+def test_a_body_that_trickles_meets_the_page_time_out(server: ScriptedServer) -> None:
+    """Each byte is in time, the page is not: no read time-out ever sees it."""
+    server.replies.append(Reply(b'{"value":[]}' + b" " * 200, pause=0.05))
+    started = time.monotonic()
+    with pytest.raises(TransientError, match="did not arrive whole"):
+        list(server.client(page_timeout_seconds=0.5).pages("contacts"))
     assert time.monotonic() - started < 3
 
 
