@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
-ARROW = {
+ARROW: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
     Kind.INTEGER: pa.int64(),
     Kind.MONEY: pa.string(),

@@ -46,11 +46,12 @@ def migrate(
             return
     with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
         _refuse_other_encodings(connection)
-        command.upgrade(_config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
         _add_missing_columns(connection)
 
 
-def _config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> Config:
+    """How Alembic finds our scripts, and the connection that it is to work on."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -59,7 +60,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def _is_current(connection: Connection) -> bool:
-    scripts = ScriptDirectory.from_config(_config())
+    scripts = ScriptDirectory.from_config(alembic_config())
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     revision = context.get_current_revision()
     if revision is None:

@@ -11,9 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.store import migrate as module
 from opportunity_sync.store.lock import locked
-from opportunity_sync.store.migrate import VERSION_TABLE, migrate
+from opportunity_sync.store.migrate import VERSION_TABLE, alembic_config, migrate
 from opportunity_sync.store.tables import METADATA, TABLES
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def differences(connection: Connection) -> list[object]:
 def test_the_scripts_alone_give_the_tables_of_the_code(empty_engine: Engine) -> None:
     """The revisions create every table, column, type, key and index by themselves."""
     with locked(empty_engine, wait_seconds=5) as connection:
-        command.upgrade(module._config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
         assert differences(connection) == []
         assert set(inspect(connection).get_table_names()) == {*TABLES, VERSION_TABLE}
 
@@ -75,14 +74,14 @@ def test_a_store_of_a_newer_version_is_refused(engine: Engine) -> None:
 def test_the_first_revision_can_be_taken_back(engine: Engine) -> None:
     """Downgrading leaves nothing behind but Alembic's own table."""
     with locked(engine, wait_seconds=5) as connection:
-        command.downgrade(module._config(connection), "base")
+        command.downgrade(alembic_config(connection), "base")
         assert inspect(connection).get_table_names() == [VERSION_TABLE]
 
 
 def test_tables_are_made_whole_or_not_at_all(empty_engine: Engine) -> None:
     """A migration that is cut short leaves no table."""
     with locked(empty_engine, wait_seconds=5) as connection:
-        command.upgrade(module._config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
         connection.rollback()
     with empty_engine.connect() as connection:
         assert inspect(connection).get_table_names() == []
