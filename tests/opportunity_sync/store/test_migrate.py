@@ -33,9 +33,9 @@ def test_the_scripts_alone_give_the_tables_of_the_code(empty_engine: Engine) -> 
         assert set(inspect(connection).get_table_names()) == {*TABLES, VERSION_TABLE}
 
 
-def test_primary_keys_and_defaults_are_those_of_the_code(engine: Engine) -> None:
+def test_primary_keys_and_defaults_are_those_of_the_code(own_engine: Engine) -> None:
     """Alembic does not compare keys and null-ability of defaults, so they are compared here."""
-    with engine.connect() as connection:
+    with own_engine.connect() as connection:
         inspector = inspect(connection)
         for table in METADATA.sorted_tables:
             key = inspector.get_pk_constraint(table.name)["constrained_columns"]
@@ -47,33 +47,33 @@ def test_primary_keys_and_defaults_are_those_of_the_code(engine: Engine) -> None
             assert [column.name for column in table.columns] == columns
 
 
-def test_a_current_store_is_left_alone_and_not_waited_for(engine: Engine) -> None:
+def test_a_current_store_is_left_alone_and_not_waited_for(own_engine: Engine) -> None:
     """A second call neither changes anything nor needs the lock that a load holds."""
-    with locked(engine, wait_seconds=5):
-        migrate(engine, wait_seconds=0)
+    with locked(own_engine, wait_seconds=5):
+        migrate(own_engine, wait_seconds=0)
 
 
-def test_a_column_new_in_the_code_is_added_to_the_store(engine: Engine) -> None:
+def test_a_column_new_in_the_code_is_added_to_the_store(own_engine: Engine) -> None:
     """A field added in `entities.py` needs no script."""
-    with engine.begin() as connection:
+    with own_engine.begin() as connection:
         connection.execute(text("ALTER TABLE account DROP COLUMN website"))
         connection.execute(text("ALTER TABLE sync_run DROP COLUMN role_inserted"))
-    migrate(engine)
-    with engine.connect() as connection:
+    migrate(own_engine)
+    with own_engine.connect() as connection:
         assert differences(connection) == []
 
 
-def test_a_store_of_a_newer_version_is_refused(engine: Engine) -> None:
+def test_a_store_of_a_newer_version_is_refused(own_engine: Engine) -> None:
     """An older pipeline must not write tables that it does not understand."""
-    with engine.begin() as connection:
+    with own_engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(ConfigError, match="newer than this version"):
-        migrate(engine)
+        migrate(own_engine)
 
 
-def test_the_first_revision_can_be_taken_back(engine: Engine) -> None:
+def test_the_first_revision_can_be_taken_back(own_engine: Engine) -> None:
     """Downgrading leaves nothing behind but Alembic's own table."""
-    with locked(engine, wait_seconds=5) as connection:
+    with locked(own_engine, wait_seconds=5) as connection:
         command.downgrade(alembic_config(connection), "base")
         assert inspect(connection).get_table_names() == [VERSION_TABLE]
 
