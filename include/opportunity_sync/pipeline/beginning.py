@@ -53,6 +53,7 @@ def begin(
             started_at=started_at,
             windows=windows_for(request, state.watermarks, settings),
             plan=plan,
+            requests=client.counters.requests,
         )
         _record(run, request, connection)
     _report_windows(run, is_first=state.is_empty)

@@ -124,7 +124,7 @@ def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
         outcome="succeeded",
         counts=counts,
         replaced_characters=sum(state["replaced_characters"] for state in states),
-        requests=sum(state["requests"] for state in states),
+        requests=run.requests + sum(state["requests"] for state in states),
     )
 
 

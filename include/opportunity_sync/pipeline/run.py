@@ -83,6 +83,7 @@ class Run:
     started_at: datetime
     windows: dict[str, Window]
     plan: Plan
+    requests: int = 0  # what it took to begin
 
     @property
     def folder(self) -> RunFolder:
@@ -106,7 +107,8 @@ class Run:
             "staging": self.staging,
             "started_at": self.started_at.isoformat(),
         }
-        self.folder.write_json(_PLAN, pointer | {"windows": windows, "plan": self.plan.to_dict()})
+        saved = {"windows": windows, "plan": self.plan.to_dict(), "requests": self.requests}
+        self.folder.write_json(_PLAN, pointer | saved)
         return pointer
 
 
@@ -125,6 +127,7 @@ def open_run(pointer: dict[str, Any]) -> Run:
         started_at=datetime.fromisoformat(saved["started_at"]),
         windows=windows,
         plan=Plan.from_dict(saved["plan"]),
+        requests=saved["requests"],
     )
 
 
