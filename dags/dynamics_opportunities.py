@@ -57,8 +57,8 @@ SHORT = timedelta(minutes=30)
 LONG = timedelta(hours=24)
 
 RETRIES: dict[str, Any] = {
-    "retries": 5,
-    "retry_delay": timedelta(seconds=30),
+    "retries": 6,
+    "retry_delay": timedelta(seconds=15),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=15),
     "retry_policy": SyncRetryPolicy(),

@@ -5,7 +5,8 @@ listens on loopback, asks for a login (the password is made anew for each folder
 and ends everything it started when it ends itself. With both connections in the environment
 those are used, and no sandbox is started.
 
-PORT=number  listens there instead of on the first free port from 8080 on.
+PORT=number     listens there instead of on the first free port from 8080 on.
+UI_FOLDER=path  keeps everything there instead of in .ui.
 """
 
 from __future__ import annotations
@@ -18,18 +19,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
+import requests
 
 from embedded import PROJECT, Embedded, NotStartedError, given_connections
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+DAG = "dynamics_opportunity_sync"
 USER = "admin"
 FIRST_PORT = 8080
 READY_SECONDS = 120
@@ -39,7 +38,7 @@ END_SECONDS = 10
 def main() -> int:
     """Serve until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    ui = Embedded(PROJECT / ".ui")
+    ui = Embedded(Path(os.environ.get("UI_FOLDER") or PROJECT / ".ui").resolve())
     try:
         serve(ui, port=chosen_port())
     except NotStartedError as error:
@@ -53,7 +52,7 @@ def main() -> int:
 def serve(ui: Embedded, *, port: int) -> None:
     """Start everything, say where it is, and wait; returns only by an exception."""
     environment = ui.environment(**settings(port))
-    print("Airflow: preparing its metadata database (.ui/airflow)", flush=True)
+    print(f"Airflow: preparing its metadata database ({ui.airflow_home})", flush=True)
     ui.migrate(environment)
     password = login(ui.airflow_home)
     given = given_connections()
@@ -66,6 +65,7 @@ def serve(ui: Embedded, *, port: int) -> None:
         process = standalone(environment, log)
         try:
             wait_until_ready(process, port, log=log)
+            unpause(f"http://127.0.0.1:{port}", password, log=log)
             print(welcome(port, password, log), flush=True)
             process.wait()
             raise NotStartedError(f"Airflow ended by itself: see {log}")
@@ -84,7 +84,6 @@ def settings(port: int) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__CORE__PARALLELISM": "8",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(next(free)),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(next(free)),
@@ -145,12 +144,25 @@ def is_healthy(port: int) -> bool:
     """What Airflow says of itself; an unknown address would answer 200 as well, but no JSON."""
     address = f"http://127.0.0.1:{port}/api/v2/monitor/health"
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            health = json.load(answer)
-    except (urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError):
+        health = requests.get(address, timeout=5).json()
+    except requests.RequestException:
         return False
     parts = ("metadatabase", "scheduler", "dag_processor")
     return all(health.get(part, {}).get("status") == "healthy" for part in parts)
+
+
+def unpause(origin: str, password: str, *, log: Path) -> None:
+    """Let the sync run on its schedule; the backfill DAG waits until someone asks for it."""
+    credentials = {"username": USER, "password": password}
+    login = requests.post(f"{origin}/auth/token", json=credentials, timeout=30)
+    headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    address, change = f"{origin}/api/v2/dags/{DAG}", {"is_paused": False}
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if requests.patch(address, json=change, headers=headers, timeout=30).ok:
+            return
+        time.sleep(1)  # the DAG file has not been parsed yet
+    raise NotStartedError(f"Airflow does not know the DAG {DAG}: see {log}")
 
 
 def welcome(port: int, password: str, log: Path) -> str:
