@@ -1,1 +1,1 @@
-"""Dynamics 365 opportunities to the Marketo store: what the Airflow tasks do, importable without Airflow."""
+"""Dynamics 365 opportunities to the Marketo store: what the tasks do, free of Airflow."""

@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a staged frame and of the store: its name and kind (never LOOKUP or CHOICE)."""
+    """One column of staged frames and of the store; its kind is never LOOKUP or CHOICE."""
 
     name: str
     kind: Kind
@@ -40,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One selected Dataverse column; `polymorphic` lookups need the target table's name beside them."""
+    """One selected Dataverse column; a `polymorphic` lookup needs its target table's name."""
 
     column: str
     source: str
@@ -62,7 +62,10 @@ class Field:
             return (Column(f"{self.column}_code", Kind.INTEGER), label)
         if self.kind is Kind.LOOKUP:
             target = Column(f"{self.column}_type", Kind.TEXT)
-            return (Column(f"{self.column}_id", Kind.TEXT), *((target,) if self.polymorphic else ()))
+            return (
+                Column(f"{self.column}_id", Kind.TEXT),
+                *((target,) if self.polymorphic else ()),
+            )
         return (Column(self.column, self.kind),)
 
 

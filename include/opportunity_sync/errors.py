@@ -120,7 +120,9 @@ class StoreUnavailableError(TransientError):
 class DataError(SyncError):
     """One record cannot be taken: it is refused and listed in `sync_error`, the run goes on."""
 
-    def __init__(self, problem: str, *, entity: str, record_id: str | None, field: str | None) -> None:
+    def __init__(
+        self, problem: str, *, entity: str, record_id: str | None, field: str | None
+    ) -> None:
         """Name the record and the field; the next step is always to mend it in Dynamics."""
         self.entity = entity
         self.record_id = record_id

@@ -1,4 +1,4 @@
-"""The sync's settings: parsed once from `OPPORTUNITY_SYNC_*` variables, frozen, unknown names refused.
+"""The sync's settings: parsed once from `OPPORTUNITY_SYNC_*`, frozen, unknown names refused.
 
 Connections (URLs, credentials, the store) are Airflow connections and not here. A misspelt
 variable is an error instead of a silently ignored wish. `docs/settings.md` is generated from
@@ -7,58 +7,71 @@ the descriptions below.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from opportunity_sync.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PREFIX = "OPPORTUNITY_SYNC_"
 
 
 class Settings(BaseModel):
-    """All settings with their defaults; the variable is `OPPORTUNITY_SYNC_` and the name in capitals."""
+    """All settings; the variable is `OPPORTUNITY_SYNC_` and the name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     staging_url: str = Field(
         default="",
         description="Folder for staged rows, any fsspec URL that every worker sees "
-        "(`s3://bucket/staging`, `/mnt/shared/staging`). Empty: `opportunity_sync_staging` in AIRFLOW_HOME, "
-        "for workers on one machine.",
+        "(`s3://bucket/staging`, `/mnt/shared/staging`). Empty: `opportunity_sync_staging` in "
+        "AIRFLOW_HOME, for workers on one machine.",
     )
     staging_keep_days: int = Field(
         default=7, ge=0, description="Days that the staged rows of a failed run are kept."
     )
     page_size: int = Field(
-        default=5000, ge=1, le=5000, description="Rows per page asked of Dataverse (its limit is 5000)."
+        default=5000,
+        ge=1,
+        le=5000,
+        description="Rows per page asked of Dataverse; its limit is 5000.",
     )
     request_timeout_seconds: float = Field(
         default=150, gt=0, description="Longest wait for a response, or for its next bytes."
     )
     page_timeout_seconds: float = Field(
-        default=900, gt=0,
-        description="Longest time without a whole page, retries and waits included, before the task fails.",
+        default=900,
+        gt=0,
+        description="Longest time without a whole page, retries and waits included, before the "
+        "task fails.",
     )
     request_attempts: int = Field(
         default=6, ge=1, description="Times one request is tried before its task fails."
     )
     overlap_minutes: int = Field(
-        default=10, ge=0,
+        default=10,
+        ge=0,
         description="Minutes that a continuing window reaches back before the last run's start, "
         "for rows that were committed late.",
     )
     label_language: int | None = Field(
         default=None,
-        description="LCID of the language of choice labels (1033 is English). Empty: the organisation's base language.",
+        description="LCID of the language of choice labels (1033 is English). Empty: the "
+        "organisation's base language.",
     )
     store_lock_seconds: float = Field(
-        default=1800, gt=0, description="Longest wait for another run's load before this one fails and is retried."
+        default=1800,
+        gt=0,
+        description="Longest wait for another run's load before this one fails and is retried.",
     )
     demo: Path | None = Field(
         default=None,
-        description="Folder of the demo: its sandbox and SQLite file are used when neither connection exists.",
+        description="Folder of the demo: its sandbox and SQLite file are used when neither "
+        "connection exists.",
     )
 
 

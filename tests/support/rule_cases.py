@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,6 +20,9 @@ from opportunity_sync.entities import (
     Entity,
     Kind,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "associations.md"
 OPPORTUNITY_ID = "o1"
@@ -68,7 +72,7 @@ def facts_of(case: Case) -> Facts:
     )
 
 
-def frame_of(entity: Entity, records: list[dict[str, object]]):  # noqa: ANN201  a frame; pandas is loaded by the tests
+def frame_of(entity: Entity, records: list[dict[str, object]]) -> pd.DataFrame:
     """A frame of facts of an entity; columns that a record does not name are null."""
     types = {entity.key_column: pa.string()} | {
         column.name: _ARROW.get(column.kind, pa.string()) for column in entity.fact_columns

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dynamics_sandbox import Sandbox
+    from opportunity_sync.pipeline.run import Mode
 
 DAG_ID = "dynamics_opportunity_sync"
 
@@ -51,7 +52,7 @@ class SyncRuns:
                 first_wait_seconds=0.05,
             )
 
-    def begin(self, mode: str = "continue", *window: datetime) -> dict[str, Any]:
+    def begin(self, mode: Mode = "continue", *window: datetime) -> dict[str, Any]:
         """Begin a run with an id of its own."""
         self.count += 1
         start, end = window or (None, None)
@@ -76,7 +77,7 @@ class SyncRuns:
     def finish(self, run: dict[str, Any], *, succeeded: bool = True) -> None:
         pipeline.finish(self.engine, run, succeeded=succeeded, settings=self.settings)
 
-    def run(self, mode: str = "continue", *window: datetime) -> dict[str, Any]:
+    def run(self, mode: Mode = "continue", *window: datetime) -> dict[str, Any]:
         """A whole run; returns what `load` reported."""
         begun = self.begin(mode, *window)
         self.extract(begun)

@@ -31,13 +31,11 @@ def empty_frame(columns: Mapping[str, pd.ArrowDtype]) -> pd.DataFrame:
 
 def with_constants(frame: pd.DataFrame, constants: Mapping[str, str | bool | None]) -> pd.DataFrame:
     """Add constant columns: text for text and null, a flag for a bool."""
-    rows = len(frame)
     return frame.assign(
         **{
-            name: pd.array(
-                pa.repeat(
-                    pa.scalar(value, pa.bool_() if isinstance(value, bool) else pa.string()), rows
-                ),
+            name: pd.Series(
+                [value] * len(frame),
+                index=frame.index,
                 dtype=FLAG if isinstance(value, bool) else TEXT,
             )
             for name, value in constants.items()

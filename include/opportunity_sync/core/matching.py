@@ -7,7 +7,7 @@ times the join itself on GUIDs. Here the same promise is kept in Arrow: the key 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,14 +30,16 @@ class UniqueKey:
 
     def positions(self, references: pd.Series) -> np.ndarray:
         """Position of each reference among the keys, -1 where it is null or not there."""
-        found = pc.index_in(_array(references), value_set=self._keys, skip_nulls=True)
-        return np.array(pc.fill_null(found, -1))
+        found: pa.Int32Array = pc.index_in(
+            _array(references), value_set=self._keys, skip_nulls=True
+        )
+        return found.fill_null(-1).to_numpy(zero_copy_only=False).copy()
 
 
 def taken(values: pd.Series, positions: np.ndarray) -> pd.Series:
     """`values` at these positions, null at -1; the index is that of the positions."""
     if not len(values):
-        return pd.Series(pd.array([None] * len(positions), dtype=values.dtype))
+        return values.reindex(np.full(len(positions), -1)).reset_index(drop=True)
     return pd.Series(values.array.take(positions, allow_fill=True))
 
 
@@ -50,6 +52,6 @@ def attach(
     return frame.assign(**added)
 
 
-def _array(texts: pd.Series) -> pa.Array:
+def _array(texts: pd.Series) -> Any:
     array = pa.array(texts.astype(TEXT).array)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

@@ -66,7 +66,7 @@ class Directory:
         reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
         answers = {
             "survivor_id": taken(self._records[self._key_column], survivor),
-            "reason": pd.Series(pd.array(reason, dtype=TEXT)),
+            "reason": pd.Series(reason, dtype=TEXT),
         }
         return pd.DataFrame(answers).set_axis(references.index)
 
@@ -75,4 +75,5 @@ def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """`values` at these positions; whatever stands last for -1, which the caller sets aside."""
     if not len(values):
         return np.zeros(len(positions), dtype=values.dtype)
-    return values[positions]
+    taken_values: np.ndarray = values[positions]
+    return taken_values

@@ -83,7 +83,7 @@ def _read_pages(
     window = run.window(entity)
     link, params = first_query(entity, run.plan, window.start, window.end)
     if parts:
-        link, params = parts[-1].state["next_link"], None
+        link, params = parts[-1].state["next_link"], {}
     tally = _tally(parts)
     counted = client.counters.requests
     for page in client.pages(link, params=params):

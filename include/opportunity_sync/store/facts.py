@@ -12,7 +12,7 @@ import pyarrow as pa
 from sqlalchemy import Column, Table, select
 
 from opportunity_sync.core.frames import to_frame, to_table
-from opportunity_sync.entities import Kind
+from opportunity_sync.entities import VERSION, Kind
 from opportunity_sync.store.bulk import append, staged_table
 from opportunity_sync.store.tables import fact_table
 from opportunity_sync.store.types import Identifier
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from opportunity_sync.entities import Entity
 
-_ARROW = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
+_ARROW: dict[Kind, pa.DataType] = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
 _CHUNK_ROWS = 50_000
 
 
@@ -50,14 +50,13 @@ def find_facts(connection: Connection) -> Callable[[Entity, str, pd.Series], pd.
 
 def _joined(connection: Connection, staged: Table, *, entity: Entity, column: str) -> pd.DataFrame:
     fact = fact_table(entity)
-    schema = pa.schema(
-        [
-            (entity.key_column, pa.string()),
-            ("version_number", pa.int64()),
-            *((known.name, _ARROW.get(known.kind, pa.string())) for known in entity.fact_columns),
-            ("is_deleted", pa.bool_()),
-        ]
-    )
+    types: dict[str, pa.DataType] = {
+        entity.key_column: pa.string(),
+        VERSION.name: pa.int64(),
+        **{known.name: _ARROW.get(known.kind, pa.string()) for known in entity.fact_columns},
+        "is_deleted": pa.bool_(),
+    }
+    schema = pa.schema(types)
     query = select(*(fact.c[name] for name in schema.names)).join_from(
         staged, fact, fact.c[column] == staged.c.wanted
     )

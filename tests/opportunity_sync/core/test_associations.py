@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -102,7 +102,9 @@ def _reference(*prefixes: str) -> st.SearchStrategy[str | None]:
     return st.sampled_from([None, *(name for prefix in prefixes for name in IDS[prefix])])
 
 
-def _some(prefix: str, key: str, columns: Mapping[str, st.SearchStrategy[object]]):  # noqa: ANN202
+def _some(
+    prefix: str, key: str, columns: Mapping[str, st.SearchStrategy[object]]
+) -> st.SearchStrategy[list[dict[str, Any]]]:
     rows = st.fixed_dictionaries({key: st.sampled_from(IDS[prefix]), **columns})
     return st.lists(rows, unique_by=lambda row: row[key], max_size=4)
 
@@ -148,11 +150,11 @@ TYPES = {"o": "opportunity", "c": "contact", "a": "account"}
     ),
 )
 def test_resolved_and_unresolved_add_up_to_the_input(
-    opportunities: list[dict],
-    contacts: list[dict],
-    accounts: list[dict],
-    connections: list[dict],
-    roles: list[dict],
+    opportunities: list[dict[str, Any]],
+    contacts: list[dict[str, Any]],
+    accounts: list[dict[str, Any]],
+    connections: list[dict[str, Any]],
+    roles: list[dict[str, Any]],
 ) -> None:
     """Each opportunity has one account row; each customer is a role, an account or unresolved."""
     _type(opportunities, "customer")
@@ -193,7 +195,7 @@ def test_resolved_and_unresolved_add_up_to_the_input(
     assert with_account & has_account | failed == has_account
 
 
-def _type(rows: list[dict], reference: str) -> None:
+def _type(rows: list[dict[str, Any]], reference: str) -> None:
     for row in rows:
         identifier = row[f"{reference}_id"]
         row[f"{reference}_type"] = None if identifier is None else TYPES[identifier[0]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from oracle import LOOKUP_TYPE, actual_store, differences, expected_store
+from oracle import LOOKUP_TYPE, Store, actual_store, differences, expected_store
 from store_dumps import dump
 
 if TYPE_CHECKING:
@@ -40,11 +40,12 @@ def contact_customers(organisation: Organisation) -> list[tuple[str, str]]:
 
 def some_account(organisation: Organisation, *, other_than: str | None = None) -> str:
     """A synced account that was not merged."""
-    return next(
-        row["accountid"]
+    accounts = (
+        str(row["accountid"])
         for row in organisation.rows("accounts")
-        if is_synced(row) and not row["merged"] and row["accountid"] != other_than
+        if is_synced(row) and not row["merged"]
     )
+    return next(account for account in accounts if account != other_than)
 
 
 def stakeholder_rows(organisation: Organisation) -> list[dict[str, Any]]:
@@ -314,7 +315,7 @@ def test_a_role_that_no_longer_follows_is_kept_and_marked(
     assert role["deleted_at"] is not None
 
 
-def _without_excluded(runs: SyncRuns, organisation: Organisation) -> dict[str, dict]:
+def _without_excluded(runs: SyncRuns, organisation: Organisation) -> Store:
     """The store without the rows whose own filter says No: those are stale by contract."""
     stale = {
         set_name: {row[key] for row in organisation.rows(set_name) if not is_synced(row)}
