@@ -96,7 +96,7 @@ def test_the_schedule_gives_contiguous_windows(
 def test_every_task_backs_off_and_ends(bag: DagBag, dag_id: str) -> None:
     """Each task has retries with growing waits, the policy of the errors, and an end in time."""
     for task in bag.dags[dag_id].tasks:
-        assert task.retries >= 3
+        assert (task.retries or 0) >= 3
         assert task.retry_exponential_backoff > 1
         assert isinstance(task.retry_policy, SyncRetryPolicy)
         assert timedelta(0) < (task.execution_timeout or timedelta(0)) <= timedelta(days=1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 

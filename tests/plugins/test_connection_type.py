@@ -6,7 +6,7 @@ import pytest
 from airflow.providers_manager import ProvidersManager
 
 from dynamics_hook import SECRET_EXTRAS, DynamicsHook
-from opportunity_sync.dynamics import DynamicsConnection
+from opportunity_sync.dynamics import AuthFlow, DynamicsConnection
 from opportunity_sync_provider import FIELDS
 
 FROM_THE_CONNECTION_ITSELF = {"organization_url", "client_id", "client_secret"}
@@ -15,7 +15,8 @@ FROM_THE_CONNECTION_ITSELF = {"organization_url", "client_id", "client_secret"}
 @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")
 def test_airflow_knows_the_connection_type() -> None:
     """The entry point beside the plugins makes the hook the type's own."""
-    hook = ProvidersManager().hooks["dynamics"]
+    providers = ProvidersManager()  # type: ignore[no-untyped-call]
+    hook = providers.hooks["dynamics"]
 
     assert hook is not None
     assert hook.hook_class_name == f"{DynamicsHook.__module__}.{DynamicsHook.__name__}"
@@ -38,4 +39,4 @@ def test_the_form_offers_the_authentication_flows() -> None:
     """The flow is chosen from a list whose entries are the connection's own."""
     offered = FIELDS["auth_flow"]["schema"]["enum"]
 
-    assert offered == list(DynamicsConnection.model_fields["auth_flow"].annotation)  # type: ignore[arg-type]
+    assert offered == list(AuthFlow)

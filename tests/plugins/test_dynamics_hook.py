@@ -176,6 +176,6 @@ def test_the_form_tests_an_unsaved_connection(
     connection = Connection(conn_id="dynamics_form", **given)
     monkeypatch.setenv("AIRFLOW_CONN_DYNAMICS_FORM", connection.as_json())
 
-    succeeded, sentence = connection.test_connection()
+    succeeded, sentence = connection.test_connection()  # type: ignore[no-untyped-call]
 
     assert succeeded, sentence
