@@ -1,0 +1,123 @@
+"""What a benchmark stands on: pages, a PostgreSQL, and runs that have begun but read nothing.
+
+The begin task needs metadata and a sign-in, which the sandbox gives as Dataverse does; the other
+tasks then read from the page server. So everything after begin is the production path on plain
+http, and begin itself is measured against the sandbox.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import sqlalchemy as sa
+from made_pages import made_tables
+from page_server import served
+
+from dynamics_sandbox import Organisation, Sandbox
+from opportunity_sync import pipeline
+from opportunity_sync.dynamics import (
+    DataverseClient,
+    DynamicsConnection,
+    EntityPlan,
+    Plan,
+    dynamics_session,
+    first_query,
+    organization_plan,
+)
+from opportunity_sync.entities import ENTITIES
+from opportunity_sync.pipeline import RunRequest
+from opportunity_sync.pipeline.run import open_run
+from opportunity_sync.settings import Settings
+from opportunity_sync.store import store_engine
+from postgres_cluster import new_database, running_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+DAG_ID = "benchmark"
+SEED = 11
+
+
+@dataclass
+class Ground:
+    """Everything that runs while a benchmark runs; `urls` lead to organisations by their name."""
+
+    folder: Path
+    urls: dict[str, str]
+    client: DataverseClient
+    postgres: sa.URL
+
+    def begin(self, name: str, store: str) -> dict[str, Any]:
+        """Begin a run over one of the organisations."""
+        engine = store_engine(store)
+        settings = Settings(staging_url=str(self.folder / "staging" / uuid.uuid4().hex[:8]))
+        request = RunRequest(DAG_ID, name, "full")
+        run = pipeline.begin(self.client, engine, request=request, settings=settings)
+        engine.dispose()
+        return run
+
+    def links(self, name: str, run: dict[str, Any]) -> dict[str, str]:
+        """The first page of each table, as the pipeline asks for it."""
+        plan, origin = open_run(run).plan, self.client.organization_url
+        return {
+            entity.name: self.client.url_of(*first_query(entity, plan, None, None)).replace(
+                origin, self.urls[name]
+            )
+            for entity in ENTITIES
+        }
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """An empty PostgreSQL database that is gone afterwards."""
+        with new_database(self.postgres) as url:
+            yield url.render_as_string(hide_password=False)
+
+    def server_cpu_seconds(self) -> float:
+        """CPU time of all PostgreSQL sessions that have ended."""
+        time.sleep(0.3)  # a session that has just closed is still ending
+        engine = sa.create_engine(self.postgres, poolclass=sa.NullPool)
+        with engine.connect() as connection:
+            session = psutil.Process(connection.scalar(sa.text("SELECT pg_backend_pid()")))
+            times = psutil.Process(session.ppid()).cpu_times()
+        return float(times.children_user + times.children_system)
+
+
+@contextmanager
+def prepared(
+    folder: Path, organisations: Mapping[str, Mapping[str, int]], *, made_from: int
+) -> Iterator[Ground]:
+    """Start everything; `made_from` is the small organisation's number of opportunities."""
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        small = Organisation.generated(seed=SEED, opportunities=made_from)
+        sandbox = stack.enter_context(Sandbox(small))
+        given = sandbox.connection()
+        connection = DynamicsConnection.from_parts(
+            given["host"], given["login"], given["password"], given["extra"]
+        )
+        session = stack.enter_context(dynamics_session(connection))
+        client = DataverseClient(session, connection.organization_url, settings=Settings())
+        tables = made_tables(client, organization_plan(client, ENTITIES, language=None))
+        urls = stack.enter_context(served(tables, organisations))
+        postgres = stack.enter_context(running_cluster())
+        yield Ground(folder, urls, client, postgres)
+
+
+def only_facts(run: dict[str, Any]) -> dict[str, Any]:
+    """The run with a plan that reads facts alone, which is all that transform looks at."""
+    begun = open_run(run)
+    facts = {entity.name: [fact.column for fact in entity.facts] for entity in ENTITIES}
+    plans = {
+        name: EntityPlan(tuple(column for column in plan.columns if column in facts[name]))
+        for name, plan in begun.plan.entities.items()
+    }
+    plan = Plan(begun.plan.organization_id, begun.plan.language, plans)
+    return replace(begun, plan=plan).save()
