@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help set-up set-up-development demo test check bench ui lock clean
+.PHONY: help set-up set-up-development demo test check bench ui docs lock clean
 # Targets share .venv and .demo: never two at once.
 .NOTPARALLEL:
 
@@ -44,6 +44,9 @@ check: set-up-development ## Lint, formatting, types, import rules, locks, gener
 
 bench: set-up-development ## Measure speed and memory beside a plain loop; takes some minutes
 	@$(python) benchmarks/run.py $(ARGS)
+
+docs: set-up-development ## Write the generated pages anew: docs/settings.md and docs/store.md
+	@$(python) scripts/generate_docs.py $(ARGS)
 
 lock: set-up-development ## Re-make requirements*.txt from requirements*.in (ARGS=--upgrade for newer)
 	@$(python) scripts/lock.py $(ARGS)

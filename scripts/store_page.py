@@ -1,0 +1,212 @@
+"""`docs/store.md`: every table and column of the store, with where its values come from.
+
+Columns of the entities are described by the Dataverse column they are read from, as
+`entities.py` has it. Those that the pipeline makes itself are described here, and a column that
+nobody described stops the page from being made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+
+from opportunity_sync.entities import ENTITIES, VERSION, VERSION_SOURCE, Entity, Field, Kind
+from opportunity_sync.store.tables import (
+    COUNTED,
+    COUNTS,
+    METADATA,
+    WITH_ACCOUNT,
+    fact_table,
+    public_table,
+)
+from page_tables import NOTICE, code, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Column, Table
+
+INTRODUCTION = """
+What readers of the store, other pipelines and reports can rely on. Ids are lower-case GUIDs of 36
+characters (byte order on PostgreSQL), instants are UTC. SQLite has no types for some values: there
+an instant is text `YYYY-MM-DDTHH:MM:SSZ`, a date `YYYY-MM-DD`, money plain decimal text, a boolean
+0 or 1. There are no foreign keys between entities, since Dynamics hands them over in no order.
+
+Rows whose sync filter (`new_synctomkto`) is an explicit No are not in the public tables, or, once
+they were, stay as they were. Public tables change by addition only; names of private ones may
+change. `synced_at` moves when a row is written, and a row is written only when something differs.
+"""
+
+PRIVATE_INTRODUCTION = """
+What the runs need of each other; read them to understand a result, not to build on. `fact_…` hold
+every row ever seen, excluded ones too, with the columns that the association rules ask for.
+"""
+
+TABLES = {
+    "opportunity": "One row for each synced opportunity.",
+    "contact": "One row for each synced contact; one that was merged into another keeps its row.",
+    "account": "One row for each synced account; one that was merged into another keeps its row.",
+    "opportunity_contact_role": "Which contact stands in which role to an opportunity.",
+    "unresolved_association": "What could not be associated, and why. A row goes when its reason "
+    "does, or when its opportunity is deleted or excluded.",
+    "sync_run": "What each DAG run did. One that is cleared and runs again begins its row anew.",
+    "sync_error": "Records that a run refused, while the rest went on.",
+    "choice_label": "The labels last written, so that a renamed option is noticed.",
+    "sync_state": "How far each entity was read.",
+    "sync_store": "One row: whose rows these are, and how often loads changed them.",
+}
+PUBLIC = tuple(TABLES)[:7]
+
+# By column, or by `table.column` where one name has several meanings.
+MEANINGS = {
+    "is_deleted": "the record is gone in Dynamics",
+    "opportunity_contact_role.is_deleted": "the role follows from nothing any more",
+    "deleted_at": "when that was noticed",
+    "synced_at": "when the row was last written",
+    "deleted_noticed_at": "only a later read brings the record back to life",
+    "opportunity.account_id": "the account by the rules of [associations.md](associations.md)",
+    "contact.account_id": "the contact's own parent account, merges followed; null if there is "
+    "none, or it is unknown or excluded",
+    "opportunity_id": "the opportunity",
+    "contact_id": "the contact, the survivor where it was merged",
+    "role": "`Potential Customer`, or the connection role's name",
+    "is_primary": "true for the customer's own role",
+    "source": "`customer` or `stakeholder`",
+    "kind": "`customer_contact`, `customer_account`, `contact_account`, `stakeholder_contact` or "
+    "`stakeholder_role`",
+    "reference_id": "the id as Dynamics has it in the lookup, before any merge",
+    "reason": "`contact_not_found`, `account_not_found`, `role_not_found`, `merge_circle`, "
+    "`contact_excluded` or `account_excluded`",
+    "first_seen_at": "when it was first found unresolved; stays when only the reason changes",
+    "dag_id": "of the Airflow run",
+    "run_id": "of the Airflow run",
+    "mode": "`continue`, `range` or `full`",
+    "window_start": "earliest `modifiedon` asked for; null: from the beginning",
+    "window_end": "end of a `range`, not included",
+    "started_at": "by Dataverse's clock",
+    "ended_at": "null while it runs",
+    "outcome": "`running`, `succeeded` or `failed`",
+    "requests": "sent to Dataverse",
+    "replaced_characters": "characters no database can hold, stored as U+FFFD",
+    "error": "why a run failed, where that is known",
+    "position": "order within the run",
+    "sync_error.entity": "logical name of the record's table",
+    "record_id": "null where the record has no usable id",
+    "field": "the Dataverse column at fault, where it is one",
+    "code": "class of the error",
+    "message": "the shape of what is wrong, never the value",
+    "choice_label.entity": "logical name of the table",
+    "column_name": "the choice, without `_code` or `_label`",
+    "choice_label.code": "the option's number",
+    "label": "the option's label",
+    "sync_state.entity": "logical name of the table",
+    "watermark_at": "everything modified before is in the store",
+    "delta_link": "kept for change tracking; not used yet",
+    "singleton": "always 1",
+    "organization_id": "rows of any other organisation are refused",
+    "revision": "counts the loads that changed something; 0: empty",
+}
+DIALECTS = [make_url(url).get_dialect()() for url in ("postgresql+psycopg://", "sqlite://")]
+COUNT_WORDS = "rows read, inserted, updated, marked as deleted, refused"
+
+
+def store_page() -> str:
+    """The whole page."""
+    entities = {public_table(entity).name: entity for entity in ENTITIES if entity.is_public}
+    facts = {fact_table(entity).name: entity for entity in ENTITIES}
+    private = [name for name in METADATA.tables if name not in PUBLIC]
+    blocks = ["# The store", NOTICE, INTRODUCTION, "## Public tables\n"]
+    for name in PUBLIC:
+        blocks += section(METADATA.tables[name], entities.get(name), TABLES[name])
+    blocks += ["## Private tables", PRIVATE_INTRODUCTION]
+    for name in private:
+        entity = facts.get(name)
+        about = f"Facts of `{entity.set_name}`." if entity else TABLES[name]
+        blocks += section(METADATA.tables[name], entity, about)
+    return "\n".join(blocks)
+
+
+def section(stored: Table, entity: Entity | None, about: str) -> list[str]:
+    """One table: what it is, its columns, its indexes."""
+    source = f" Read from `{entity.set_name}`." if entity and entity.name == stored.name else ""
+    rows = [*columns(stored, entity), *counters(stored)]
+    header = ("column", "PostgreSQL", "SQLite", "null", "from Dynamics, or what it is")
+    searched = sorted(column.name for index in stored.indexes for column in index.columns)
+    indexes = ", ".join(code(name) for name in searched)
+    return [
+        f"### {stored.name}\n",
+        f"{about}{source}\n",
+        *table(header, rows),
+        "",
+        *([f"Indexed besides the key: {indexes}.\n"] if searched else []),
+    ]
+
+
+def columns(stored: Table, entity: Entity | None) -> Iterator[tuple[str, ...]]:
+    """The cells of each column but those of `counters`."""
+    sources = sources_of(entity) if entity else {}
+    counts = {f"{name}_{count}" for name in COUNTED for count in COUNTS}
+    for column in stored.columns:
+        if stored.name == "sync_run" and column.name in counts:
+            continue
+        meaning = sources.get(column.name) or meaning_of(column)
+        yield (code(column.name), *types_of(column), nullness(column), meaning)
+
+
+def counters(stored: Table) -> Iterator[tuple[str, ...]]:
+    """The counts of `sync_run`, one line for each thing that is counted."""
+    if stored.name != "sync_run":
+        return
+    for name in COUNTED:
+        column = stored.c[f"{name}_{COUNTS[0]}"]
+        names = ", ".join(code(f"{name}_{count}") for count in COUNTS)
+        yield (names, *types_of(column), nullness(column), f"{name}: {COUNT_WORDS}")
+
+
+def sources_of(entity: Entity) -> dict[str, str]:
+    """The Dataverse column behind each column of an entity."""
+    sources = {entity.key_column: code(entity.key), VERSION.name: code(VERSION_SOURCE)}
+    for field in entity.all_fields:
+        for column in field.columns:
+            sources[column.name] = f"{code(field.source)}{detail(field, column.name)}"
+    if entity in WITH_ACCOUNT:
+        sources.pop("account_id", None)
+    return sources
+
+
+def detail(field: Field, column: str) -> str:
+    """What part of a field a column is, and what is special about the field."""
+    words = ""
+    if field.kind is Kind.CHOICE and column.endswith("_label"):
+        words = ", its label"
+    if field.kind is Kind.LOOKUP and column.endswith("_type"):
+        words = ", the table it points at"
+    if field.optional:
+        words += ", where the organisation has it"
+    return words
+
+
+def meaning_of(column: Column[object]) -> str:
+    """What a column that the pipeline makes itself holds."""
+    meaning = MEANINGS.get(f"{column.table.name}.{column.name}") or MEANINGS.get(column.name)
+    if meaning is None:
+        raise SystemExit(
+            f"Column {column.table.name}.{column.name} has no description: "
+            "add one to MEANINGS in scripts/store_page.py."
+        )
+    return meaning
+
+
+def types_of(column: Column[object]) -> tuple[str, str]:
+    """The column's type on both databases."""
+    postgres, sqlite = (str(column.type.compile(dialect=dialect)).lower() for dialect in DIALECTS)
+    plain = postgres.partition(" collate ")[0]
+    return plain.replace("timestamp with time zone", "timestamptz"), sqlite
+
+
+def nullness(column: Column[object]) -> str:
+    """Whether the column is part of the key, never null, or may be null."""
+    if column.primary_key:
+        return "key"
+    return "yes" if column.nullable else "no"
