@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 from opportunity_sync import store
 from opportunity_sync.dynamics import DataverseClient, organization_plan
 from opportunity_sync.entities import ENTITIES
-from opportunity_sync.pipeline.run import Run, RunRequest, Window, staging_root, windows_for
+from opportunity_sync.pipeline.run import (
+    Run,
+    RunRequest,
+    Window,
+    report_wait,
+    staging_root,
+    windows_for,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -38,8 +45,9 @@ def begin(
     started_at = client.get("WhoAmI").server_date or datetime.now(UTC)
     plan = organization_plan(client, ENTITIES, language=settings.label_language)
     log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
-    store.migrate(engine)
-    with store.locked(engine, wait_seconds=settings.store_lock_seconds) as connection:
+    wait = settings.store_lock_seconds
+    store.migrate(engine, wait_seconds=wait, on_wait=report_wait)
+    with store.locked(engine, wait_seconds=wait, on_wait=report_wait) as connection:
         store.claim_organization(connection, plan.organization_id)
         state = store.read_state(connection)
         folder = staging_root(settings).new_folder(

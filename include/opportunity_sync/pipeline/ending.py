@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
-from opportunity_sync.pipeline.run import staging_root
+from opportunity_sync.pipeline.run import report_wait, staging_root
 from opportunity_sync.staging import RunFolder
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def finish(
     else:
         log.warning("The run has failed; its staged rows stay in %s", run["staging"])
         if engine is not None:
-            with store.locked(engine, wait_seconds=settings.store_lock_seconds) as connection:
+            with store.writing(engine, on_wait=report_wait) as connection:
                 store.end_run(connection, run["dag_id"], run["run_id"], outcome="failed")
     age = timedelta(days=settings.staging_keep_days)
     for name in staging_root(settings).remove_older_than(age, datetime.now(UTC)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, Entity
-from opportunity_sync.pipeline.run import Run, open_run
+from opportunity_sync.pipeline.run import Run, open_run, report_wait
 from opportunity_sync.pipeline.transformation import REVISION, stage_resolution
 from opportunity_sync.store import Counts
 
@@ -39,7 +39,7 @@ def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str
     """
     begun = open_run(run)
     with store.locked(
-        engine, wait_seconds=settings.store_lock_seconds, on_wait=_report_wait
+        engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait
     ) as connection:
         if store.has_succeeded(connection, begun.dag_id, begun.run_id):
             log.info("An earlier try of this task has committed everything; nothing is left to do.")
@@ -53,9 +53,9 @@ def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
     if store.read_state(connection).revision != run.folder.read_json(REVISION)["revision"]:
         log.info("Another run has changed the store since transform: resolving again.")
         stage_resolution(connection, run)
+    relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
     counts = _write_rows(connection, run, moment)
     counts |= _write_associations(connection, run, moment)
-    relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
     if relabelled or any(count.changed for count in counts.values()):
         store.bump_revision(connection)
     _close(connection, run, counts)
@@ -126,10 +126,6 @@ def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
         replaced_characters=sum(state["replaced_characters"] for state in states),
         requests=run.requests + sum(state["requests"] for state in states),
     )
-
-
-def _report_wait(seconds: float) -> None:
-    log.info("Waiting for another run's load to end: %.0f s so far.", seconds)
 
 
 def _report(counts: dict[str, Counts]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ JSON dict (the `run`) and the plan that `begin` stages beside the rows.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,8 @@ from opportunity_sync.staging import RunFolder, StagingRoot
 
 if TYPE_CHECKING:
     from opportunity_sync.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Mode = Literal["continue", "range", "full"]
 _PLAN = "plan.json"
@@ -146,6 +149,11 @@ def windows_for(
         else:
             windows[entity.name] = Window(watermark and watermark - overlap)
     return windows
+
+
+def report_wait(seconds: float) -> None:
+    """Say in the log that the store is held by another run, and for how long by now."""
+    log.info("Waiting for another run's load to end: %.0f s so far.", seconds)
 
 
 def staging_root(settings: Settings) -> StagingRoot:
