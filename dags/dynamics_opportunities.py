@@ -56,6 +56,13 @@ CHANGES = AssetAlias("marketo_store_changes", group="opportunity_sync")
 SHORT = timedelta(minutes=30)
 LONG = timedelta(hours=24)
 
+MODES = {
+    "continue": "continue: what changed since the last successful run.",
+    "interval": "interval: what was modified in the run's own data interval.",
+    "range": "range: what was modified in the window below.",
+    "full": "full: every row.",
+}
+
 RETRIES: dict[str, Any] = {
     "retries": 6,
     "retry_delay": timedelta(seconds=15),
@@ -113,8 +120,7 @@ def form(modes: Sequence[str]) -> dict[str, Param]:
             modes[0],
             enum=list(modes),
             title="What to bring",
-            description="continue: from the last successful run. range: what was modified in the "
-            "window below. full: every row. interval: the run's own data interval.",
+            description=" ".join(MODES[mode] for mode in modes),
         ),
         "window_start": Param(None, **moment, title="Window start", description="For range only."),
         "window_end": Param(
