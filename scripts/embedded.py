@@ -80,7 +80,7 @@ class Embedded:
         current = version("apache-airflow")
         if stamp.is_file() and stamp.read_text("utf-8") == current:
             return
-        self.folder.mkdir(mode=0o700, exist_ok=True)  # it holds logins, rows and logs
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds logins, rows and logs
         self.airflow_home.mkdir(exist_ok=True)
         self.airflow(["db", "migrate"], environment)
         stamp.write_text(current, "utf-8")
