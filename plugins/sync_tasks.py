@@ -58,11 +58,11 @@ def extract(context: Mapping[str, Any]) -> Summary:
 def transform(context: Mapping[str, Any]) -> Summary:
     """Resolve the associations of every opportunity that the staged rows affect."""
     from opportunity_sync import pipeline
-    from sync_connections import store
+    from sync_connections import dynamics_client, store
 
     chosen = settings()
-    with store(chosen) as engine:
-        return pipeline.transform(engine, begun(context))
+    with dynamics_client(chosen) as client, store(chosen) as engine:
+        return pipeline.transform(client, engine, begun(context), settings=chosen)
 
 
 def load(context: Mapping[str, Any]) -> Summary:

@@ -69,7 +69,8 @@ class SyncRuns:
         return summaries
 
     def transform(self, run: dict[str, Any]) -> dict[str, Any]:
-        return pipeline.transform(self.engine, run)
+        with self.client() as client:
+            return pipeline.transform(client, self.engine, run, settings=self.settings)
 
     def load(self, run: dict[str, Any]) -> dict[str, Any]:
         return pipeline.load(self.engine, run, settings=self.settings)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
-from opportunity_sync.dynamics import DataverseClient, organization_plan
+from opportunity_sync.dynamics import DataverseClient, Plan, organization_plan
 from opportunity_sync.entities import ENTITIES
 from opportunity_sync.pipeline.run import (
     Run,
@@ -59,13 +59,40 @@ def begin(
             mode=request.mode,
             staging=folder.url,
             started_at=started_at,
-            windows=windows_for(request, state.watermarks, settings),
+            windows=windows_for(request, _usable_watermarks(plan, state), settings),
             plan=plan,
             requests=client.counters.requests,
+            delta_links=_delta_links(request, plan, state),
+            stored_links=state.delta_links,
+            accept_deletions=request.accept_deletions,
         )
         _record(run, request, connection)
     _report_windows(run, is_first=state.is_empty)
     return run.save()
+
+
+def _usable_watermarks(plan: Plan, state: store.StoreState) -> dict[str, datetime]:
+    """Watermarks of the columns that are read now: older rows lack the new ones."""
+    return {
+        entity.name: state.watermarks[entity.name]
+        for entity in ENTITIES
+        if entity.name in state.watermarks
+        and state.fingerprints.get(entity.name) in {None, plan.fingerprint(entity)}
+    }
+
+
+def _delta_links(request: RunRequest, plan: Plan, state: store.StoreState) -> dict[str, str | None]:
+    """Entities to read by change tracking, and the link to go on from; None: a full pass first."""
+    if request.mode not in {"continue", "full"}:
+        return {}
+    usable = _usable_watermarks(plan, state) if request.mode == "continue" else {}
+    return {
+        entity.name: state.delta_links.get(entity.name) if entity.name in usable else None
+        for entity in ENTITIES
+        if not entity.is_always_read_whole
+        and plan.of(entity).change_tracking_enabled
+        and plan.of(entity).reads_every_row
+    }
 
 
 def _record(run: Run, request: RunRequest, connection: store.Connection) -> None:

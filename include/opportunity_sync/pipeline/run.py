@@ -7,7 +7,7 @@ JSON dict (the `run`) and the plan that `begin` stages beside the rows.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from opportunity_sync.dynamics import Plan
 from opportunity_sync.entities import ENTITIES, Entity
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.staging import RunFolder, StagingRoot
+from opportunity_sync.staging import Part, RunFolder, StagingRoot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["continue", "range", "full"]
+Mode = Literal["continue", "range", "full", "reconcile"]
 _PLAN = "plan.json"
 
 
@@ -31,7 +33,9 @@ class RunRequest:
     """What Airflow asks for.
 
     `continue`: from each table's watermark, or everything where there is none; `range`: what was
-    modified in [window_start, window_end), never moving a watermark; `full`: everything.
+    modified in [window_start, window_end), never moving a watermark; `full`: everything;
+    `reconcile`: key and version of everything, and then only what differs. `accept_deletions`
+    lets a run mark more rows as gone than the guard allows.
     """
 
     dag_id: str
@@ -39,6 +43,7 @@ class RunRequest:
     mode: Mode
     window_start: datetime | None = None
     window_end: datetime | None = None
+    accept_deletions: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a range that is none."""
@@ -87,11 +92,30 @@ class Run:
     windows: dict[str, Window]
     plan: Plan
     requests: int = 0  # what it took to begin
+    delta_links: dict[str, str | None] = field(
+        default_factory=dict
+    )  # of tracked entities, at begin
+    stored_links: dict[str, str] = field(default_factory=dict)  # as the store had them at begin
+    accept_deletions: bool = False
 
     @property
     def folder(self) -> RunFolder:
         """Where the rows of this run are staged."""
         return RunFolder(self.staging)
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether only keys and versions are extracted, to be compared with the store."""
+        return self.mode == "reconcile"
+
+    def rows_group(self, entity: Entity) -> str:
+        """The staging group that an extract task fills."""
+        return f"listing/{entity.name}" if self.is_listing else entity.name
+
+    def row_parts(self, entity: Entity) -> list[Part]:
+        """All staged parts of whole rows: those of the extract task, then those asked for by id."""
+        extracted = [] if self.is_listing else self.folder.parts(entity.name)
+        return [*extracted, *self.folder.parts(found_group(entity))]
 
     def window(self, entity: Entity) -> Window:
         """The window to read of an entity."""
@@ -110,9 +134,26 @@ class Run:
             "staging": self.staging,
             "started_at": self.started_at.isoformat(),
         }
-        saved = {"windows": windows, "plan": self.plan.to_dict(), "requests": self.requests}
+        saved = {
+            "windows": windows,
+            "plan": self.plan.to_dict(),
+            "requests": self.requests,
+            "delta_links": self.delta_links,
+            "stored_links": self.stored_links,
+            "accept_deletions": self.accept_deletions,
+        }
         self.folder.write_json(_PLAN, pointer | saved)
         return pointer
+
+
+def found_group(entity: Entity) -> str:
+    """The staging group of rows that were asked for by id."""
+    return f"found/{entity.name}"
+
+
+def gone_group(entity: Entity) -> str:
+    """The staging group of keys that were found to be gone."""
+    return f"gone/{entity.name}"
 
 
 def open_run(pointer: dict[str, Any]) -> Run:
@@ -131,18 +172,21 @@ def open_run(pointer: dict[str, Any]) -> Run:
         windows=windows,
         plan=Plan.from_dict(saved["plan"]),
         requests=saved["requests"],
+        delta_links=saved["delta_links"],
+        stored_links=saved["stored_links"],
+        accept_deletions=saved["accept_deletions"],
     )
 
 
 def windows_for(
-    request: RunRequest, watermarks: dict[str, datetime], settings: Settings
+    request: RunRequest, watermarks: Mapping[str, datetime], settings: Settings
 ) -> dict[str, Window]:
     """The window of each entity for what was asked."""
     overlap = timedelta(minutes=settings.overlap_minutes)
     windows = {}
     for entity in ENTITIES:
         watermark = watermarks.get(entity.name)
-        if entity.is_always_read_whole or request.mode == "full":
+        if entity.is_always_read_whole or request.mode in {"full", "reconcile"}:
             windows[entity.name] = Window()
         elif request.mode == "range":
             windows[entity.name] = Window(request.window_start, request.window_end)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from opportunity_sync.store.associations import write_roles, write_unresolved
 from opportunity_sync.store.counts import Counts
+from opportunity_sync.store.deletions import live_keys, write_deleted
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.facts import find_facts
 from opportunity_sync.store.labels import write_labels
@@ -22,6 +23,7 @@ from opportunity_sync.store.state import (
     StoreState,
     bump_revision,
     claim_organization,
+    move_delta_link,
     move_watermark,
     read_state,
 )
@@ -36,14 +38,17 @@ __all__ = [
     "end_run",
     "find_facts",
     "has_succeeded",
+    "live_keys",
     "locked",
     "migrate",
+    "move_delta_link",
     "move_watermark",
     "read_state",
     "reading",
     "record_errors",
     "store_engine",
     "write_account_changes",
+    "write_deleted",
     "write_labels",
     "write_roles",
     "write_rows",

@@ -29,6 +29,8 @@ class StoreState:
     organization_id: str | None
     revision: int
     watermarks: dict[str, datetime]
+    delta_links: dict[str, str]
+    fingerprints: dict[str, str]
 
     @property
     def is_empty(self) -> bool:
@@ -39,11 +41,15 @@ class StoreState:
 def read_state(connection: Connection) -> StoreState:
     """The state; before the first run the store is nobody's and has revision 0."""
     store = connection.execute(select(sync_store)).one_or_none()
-    marks = connection.execute(select(sync_state).where(sync_state.c.watermark_at.is_not(None)))
+    marks = connection.execute(
+        select(sync_state).where(sync_state.c.watermark_at.is_not(None))
+    ).all()
     return StoreState(
         organization_id=store.organization_id if store else None,
         revision=store.revision if store else 0,
         watermarks={row.entity: row.watermark_at for row in marks},
+        delta_links={row.entity: row.delta_link for row in marks if row.delta_link},
+        fingerprints={row.entity: row.columns_fingerprint for row in marks},
     )
 
 
@@ -87,3 +93,22 @@ def move_watermark(
     is_forwards = or_(mark.is_(None), mark < to)
     statement = update(sync_state).values(watermark_at=to)
     return bool(connection.execute(statement.where(of_entity, is_reached, is_forwards)).rowcount)
+
+
+def move_delta_link(
+    connection: Connection, entity: str, *, began_with: str | None, to: str | None, fingerprint: str
+) -> bool:
+    """Replace an entity's delta link, unless another run has moved it since this one began.
+
+    `fingerprint` stands for the columns that were read; it is written where the link is. Returns
+    whether it moved. The entity must have a watermark already.
+    """
+    statement = (
+        update(sync_state)
+        .values(delta_link=to, columns_fingerprint=fingerprint)
+        .where(
+            sync_state.c.entity == entity,
+            sync_state.c.delta_link.is_not_distinct_from(began_with),
+        )
+    )
+    return bool(connection.execute(statement).rowcount)

@@ -189,6 +189,7 @@ sync_state = Table(
     Column("entity", Text, primary_key=True),
     Column("watermark_at", Instant),
     Column("delta_link", Text),
+    Column("columns_fingerprint", Text),  # of the columns that watermark and link stand for
 )
 
 sync_store = Table(

@@ -146,7 +146,7 @@ def test_staging_of_a_succeeded_run_is_gone_and_says_so(impatient: SyncRuns) -> 
     impatient.finish(run)
 
     with pytest.raises(ConfigError, match="clear the whole DAG run"):
-        pipeline.transform(impatient.engine, run)
+        impatient.transform(run)
 
 
 def test_staging_of_a_failed_run_stays_and_its_record_says_failed(impatient: SyncRuns) -> None:
