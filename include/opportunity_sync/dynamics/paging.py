@@ -29,6 +29,7 @@ _LOOKUP_TYPE: Final = b"@Microsoft.Dynamics.CRM.lookuplogicalname"
 _SET_LOOKUP: Final = re.compile(rb'"_\w+_value"\s*:\s*"')
 _MUST_BE_APPLIED: Final = ("odata.include-annotations", TRACK_CHANGES)
 _API_PATH: Final = "/api/data/"
+_ROWS: Final = b'"value":['
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,9 @@ def require_own(link: str, organization_url: str) -> None:
 
 
 def _envelope(answer: Answer) -> _Envelope:
+    skimmed = _skimmed(answer.body)
+    if skimmed is not None:
+        return skimmed
     try:
         envelope = decoded(_decoder, answer.body)
     except ValueError as error:
@@ -125,6 +129,23 @@ def _envelope(answer: Answer) -> _Envelope:
     if rows is msgspec.UNSET or not bytes(memoryview(rows)[:1]).startswith(b"["):
         raise answer.broken("The page has no array of rows.")
     return envelope
+
+
+def _skimmed(body: bytes) -> _Envelope | None:
+    """The envelope without a look at the rows, which are parsed once, by whoever takes them.
+
+    What stands around the array must be whole JSON. Where it is not, because the page is cut short
+    or brackets mislead, all of it is read. A cut just behind a `]}` within a text is left to the
+    rows' decoder, which takes nothing of a page that is not whole.
+    """
+    start, end = body.find(_ROWS), body.rfind(b"]")
+    if start < 0:
+        return None
+    try:
+        envelope = _decoder.decode(body[: start + len(_ROWS)] + body[end:])
+    except ValueError:
+        return None
+    return None if envelope.value is msgspec.UNSET else envelope
 
 
 def _require_preferences(answer: Answer, prefer: tuple[str, ...]) -> None:

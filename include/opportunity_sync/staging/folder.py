@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 _STATE = b"opportunity_sync"
+# Written once, read once, always whole columns: dictionaries and statistics would cost a third
+# of the writing time for a sixth of the size.
+_FORMAT: dict[str, Any] = {
+    "compression": "lz4",
+    "use_dictionary": False,
+    "write_statistics": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class RunFolder:
         """Write part `number` of `group`; it can be seen only when it is whole."""
         metadata = {_STATE: json.dumps(dict(state or {})).encode()}
         sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(metadata), sink, compression="lz4")
+        pq.write_table(table.replace_schema_metadata(metadata), sink, **_FORMAT)
         self._write(f"{group}/part-{number:06d}.parquet", sink.getvalue().to_pybytes())
 
     def parts(self, group: str) -> list[Part]:
