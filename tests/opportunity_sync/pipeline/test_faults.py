@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dynamics_sandbox import FaultKind
-from opportunity_sync import pipeline
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from oracle import actual_store, differences, expected_store
 from store_dumps import dump
