@@ -52,13 +52,11 @@ class SyncRuns:
                 first_wait_seconds=0.05,
             )
 
-    def begin(
-        self, mode: Mode = "continue", *window: datetime, accept_deletions: bool = False
-    ) -> dict[str, Any]:
+    def begin(self, mode: Mode = "continue", *window: datetime, **told: bool) -> dict[str, Any]:
         """Begin a run with an id of its own."""
         self.count += 1
         start, end = window or (None, None)
-        request = RunRequest(DAG_ID, f"run-{self.count}", mode, start, end, accept_deletions)
+        request = RunRequest(DAG_ID, f"run-{self.count}", mode, start, end, **told)
         with self.client() as client:
             return pipeline.begin(client, self.engine, request=request, settings=self.settings)
 
@@ -80,11 +78,9 @@ class SyncRuns:
     def finish(self, run: dict[str, Any], *, succeeded: bool = True) -> None:
         pipeline.finish(self.engine, run, succeeded=succeeded, settings=self.settings)
 
-    def run(
-        self, mode: Mode = "continue", *window: datetime, accept_deletions: bool = False
-    ) -> dict[str, Any]:
+    def run(self, mode: Mode = "continue", *window: datetime, **told: bool) -> dict[str, Any]:
         """A whole run; returns what `load` reported."""
-        begun = self.begin(mode, *window, accept_deletions=accept_deletions)
+        begun = self.begin(mode, *window, **told)
         self.extract(begun)
         self.transform(begun)
         loaded = self.load(begun)

@@ -65,6 +65,8 @@ def begin(
             delta_links=_delta_links(request, plan, state),
             stored_links=state.delta_links,
             accept_deletions=request.accept_deletions,
+            epoch=state.epoch,
+            new_epoch=request.new_epoch,
         )
         _record(run, request, connection)
     _report_windows(run, is_first=state.is_empty)

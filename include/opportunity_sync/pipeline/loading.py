@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, Entity
+from opportunity_sync.errors import StagingError
 from opportunity_sync.pipeline.run import Run, gone_group, open_run, report_wait
 from opportunity_sync.pipeline.transformation import REVISION, stage_resolution
 from opportunity_sync.store import Counts
@@ -51,7 +52,16 @@ def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str
 
 def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
     moment = datetime.now(UTC).replace(microsecond=0)
-    if store.read_state(connection).revision != run.folder.read_json(REVISION)["revision"]:
+    state = store.read_state(connection)
+    if state.epoch != run.epoch:
+        raise StagingError(
+            "A new epoch has begun since this run read its rows, so their versions count no more.",
+            next_step="clear the whole DAG run, from its first task.",
+        )
+    if run.new_epoch:
+        log.warning("A new epoch begins: the versions read now replace all that is stored.")
+        store.begin_epoch(connection)
+    if run.new_epoch or state.revision != run.folder.read_json(REVISION)["revision"]:
         log.info("Another run has changed the store since transform: resolving again.")
         stage_resolution(connection, run)
     relabelled = store.write_labels(connection, run.plan.labels, moment=moment)

@@ -95,11 +95,12 @@ def missing_references(facts: Facts) -> dict[str, pd.Series]:
 
 
 def _of_type(records: pd.DataFrame, reference: str, kind: str) -> pd.Series:
-    return records.loc[records[f"{reference}_type"].eq(kind).fillna(value=False), f"{reference}_id"]
+    is_kind = records[f"{reference}_type"].eq(kind).fillna(value=False)
+    return records[f"{reference}_id"][is_kind]
 
 
 def _masters(records: pd.DataFrame) -> pd.Series:
-    return records.loc[is_loser(records), "master_id"]
+    return records["master_id"][is_loser(records)]
 
 
 def _reach(known: KnownFacts) -> Reach:

@@ -35,7 +35,8 @@ class RunRequest:
     `continue`: from each table's watermark, or everything where there is none; `range`: what was
     modified in [window_start, window_end), never moving a watermark; `full`: everything;
     `reconcile`: key and version of everything, and then only what differs. `accept_deletions`
-    lets a run mark more rows as gone than the guard allows.
+    lets a run mark more rows as gone than the guard allows. `new_epoch` lets lower versions
+    replace higher ones, after the organisation was restored from a backup.
     """
 
     dag_id: str
@@ -44,9 +45,15 @@ class RunRequest:
     window_start: datetime | None = None
     window_end: datetime | None = None
     accept_deletions: bool = False
+    new_epoch: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a range that is none."""
+        """Refuse a range that is none, and an epoch that would begin with gaps."""
+        if self.new_epoch and self.mode != "full":
+            raise ConfigError(
+                f"A new epoch must begin with every row, and mode is {self.mode!r}.",
+                next_step="trigger the run again with mode full.",
+            )
         if self.mode != "range":
             return
         if self.window_start is None or self.window_end is None:
@@ -97,6 +104,8 @@ class Run:
     )  # of tracked entities, at begin
     stored_links: dict[str, str] = field(default_factory=dict)  # as the store had them at begin
     accept_deletions: bool = False
+    epoch: int = 0  # of the store at begin
+    new_epoch: bool = False
 
     @property
     def folder(self) -> RunFolder:
@@ -141,6 +150,8 @@ class Run:
             "delta_links": self.delta_links,
             "stored_links": self.stored_links,
             "accept_deletions": self.accept_deletions,
+            "epoch": self.epoch,
+            "new_epoch": self.new_epoch,
         }
         self.folder.write_json(_PLAN, pointer | saved)
         return pointer
@@ -175,6 +186,8 @@ def open_run(pointer: dict[str, Any]) -> Run:
         delta_links=saved["delta_links"],
         stored_links=saved["stored_links"],
         accept_deletions=saved["accept_deletions"],
+        epoch=saved["epoch"],
+        new_epoch=saved["new_epoch"],
     )
 
 

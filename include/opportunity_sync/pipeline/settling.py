@@ -58,7 +58,8 @@ def settle(
         run.folder.remove_group(gone_group(entity))
         what = _open(connection, run, entity)
         found = fetch(client, run, entity, ids=sorted(what.suspects | what.wanted))
-        _refuse_older(entity, found, what.live)
+        if not run.new_epoch:
+            _refuse_older(entity, found, what.live)
         gone = what.suspects - found.keys()
         _guard(entity, gone & what.live.keys(), len(what.live), run=run, settings=settings)
         if gone:
@@ -81,7 +82,8 @@ def fetch(
     """Stage the rows with these keys beside the extracted ones; returns their versions."""
     decoder = PageDecoder(entity, run.plan)
     select = run.plan.of(entity).select(entity)
-    group, versions = found_group(entity), {}
+    group = found_group(entity)
+    versions: dict[str, int] = {}
     number = len(run.folder.parts(group))
     counted = client.counters.requests
     for page in client.by_ids(entity, list(ids), select=select):
@@ -156,7 +158,7 @@ def _refuse_older(entity: Entity, found: dict[str, int], live: dict[str, int]) -
         raise ConfigError(
             f"{entity.name} {older[0]} (and {len(older) - 1} others) has a lower version in "
             "Dynamics than in the store: the organisation was restored from a backup.",
-            next_step="rebuild the store from nothing (docs/runbook.md, 'Rebuilding').",
+            next_step="trigger the DAG with mode full and new_epoch (docs/runbook.md).",
         )
 
 

@@ -21,6 +21,7 @@ from opportunity_sync.store.rows import write_account_changes, write_rows
 from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, record_errors
 from opportunity_sync.store.state import (
     StoreState,
+    begin_epoch,
     bump_revision,
     claim_organization,
     move_delta_link,
@@ -32,6 +33,7 @@ __all__ = [
     "Connection",
     "Counts",
     "StoreState",
+    "begin_epoch",
     "begin_run",
     "bump_revision",
     "claim_organization",

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import exists, insert, or_, select, true, update
 
+from opportunity_sync.entities import ENTITIES, PUBLIC_ENTITIES
 from opportunity_sync.errors import WrongOrganizationError
-from opportunity_sync.store.tables import sync_state, sync_store
+from opportunity_sync.store.tables import fact_table, public_table, sync_state, sync_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,6 +29,7 @@ class StoreState:
 
     organization_id: str | None
     revision: int
+    epoch: int
     watermarks: dict[str, datetime]
     delta_links: dict[str, str]
     fingerprints: dict[str, str]
@@ -47,6 +49,7 @@ def read_state(connection: Connection) -> StoreState:
     return StoreState(
         organization_id=store.organization_id if store else None,
         revision=store.revision if store else 0,
+        epoch=store.epoch if store else 0,
         watermarks={row.entity: row.watermark_at for row in marks},
         delta_links={row.entity: row.delta_link for row in marks if row.delta_link},
         fingerprints={row.entity: row.columns_fingerprint for row in marks},
@@ -73,6 +76,18 @@ def claim_organization(connection: Connection, organization_id: str) -> None:
 def bump_revision(connection: Connection) -> None:
     """Say that the store moved, so that whoever resolved on older facts resolves again."""
     connection.execute(update(sync_store).values(revision=sync_store.c.revision + 1))
+
+
+def begin_epoch(connection: Connection) -> None:
+    """Rank everything stored below every version to come: the organisation went back in time.
+
+    Rows are ordered by epoch, then version: those of earlier epochs all count as version 0 from
+    now on, and runs that began in an earlier epoch are refused by `load`.
+    """
+    connection.execute(update(sync_store).values(epoch=sync_store.c.epoch + 1))
+    public = [public_table(entity) for entity in PUBLIC_ENTITIES]
+    for table in (*public, *(fact_table(entity) for entity in ENTITIES)):
+        connection.execute(update(table).values(version_number=0))
 
 
 def move_watermark(

@@ -198,6 +198,7 @@ sync_store = Table(
     Column("singleton", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("organization_id", Identifier, nullable=False),
     Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
 )
 
 choice_label = Table(

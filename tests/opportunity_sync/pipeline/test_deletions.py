@@ -217,3 +217,31 @@ def test_references_that_nobody_knows_are_asked_for_by_id(windowed: SyncRuns) ->
 
     assert stored["account_id"] == account
     assert role["contact_id"] == contact
+
+
+def test_an_organisation_restored_from_a_backup_is_noticed_and_mended(
+    windowed: SyncRuns,
+) -> None:
+    """Lower versions stop a reconciliation; a new epoch lets them win, and old runs lose."""
+    organisation = windowed.sandbox.organisation
+    organisation.now = datetime.now(UTC)
+    version = organisation.version
+    windowed.run()
+    contact = first(organisation, "contacts")["contactid"]
+    old = organisation.row("contacts", contact)
+    organisation.update("contacts", contact, {"jobtitle": "Lost in the restore"})
+    windowed.run()
+    slow = windowed.begin("full")
+    windowed.extract(slow)
+    organisation.restore_version_counter(version - 1)
+    organisation.update("contacts", contact, {"jobtitle": old["jobtitle"]})
+    run = windowed.begin("reconcile")
+    windowed.extract(run)
+
+    with pytest.raises(ConfigError, match="restored from a backup"):
+        windowed.transform(run)
+    windowed.run("full", new_epoch=True)
+    assert drift(windowed) == []
+    windowed.transform(slow)
+    with pytest.raises(ConfigError, match="epoch"):
+        windowed.load(slow)
