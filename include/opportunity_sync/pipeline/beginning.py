@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from opportunity_sync.pipeline.run import (
     Run,
     RunRequest,
     Window,
+    read_run,
     report_wait,
     staging_root,
     windows_for,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from opportunity_sync.settings import Settings
+    from opportunity_sync.staging import StagingRoot
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +53,11 @@ def begin(
     with store.locked(engine, wait_seconds=wait, on_wait=report_wait) as connection:
         store.claim_organization(connection, plan.organization_id)
         state = store.read_state(connection)
-        folder = staging_root(settings).new_folder(
-            request.dag_id, request.run_id, uuid.uuid4().hex[:8]
-        )
         run = Run(
             dag_id=request.dag_id,
             run_id=request.run_id,
             mode=request.mode,
-            staging=folder.url,
+            staging="",
             started_at=started_at,
             windows=windows_for(request, _usable_watermarks(plan, state), settings),
             plan=plan,
@@ -68,9 +68,34 @@ def begin(
             epoch=state.epoch,
             new_epoch=request.new_epoch,
         )
+        root = staging_root(settings)
+        earlier = _died_first_sync(root, run, connection) if state.is_empty else None
+        if earlier is not None:
+            log.info(
+                "Going on with the rows that run %s has staged before it died.", earlier.run_id
+            )
+            run = replace(run, staging=earlier.staging, started_at=earlier.started_at)
+        else:
+            attempt = uuid.uuid4().hex[:8]
+            folder = root.new_folder(request.dag_id, request.run_id, attempt)
+            run = replace(run, staging=folder.url)
         _record(run, request, connection)
     _report_windows(run, is_first=state.is_empty)
     return run.save()
+
+
+def _died_first_sync(root: StagingRoot, run: Run, connection: store.Connection) -> Run | None:
+    """An earlier first sync that failed and read just what this one would, so far as it got."""
+    if run.mode != "continue":
+        return None
+    for folder in reversed(root.folders(run.dag_id)):
+        earlier = read_run(folder)
+        same = (earlier.mode, earlier.windows, earlier.plan, earlier.delta_links, earlier.epoch)
+        if same != (run.mode, run.windows, run.plan, run.delta_links, run.epoch):
+            continue
+        if store.outcome_of(connection, earlier.dag_id, earlier.run_id) == "failed":
+            return earlier
+    return None
 
 
 def _usable_watermarks(plan: Plan, state: store.StoreState) -> dict[str, datetime]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from opportunity_sync.dynamics import Plan
 from opportunity_sync.entities import ENTITIES, Entity
-from opportunity_sync.errors import ConfigError
+from opportunity_sync.errors import ConfigError, StagingError
 from opportunity_sync.staging import Part, RunFolder, StagingRoot
 
 if TYPE_CHECKING:
@@ -170,6 +170,20 @@ def gone_group(entity: Entity) -> str:
 def open_run(pointer: dict[str, Any]) -> Run:
     """Read the staged run again. Raises `StagingError` where it is gone or superseded."""
     saved = RunFolder(pointer["staging"]).read_json(_PLAN)
+    if saved["run_id"] != pointer["run_id"]:
+        raise StagingError(
+            f"The staged rows of this run were taken over by run {saved['run_id']}.",
+            next_step="nothing, if that run succeeds; else clear it instead of this one.",
+        )
+    return _loaded(saved)
+
+
+def read_run(folder: RunFolder) -> Run:
+    """The run whose rows are staged in a folder."""
+    return _loaded(folder.read_json(_PLAN))
+
+
+def _loaded(saved: dict[str, Any]) -> Run:
     windows = {
         name: Window(*(bound and datetime.fromisoformat(bound) for bound in bounds))
         for name, bounds in saved["windows"].items()

@@ -18,7 +18,7 @@ from opportunity_sync.store.labels import write_labels
 from opportunity_sync.store.lock import locked, reading, writing
 from opportunity_sync.store.migrate import migrate
 from opportunity_sync.store.rows import write_account_changes, write_rows
-from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, record_errors
+from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, outcome_of, record_errors
 from opportunity_sync.store.state import (
     StoreState,
     begin_epoch,
@@ -45,6 +45,7 @@ __all__ = [
     "migrate",
     "move_delta_link",
     "move_watermark",
+    "outcome_of",
     "read_state",
     "reading",
     "record_errors",

@@ -61,10 +61,14 @@ def end_run(
     )
 
 
+def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
+    """How the run stands: running, succeeded, failed; None for a run that nobody recorded."""
+    return connection.scalar(select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id)))
+
+
 def has_succeeded(connection: Connection, dag_id: str, run_id: str) -> bool:
     """Whether the run's rows are committed."""
-    outcome = select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id))
-    return connection.scalar(outcome) == SUCCEEDED
+    return outcome_of(connection, dag_id, run_id) == SUCCEEDED
 
 
 def record_errors(  # noqa: PLR0917 - a run is known by two names

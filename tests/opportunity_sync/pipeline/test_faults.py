@@ -172,6 +172,26 @@ def test_a_run_that_begins_again_supersedes_its_old_staging(impatient: SyncRuns)
         impatient.extract(first, "extract_accounts")
 
 
+def test_a_first_sync_that_died_is_gone_on_with_by_the_next_run(
+    impatient: SyncRuns, organisation: Organisation
+) -> None:
+    """Its staged pages are not read again, and its tasks can no longer disturb."""
+    fault = impatient.sandbox.faults.add(FaultKind.STATUS, "contacts", page=4, times=FOR_EVER)
+    died = impatient.begin()
+    with pytest.raises(TransientError):
+        impatient.extract(died, "extract_accounts", "extract_contacts")
+    impatient.finish(died, succeeded=False)
+    fault.times = 0
+    impatient.sandbox.requests.clear()
+    impatient.run()
+
+    pages = [request for request in contact_requests(impatient) if "$top" not in request.query]
+    assert len(pages) == -(-len(organisation.rows("contacts")) // 60) - 3
+    assert differences(expected_store(organisation), actual_store(impatient.engine)) == []
+    with pytest.raises(ConfigError):
+        impatient.extract(died, "extract_accounts")
+
+
 def test_a_dropped_column_is_reported_and_the_run_goes_on(
     impatient: SyncRuns, organisation: Organisation, caplog: pytest.LogCaptureFixture
 ) -> None:
