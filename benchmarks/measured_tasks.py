@@ -36,16 +36,21 @@ def extract(*, url: str, run: dict[str, Any], task: str) -> int:
     return sum(table["rows"] for table in tables.values())
 
 
-def fetch_and_parse(*, links: list[str]) -> int:
-    """The same pages, parsed by orjson and forgotten; returns their rows."""
+def fetch_and_parse(*, links: list[str], at_once: bool) -> int:
+    """The same pages, parsed by orjson and forgotten; returns their rows.
+
+    `at_once` reads a body from its socket in one piece, which spares what requests spends on
+    pieces of 10 KB.
+    """
     rows = 0
     with requests.Session() as session:
         session.headers.update({**HEADERS, "Prefer": f"{ANNOTATIONS},odata.maxpagesize=5000"})
         for first in links:
             link: str | None = first
             while link:
-                with session.get(link, stream=True, timeout=_TIMEOUT_SECONDS) as response:
-                    page = orjson.loads(response.raw.read(decode_content=True))
+                with session.get(link, stream=at_once, timeout=_TIMEOUT_SECONDS) as response:
+                    body = response.raw.read(decode_content=True) if at_once else response.content
+                page = orjson.loads(body)
                 rows += len(page["value"])
                 link = page.get("@odata.nextLink")
     return rows

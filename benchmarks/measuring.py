@@ -1,15 +1,18 @@
 """Time, CPU and peak memory of work that runs in fresh processes, as Airflow's tasks do.
 
-Starting Python and importing is left out: each process says when it is ready, and all are let go
-at once. Its memory counts from its start, for a task has to fit with all that it imports. A peak
-is read from /proc, because what getrusage tells begins with the parent's.
+Starting Python and importing is left out: each process is forked from one that has imported all
+that tasks need, says when it is ready, and all are let go at once. What is imported does count in
+its memory, for a task has to fit with it. A peak is read from /proc, because what getrusage tells
+begins with the parent's.
 """
 
 from __future__ import annotations
 
 import importlib
 import multiprocessing
+import os
 import resource
+import sys
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from multiprocessing.context import ForkServerContext
 
 _MODULE = "measured_tasks"
 _STATUS = Path("/proc/self/status")
@@ -52,10 +56,10 @@ def measured(*jobs: Job) -> Measured:
     Raises:
         TaskFailedError: one of them failed.
     """
-    spawn = multiprocessing.get_context("spawn")
-    pipes = [spawn.Pipe() for _ in jobs]
+    forked = _forked()
+    pipes = [forked.Pipe() for _ in jobs]
     processes = [
-        spawn.Process(target=_work, args=(theirs, job))
+        forked.Process(target=_work, args=(theirs, job))
         for job, (_, theirs) in zip(jobs, pipes, strict=True)
     ]
     for process in processes:
@@ -68,6 +72,13 @@ def measured(*jobs: Job) -> Measured:
         for process in processes:
             process.terminate()
             process.join()
+
+
+def _forked() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_MODULE])
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # so the server can import it, too
+    return context
 
 
 def _driven(pipes: Sequence[Any]) -> Measured:

@@ -39,15 +39,12 @@ class Subject:
         """The four extract tasks at once."""
         return measured(*(self._extract(task) for task in EXTRACTS))
 
-    def fetch_and_parse(self) -> Measured:
+    def fetch_and_parse(self, *, at_once: bool) -> Measured:
         """The same pages in four processes as well, parsed into nothing."""
         links = self.ground.links(self.name, self.run)
-        return measured(
-            *(
-                Job("fetch_and_parse", {"links": [links[entity.name] for entity in entities]})
-                for entities in EXTRACTS.values()
-            )
-        )
+        groups = [[links[entity.name] for entity in entities] for entities in EXTRACTS.values()]
+        arguments = ({"links": group, "at_once": at_once} for group in groups)
+        return measured(*(Job("fetch_and_parse", given) for given in arguments))
 
     def extract_one(self, task: str) -> Measured:
         """One extract task alone."""
@@ -90,8 +87,9 @@ def whole_pass(ground: Ground, name: str, *, with_rivals: bool) -> Pass:
     with ground.database() as store:
         subject, begin_seconds = begun(ground, name, store)
         found = {"begin": Measured(begin_seconds, 0, 0, [])}
-        found["fetch_and_parse"] = subject.fetch_and_parse()
+        found["fetch_and_parse"] = subject.fetch_and_parse(at_once=False)
         found["extract"] = subject.extract()
+        found["fetch_at_once"] = subject.fetch_and_parse(at_once=True)
         found["transform"] = subject.transform(store)
         found["load_postgres"] = subject.load(store)
         found |= _raw_copies(ground, name, store)
