@@ -43,7 +43,7 @@ def drift(runs: SyncRuns) -> list[str]:
 def a_contact(organisation: Organisation) -> str:
     """A contact that is synced and was not merged."""
     return next(
-        row["contactid"]
+        str(row["contactid"])
         for row in organisation.rows("contacts")
         if row.get("new_synctomkto") is not False and not row.get("merged")
     )
