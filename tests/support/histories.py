@@ -241,7 +241,7 @@ def recategorise_role(organisation: Organisation, slot: str, number: int) -> Non
     _update(organisation, slot, {"category": _category(number)})
 
 
-def flip_filter(organisation: Organisation, slot: str, value: bool | None) -> None:  # noqa: FBT001
+def flip_filter(organisation: Organisation, slot: str, value: bool | None) -> None:
     """The sync filter says something else, where the table has one."""
     if "new_synctomkto" in organisation.stores[SETS[slot[0]]].by_property:
         _update(organisation, slot, {"new_synctomkto": value})

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dynamics_sandbox import Organisation, Sandbox
+    from opportunity_sync.pipeline.run import Mode
 
 EXTRACTS = ("extract_opportunities", "extract_connections", "extract_contacts", "extract_accounts")
 AFTER = ("transform", "load", "finish")
@@ -48,8 +49,8 @@ class RememberingClient(DataverseClient):
 
     def get_json(self, path: str, params: Any = None, **options: Any) -> dict[str, Any]:
         """The answer, remembered if it is about the organisation and not about its rows."""
-        about = (*_ABOUT,) if not (params or {}).get("$top") else ("",)
-        if not path.startswith(about):
+        is_one_row = "$top" in (params or {})
+        if not is_one_row and not path.startswith(_ABOUT):
             return super().get_json(path, params, **options)
         name = (path, str(params))
         if name not in self.remembered:
@@ -93,7 +94,7 @@ class HistoryRuns(SyncRuns):
 class OpenRun:
     """A run under way: what is next, and the events that happened since it began."""
 
-    mode: str
+    mode: Mode
     begun: dict[str, Any]
     todo: list[str]
     met: set[str] = field(default_factory=set)
@@ -109,7 +110,7 @@ class History:
     fresh: set[str] = field(default_factory=set)
     meetings: Counter[tuple[str, str]] = field(default_factory=Counter)
     under_way: dict[str, OpenRun] = field(default_factory=dict)
-    past: list[tuple[int, str, tuple[datetime, ...]]] = field(default_factory=list)
+    past: list[tuple[int, Mode, tuple[datetime, ...]]] = field(default_factory=list)
 
     def play(self, steps: Sequence[Step]) -> None:
         """Do every step in its turn."""
@@ -124,24 +125,24 @@ class History:
             else:
                 getattr(self, f"_{kind}")(*values)
 
-    def end(self, mode: str) -> None:
+    def end(self, mode: Mode) -> None:
         """Let what is under way finish, and do the run after which the store must be right."""
         for name in list(self.under_way):
             self._go(name, "finish")
         self._run(mode)
 
-    def _window(self, mode: str, since: int, until: int) -> tuple[datetime, ...]:
+    def _window(self, mode: Mode, since: int, until: int) -> tuple[datetime, ...]:
         if mode != "range":
             return ()
         now = self.organisation.now
         return now - timedelta(seconds=since), now - timedelta(seconds=until)
 
-    def _new(self, mode: str, window: tuple[datetime, ...], stages: Sequence[str]) -> OpenRun:
+    def _new(self, mode: Mode, window: tuple[datetime, ...], stages: Sequence[str]) -> OpenRun:
         begun = self.runs.begin(mode, *window)
         self.past.append((self.runs.count, mode, window))
         return OpenRun(mode, begun, list(stages))
 
-    def _run(self, mode: str, since: int = 0, until: int = 0) -> None:
+    def _run(self, mode: Mode, since: int = 0, until: int = 0) -> None:
         """A whole run."""
         self._finish(self._new(mode, self._window(mode, since, until), (*EXTRACTS, *AFTER)))
 
@@ -173,7 +174,7 @@ class History:
     def _count(self, run_kind: str, events: set[str]) -> None:
         self.meetings.update((event, run_kind) for event in events)
 
-    def _begin(self, name: str, mode: str, since: int, until: int, upto: str) -> None:
+    def _begin(self, name: str, mode: Mode, since: int, until: int, upto: str) -> None:
         """Begin a run and go on with it for some stages; the extracts in an order of its own."""
         if name in self.under_way:
             self._kill(name, reported=False)
@@ -192,7 +193,7 @@ class History:
         if not run.todo:
             del self.under_way[name]
 
-    def _kill(self, name: str, reported: bool) -> None:  # noqa: FBT001 - a step's value
+    def _kill(self, name: str, reported: bool) -> None:
         """A run dies where it stands; whether its teardown still works is another matter."""
         run = self.under_way.pop(name, None)
         if run is None:
@@ -215,7 +216,14 @@ class History:
         self._finish(run)
 
     def _run_with_fault(
-        self, mode: str, since: int, until: int, kind: str, letter: str, stays: bool, retried: bool  # noqa: FBT001
+        self,
+        mode: Mode,
+        since: int,
+        until: int,
+        kind: str,
+        letter: str,
+        stays: bool,
+        retried: bool,
     ) -> None:
         """A run meets a fault on the wire, that passes or stays; what fails is retried or not."""
         run = self._new(mode, self._window(mode, since, until), (*EXTRACTS, *AFTER))
@@ -287,9 +295,7 @@ def without_excluded(seen: Visible, store: Store) -> Store:
     stale: set[str] = set()
     for set_name in ("opportunities", "contacts", "accounts"):
         key = seen.stores[set_name].table.key
-        stale |= {
-            row[key] for row in seen.rows(set_name) if row.get("new_synctomkto") is False
-        }
+        stale |= {row[key] for row in seen.rows(set_name) if row.get("new_synctomkto") is False}
     own = {name for name in KEYS if name != "unresolved_association"}
     return {
         name: {key: row for key, row in rows.items() if name not in own or key[0] not in stale}
