@@ -129,9 +129,22 @@ def _sorted_out(
         reason = obstacle(field, attributes.get(field.source))
         if reason is None:
             fields.append(field)
-        elif not (field.optional and field.source not in attributes):
+        elif field.optional and field.source not in attributes:
+            continue
+        elif field in entity.facts:
+            raise _no_rule_column(entity, field, reason)
+        else:
             left_out.append(LeftOut(field.source, reason))
     return fields, tuple(left_out)
+
+
+def _no_rule_column(entity: Entity, field: Field, reason: str) -> ConfigError:
+    """Without a column that the association rules read, their result would be wrong in silence."""
+    return ConfigError(
+        f"{entity.name}.{field.source} can't be read, and the association rules need it: {reason}.",
+        next_step="let the application user read the column (column security, the table's "
+        "metadata), then clear the task.",
+    )
 
 
 def _field(entity: Entity, plan: EntityPlan, name: str) -> Field | None:

@@ -62,7 +62,7 @@ def begin(
             windows=windows_for(request, _usable_watermarks(plan, state), settings),
             plan=plan,
             requests=client.counters.requests,
-            delta_links=_delta_links(request, plan, state),
+            delta_links=_delta_links(request, plan, state, client=client),
             stored_links=state.delta_links,
             accept_deletions=request.accept_deletions,
             epoch=state.epoch,
@@ -108,13 +108,20 @@ def _usable_watermarks(plan: Plan, state: store.StoreState) -> dict[str, datetim
     }
 
 
-def _delta_links(request: RunRequest, plan: Plan, state: store.StoreState) -> dict[str, str | None]:
-    """Entities to read by change tracking, and the link to go on from; None: a full pass first."""
+def _delta_links(
+    request: RunRequest, plan: Plan, state: store.StoreState, *, client: DataverseClient
+) -> dict[str, str | None]:
+    """Entities to read by change tracking, and the link to go on from; None: a full pass first.
+
+    Links of an address that the organisation had before are not followed.
+    """
     if request.mode not in {"continue", "full"}:
         return {}
     usable = _usable_watermarks(plan, state) if request.mode == "continue" else {}
+    address = f"{client.organization_url}/"
+    links = {name: link for name, link in state.delta_links.items() if link.startswith(address)}
     return {
-        entity.name: state.delta_links.get(entity.name) if entity.name in usable else None
+        entity.name: links.get(entity.name) if entity.name in usable else None
         for entity in ENTITIES
         if not entity.is_always_read_whole
         and plan.of(entity).change_tracking_enabled

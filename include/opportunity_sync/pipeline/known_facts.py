@@ -46,10 +46,12 @@ class News:
 class Arrivals:
     """One entity's rows of this run beside what the store held of the same keys.
 
-    `current`: arrived facts that are not older than the store's; `changed_ids`: those of them
-    whose facts are new or differ; `before`: the stored facts of the changed ones.
+    `ids`: of all rows that arrived, older ones too; `current`: arrived facts that are not older
+    than the store's; `changed_ids`: those of them whose facts are new or differ, and the keys
+    that are gone; `before`: the stored facts of the changed ones.
     """
 
+    ids: pd.Series
     current: pd.DataFrame
     changed_ids: pd.Series
     before: pd.DataFrame
@@ -127,7 +129,7 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
     facts = [column.name for column in entity.fact_columns]
     arrived = news.arrived[~news.arrived[key].isin(news.gone)].reset_index(drop=True)
     if find_stored is None:
-        return Arrivals(arrived, arrived[key], arrived[[key, *facts]].iloc[:0])
+        return Arrivals(arrived[key], arrived, arrived[key], arrived[[key, *facts]].iloc[:0])
     stored = find_stored(entity, key, distinct(arrived[key], news.gone))
     pairs = arrived.merge(
         stored, on=key, how="left", validate="1:1", suffixes=("", "_before"), indicator="_known"
@@ -141,6 +143,7 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
         differs |= _differ(pairs[fact], pairs[f"{fact}_before"])
     changed_ids = distinct(pairs.loc[differs & ~is_set_aside, key], news.gone)
     return Arrivals(
+        ids=arrived[key],
         current=arrived[~is_set_aside.to_numpy(dtype=bool)].reset_index(drop=True),
         changed_ids=changed_ids,
         before=stored.loc[stored[key].isin(changed_ids), [key, *facts]],

@@ -67,7 +67,7 @@ def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
     relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
     counts = _write_rows(connection, run, moment)
     counts |= _write_associations(connection, run, moment)
-    if relabelled or any(count.changed for count in counts.values()):
+    if relabelled or any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection)
     _close(connection, run, counts)
     return counts
@@ -133,7 +133,7 @@ def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
     refused = [row for state in states for row in state["refused"]]
     for entity in ENTITIES:
         count = sum(row["entity"] == entity.name for row in refused)
-        counts[entity.name] += Counts(refused=count)
+        counts[entity.name] += Counts(read=count, refused=count)
         _move_state(connection, run, entity)
     store.record_errors(connection, run.dag_id, run.run_id, refused=refused)
     store.end_run(

@@ -104,8 +104,8 @@ def _masters(records: pd.DataFrame) -> pd.Series:
 
 
 def _reach(known: KnownFacts) -> Reach:
-    opportunities = known.current(OPPORTUNITY)["opportunity_id"]
-    people = known.current(CONTACT)["contact_id"]
+    opportunities = known.arrivals[OPPORTUNITY.name].ids
+    people = known.arrivals[CONTACT.name].ids
     if known.is_all_new:
         return Reach(opportunities, people)
     accounts = known.with_losers(ACCOUNT, known.changed_ids(ACCOUNT))

@@ -24,22 +24,26 @@ from opportunity_sync.pipeline.extraction import refused_row
 from opportunity_sync.pipeline.run import Run, found_group, gone_group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 FEW_ROWS = 50
+_HIGHEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Open:
-    """What is open of one entity: ids that may be gone, and ids whose rows are wanted."""
+    """What is open of one entity: ids that may be gone, and ids whose rows are wanted.
+
+    `live`: versions of the records that the store believes to be alive, of these ids at least.
+    """
 
     suspects: set[str]
     wanted: set[str]
-    live: dict[str, int]
+    live: Mapping[str, int]
 
 
 def settle(
@@ -61,7 +65,7 @@ def settle(
         if not run.new_epoch:
             _refuse_older(entity, found, what.live)
         gone = what.suspects - found.keys()
-        _guard(entity, gone & what.live.keys(), len(what.live), run=run, settings=settings)
+        _guard(connection, entity, len(gone & what.live.keys()), run=run, settings=settings)
         if gone:
             keys = pa.table({entity.key_column: sorted(gone)})
             state = {"noticed_at": noticed_at.isoformat()}
@@ -98,6 +102,8 @@ def fetch(
         number += 1
         columns = (decoded.table[name].to_pylist() for name in (entity.key_column, VERSION.name))
         versions |= dict(zip(*columns, strict=True))
+        # A row that is refused is there all the same: no version of it is lower than another.
+        versions |= {error.record_id: _HIGHEST for error in decoded.refused if error.record_id}
     return versions
 
 
@@ -110,9 +116,8 @@ def _open(connection: store.Connection, run: Run, entity: Entity) -> Open:
         )
     suspects = {key for part in parts for key in part.state["deleted_ids"]}
     if not (parts[-1].state["is_whole"] and _absence_counts(run, entity)):
-        live = dict(store.live_keys(connection, entity)) if suspects else {}
-        return Open(suspects, set(), live)
-    live = dict(store.live_keys(connection, entity))
+        return Open(suspects, set(), store.live_versions(connection, entity, suspects))
+    live = store.live_versions(connection, entity)
     listed: dict[str, int] = {}
     for table in run.folder.tables(run.rows_group(entity), [entity.key_column, VERSION.name]):
         listed |= dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
@@ -120,7 +125,8 @@ def _open(connection: store.Connection, run: Run, entity: Entity) -> Open:
     if run.is_listing:
         wanted = {key for key, version in listed.items() if live.get(key) != version}
         _report_drift(entity, listed, live)
-    return Open(suspects | (live.keys() - listed.keys()), wanted, live)
+    refused = {row["record_id"] for part in parts for row in part.state["refused"]}
+    return Open(suspects | (live.keys() - listed.keys() - refused), wanted, live)
 
 
 def _absence_counts(run: Run, entity: Entity) -> bool:
@@ -138,7 +144,7 @@ def _absence_counts(run: Run, entity: Entity) -> bool:
     return False
 
 
-def _report_drift(entity: Entity, listed: dict[str, int], live: dict[str, int]) -> None:
+def _report_drift(entity: Entity, listed: dict[str, int], live: Mapping[str, int]) -> None:
     missing = len(listed.keys() - live.keys())
     other = sum(live.get(key, version) != version for key, version in listed.items())
     gone = len(live.keys() - listed.keys())
@@ -152,7 +158,7 @@ def _report_drift(entity: Entity, listed: dict[str, int], live: dict[str, int]) 
     )
 
 
-def _refuse_older(entity: Entity, found: dict[str, int], live: dict[str, int]) -> None:
+def _refuse_older(entity: Entity, found: dict[str, int], live: Mapping[str, int]) -> None:
     older = [key for key, version in found.items() if version < live.get(key, version)]
     if older:
         raise ConfigError(
@@ -162,10 +168,15 @@ def _refuse_older(entity: Entity, found: dict[str, int], live: dict[str, int]) -
         )
 
 
-def _guard(entity: Entity, gone: Iterable[str], live: int, *, run: Run, settings: Settings) -> None:
-    count = len(set(gone))
+def _guard(
+    connection: store.Connection, entity: Entity, count: int, *, run: Run, settings: Settings
+) -> None:
+    """Refuse to mark more than the set share of a table, unless told to."""
+    if count <= FEW_ROWS or run.accept_deletions:
+        return
+    live = store.count_live(connection, entity)
     allowed = max(FEW_ROWS, int(live * settings.max_deleted_share))
-    if count > allowed and not run.accept_deletions:
+    if count > allowed:
         raise ConfigError(
             f"{count:,} of {live:,} {entity.set_name} seem to be gone, more than the "
             f"{allowed:,} that are believed without being told to.",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from opportunity_sync.store.associations import write_roles, write_unresolved
 from opportunity_sync.store.counts import Counts
-from opportunity_sync.store.deletions import live_keys, write_deleted
+from opportunity_sync.store.deletions import count_live, live_versions, write_deleted
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.facts import find_facts
 from opportunity_sync.store.labels import write_labels
@@ -37,10 +37,11 @@ __all__ = [
     "begin_run",
     "bump_revision",
     "claim_organization",
+    "count_live",
     "end_run",
     "find_facts",
     "has_succeeded",
-    "live_keys",
+    "live_versions",
     "locked",
     "migrate",
     "move_delta_link",

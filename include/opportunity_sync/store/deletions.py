@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from sqlalchemy import (
     Column,
     Table,
     and_,
     delete,
     exists,
+    func,
     insert,
     literal,
     select,
@@ -34,10 +36,9 @@ from opportunity_sync.store.tables import (
 from opportunity_sync.store.types import Identifier, Instant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    import pyarrow as pa
     from sqlalchemy import Connection
 
     from opportunity_sync.entities import Entity
@@ -61,7 +62,7 @@ def write_deleted(
         for part in gone:
             append(connection, staged, part)
         is_gone = fact.c[key].in_(select(staged.c[key]))
-        marked = connection.execute(
+        marked = facts = connection.execute(
             update(fact)
             .values(is_deleted=True, deleted_noticed_at=noticed_at)
             .where(is_gone, ~fact.c.is_deleted)
@@ -79,16 +80,28 @@ def write_deleted(
         if entity == OPPORTUNITY:
             of_gone = unresolved_association.c.opportunity_id.in_(select(staged.c[key]))
             connection.execute(delete(unresolved_association).where(of_gone))
-    return Counts(deleted=marked)
+    return Counts(deleted=marked, facts=facts)
 
 
-def live_keys(connection: Connection, entity: Entity) -> list[tuple[str, int]]:
-    """Key and version of every record that the store believes to be alive."""
+def live_versions(
+    connection: Connection, entity: Entity, keys: Collection[str] | None = None
+) -> dict[str, int]:
+    """Version by key of the records that the store believes to be alive; of all, or of `keys`."""
+    fact, key = fact_table(entity), entity.key_column
+    query = select(fact.c[key], fact.c[VERSION.name]).where(~fact.c.is_deleted)
+    if keys is None:
+        return {row[0]: row[1] for row in connection.execute(query)}
+    with staged_table(connection, f"live_{entity.name}", [Column(key, Identifier)]) as staged:
+        append(connection, staged, pa.table({key: pa.array(sorted(keys), pa.string())}))
+        query = query.join(staged, staged.c[key] == fact.c[key])
+        return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def count_live(connection: Connection, entity: Entity) -> int:
+    """How many records of the entity the store believes to be alive."""
     fact = fact_table(entity)
-    rows = connection.execute(
-        select(fact.c[entity.key_column], fact.c[VERSION.name]).where(~fact.c.is_deleted)
-    )
-    return [(row[0], row[1]) for row in rows]
+    query = select(func.count()).select_from(fact).where(~fact.c.is_deleted)
+    return connection.scalar(query) or 0
 
 
 def _remember_unseen(

@@ -75,7 +75,10 @@ def _postgres(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _prepare(connection: Connection) -> None:
-        connection.exec_driver_sql("SET LOCAL search_path TO public; SET LOCAL timezone TO 'UTC'")
+        connection.exec_driver_sql(
+            "SET LOCAL search_path TO public; SET LOCAL timezone TO 'UTC'; "
+            "SET LOCAL datestyle TO 'ISO'"
+        )
 
     return engine
 

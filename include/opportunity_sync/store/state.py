@@ -8,7 +8,7 @@ loads that changed something, so that a load can tell whether the store moved si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exists, insert, or_, select, true, update
@@ -29,10 +29,10 @@ class StoreState:
 
     organization_id: str | None
     revision: int
-    epoch: int
     watermarks: dict[str, datetime]
-    delta_links: dict[str, str]
-    fingerprints: dict[str, str]
+    epoch: int = 0
+    delta_links: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:

@@ -245,3 +245,18 @@ def test_an_organisation_restored_from_a_backup_is_noticed_and_mended(
     windowed.transform(slow)
     with pytest.raises(ConfigError, match="epoch"):
         windowed.load(slow)
+
+
+def test_a_refused_row_is_not_a_deleted_one(windowed: SyncRuns) -> None:
+    """A role without a name is listed as refused; it is there all the same, and stays."""
+    windowed.run()
+    organisation = windowed.sandbox.organisation
+    role = first(organisation, "connectionroles", category=1000)["connectionroleid"]
+    organisation.update("connectionroles", role, {"name": None})
+    windowed.run()
+
+    with windowed.engine.connect() as connection:
+        query = "SELECT is_deleted FROM fact_connectionrole WHERE connectionrole_id = :role"
+        assert not connection.scalar(text(query), {"role": role})
+        refused = connection.scalars(text("SELECT record_id FROM sync_error")).all()
+    assert refused == [role]
