@@ -104,7 +104,7 @@ def test_deletions_are_accepted_where_the_form_says_so(mode: str, accepts: bool)
 @pytest.mark.parametrize("mode", ["range", "interval"])
 def test_a_range_that_accepts_deletions_is_refused(mode: str) -> None:
     """It shows none, so the entry would be ignored."""
-    given = {"window_start": "2026-11-03", "window_end": "2026-11-04"}
+    given: dict[str, Any] = {"window_start": "2026-11-03", "window_end": "2026-11-04"}
 
     with pytest.raises(ConfigError, match="trigger again without accept_deletions"):
         request(a_run(mode=mode, accept_deletions=True, **given))
