@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from opportunity_sync.core.frames import to_frame, to_table
+from opportunity_sync.core.matching import attach
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
 from opportunity_sync.errors import StagingError
 from opportunity_sync.pipeline.known_facts import KnownFacts
@@ -46,9 +47,7 @@ def stage_resolution(connection: Connection, run: Run) -> dict[str, Any]:
     state = read_state(connection)
     arrived = {entity.name: _staged_facts(run, entity) for entity in ENTITIES}
     is_newest = {entity.name: _is_newest(entity, arrived[entity.name]) for entity in ENTITIES}
-    newest = {
-        name: frame[is_newest[name]].reset_index(drop=True) for name, frame in arrived.items()
-    }
+    newest = {name: _only(frame, is_newest[name]) for name, frame in arrived.items()}
     resolution = resolve_changes(
         KnownFacts(newest, None if state.is_empty else find_facts(connection))
     )
@@ -58,7 +57,7 @@ def stage_resolution(connection: Connection, run: Run) -> dict[str, Any]:
         derived = frame[[entity.key_column]].assign(take=is_newest[entity.name])
         if entity.name in accounts:
             found = accounts[entity.name]
-            derived = derived.merge(found, on=entity.key_column, how="left", validate="m:1")
+            derived = attach(derived, found, on=entity.key_column, columns=["account_id"])
             elsewhere = found[~found[entity.key_column].isin(frame[entity.key_column])]
             _stage(run, f"resolved/{entity.name}_account", elsewhere)
         _stage_beside(run, entity, derived.drop(columns=entity.key_column))
@@ -92,6 +91,11 @@ def _is_newest(entity: Entity, frame: pd.DataFrame) -> pd.Series:
         (~is_newest).sum(),
     )
     return is_newest.reindex(frame.index)
+
+
+def _only(frame: pd.DataFrame, is_wanted: pd.Series) -> pd.DataFrame:
+    """The wanted rows; without a copy of a whole table where, as mostly, that is all of them."""
+    return frame if is_wanted.all() else frame[is_wanted].reset_index(drop=True)
 
 
 def _stage(run: Run, group: str, frame: pd.DataFrame) -> None:
