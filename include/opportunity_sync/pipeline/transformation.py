@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from opportunity_sync.core.frames import to_frame, to_table
+from opportunity_sync.core.matching import attach
 from opportunity_sync.dynamics import DataverseClient, staged_schema
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
 from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct
@@ -104,7 +105,7 @@ def _stage_all(run: Run, resolution: Resolution) -> None:
         derived = frame[[entity.key_column]].assign(take=_is_newest(entity, frame))
         if entity.name in accounts:
             found = accounts[entity.name]
-            derived = derived.merge(found, on=entity.key_column, how="left", validate="m:1")
+            derived = attach(derived, found, on=entity.key_column, columns=["account_id"])
             elsewhere = found[~found[entity.key_column].isin(frame[entity.key_column])]
             _stage(run, f"resolved/{entity.name}_account", elsewhere)
         _stage_beside(run, entity, derived.drop(columns=entity.key_column))
@@ -114,7 +115,7 @@ def _stage_all(run: Run, resolution: Resolution) -> None:
 
 def _news(run: Run, entity: Entity) -> News:
     frame = _staged_facts(run, entity)
-    newest = frame[_is_newest(entity, frame)].reset_index(drop=True)
+    newest = _only(frame, _is_newest(entity, frame))
     gone = [table[entity.key_column] for table in run.folder.tables(gone_group(entity))]
     ids = pa.chunked_array(gone, pa.string()).to_pandas(types_mapper=pd.ArrowDtype)
     return News(newest, ids, run.started_at)
@@ -141,6 +142,11 @@ def _is_newest(entity: Entity, frame: pd.DataFrame) -> pd.Series:
         (~is_newest).sum(),
     )
     return is_newest.reindex(frame.index)
+
+
+def _only(frame: pd.DataFrame, is_wanted: pd.Series) -> pd.DataFrame:
+    """The wanted rows; without a copy of a whole table where, as mostly, that is all of them."""
+    return frame if is_wanted.all() else frame[is_wanted].reset_index(drop=True)
 
 
 def _stage(run: Run, group: str, frame: pd.DataFrame) -> None:
