@@ -11,21 +11,18 @@ Rows are those of all tables together, in the proportions 100 contacts : 40 acco
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from ground import prepared
 from made_pages import SHARES, organisation_of
-from report import Aim, Line, aims, lines, machine, medians, plain_phases, single, table
+from report import Aim, Line, aims, lines, machine, medians, plain_phases, single
+from saving import rendered, save
 from scenarios import extract_of, transform_of, whole_pass
 
 PROJECT = Path(__file__).resolve().parents[1]
-COLUMNS = "phase|rows|s|rows/s|CPU s|peak MB"
-RESULTS = PROJECT / "benchmarks" / "results.json"
 WIDEST = "extract_contacts"
 
 
@@ -34,13 +31,10 @@ def main() -> int:
     given = arguments(sys.argv[1:])
     started = time.monotonic()
     figures, ratios = measure(given, PROJECT / ".bench" / str(os.getpid()))
-    print(f"\n{machine()}\n")
-    for title, body in figures.items():
-        print(f"{title}\n\n{table(COLUMNS, body)}\n")
-    print(f"Aims\n\n{table('ratio|is|aim|', ratios)}\n")
+    print(f"\n{rendered(machine(), figures, ratios)}")
     print(f"{time.monotonic() - started:.0f} s")
     if given.save:
-        save(figures, ratios)
+        save(machine(), figures, ratios)
     return 0
 
 
@@ -52,7 +46,7 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3, help="passes over the small one")
     parser.add_argument("--made-from", type=int, default=6_000, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="small sizes, one pass")
-    parser.add_argument("--save", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--save", action="store_true", help="write results.json and docs")
     quick = {"rows": 20_000, "large": 60_000, "repeats": 1, "made_from": 500}
     if "--quick" in given:
         parser.set_defaults(**quick)
@@ -92,17 +86,6 @@ def measure(given: argparse.Namespace, folder: Path) -> tuple[dict[str, list[Lin
         "Single tasks": alone,
     }
     return figures, aims(small, large, wide)
-
-
-def save(figures: dict[str, list[Line]], ratios: list[Aim]) -> None:
-    """Keep the figures beside this file."""
-    content = {
-        "machine": machine(),
-        "command": " ".join(sys.argv[1:]),
-        "figures": {title: [asdict(line) for line in body] for title, body in figures.items()},
-        "aims": [asdict(aim) | {"is_met": aim.is_met} for aim in ratios],
-    }
-    RESULTS.write_text(json.dumps(content, indent=2) + "\n")
 
 
 class _Plain(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):

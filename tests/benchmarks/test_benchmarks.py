@@ -15,6 +15,7 @@ from made_pages import made_tables, organisation_of
 from measuring import Job, TaskFailedError, measured
 from page_server import served
 from report import Aim
+from saving import PAGE, with_figures
 
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.dynamics import (
@@ -114,6 +115,19 @@ def test_a_failure_in_a_measured_process_is_told_with_its_traceback() -> None:
 def test_an_aim_is_met_up_to_its_bound(ratio: float, *, is_upper: bool, expected: bool) -> None:
     """The bound itself still counts as met, from above and from below."""
     assert expected == Aim("any", ratio, 1.5, is_upper=is_upper).is_met
+
+
+def test_figures_replace_those_on_the_page_and_nothing_else() -> None:
+    """The page as it stands has one place for figures, and takes new ones again and again."""
+    page = PAGE.read_text()
+
+    once = with_figures(page, "| figures |")
+    twice = with_figures(once, "| figures |")
+
+    assert "| figures |" in once
+    assert once == twice
+    assert once.startswith(page.partition("<!-- figures")[0])
+    assert once.endswith(page.partition("<!-- end of figures")[2])
 
 
 def test_the_whole_benchmark_runs_on_postgres_at_toy_size() -> None:
