@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil  # type: ignore[import-untyped]
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from dag_runs import store_connection
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from dynamics_sandbox import Sandbox
 
 Found = TypeVar("Found")
+
+# Airflow on SQLite answers so where another of its processes writes at the same moment.
+BUSY = (500, 503)
 
 UI = Path(__file__).parents[2] / "scripts" / "ui.py"
 
@@ -53,11 +58,12 @@ class RunningAirflow:
         return {task["task_id"]: task for task in found["task_instances"]}
 
     def ask(self, path: str, method: str = "GET", **body: Any) -> dict[str, Any]:
-        """One request to Airflow's public API; returns its answer."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        answer = requests.request(
-            method, f"{self.origin}{path}", headers=headers, json=body or None, timeout=60
-        )
+        """One request to Airflow's public API, again while it is busy; returns its answer."""
+        again = Retry(total=6, backoff_factor=1, status_forcelist=BUSY, allowed_methods=None)
+        with requests.Session() as session:
+            session.mount(self.origin, HTTPAdapter(max_retries=again))
+            session.headers["Authorization"] = f"Bearer {self.token}"
+            answer = session.request(method, f"{self.origin}{path}", json=body or None, timeout=60)
         answer.raise_for_status()
         said: dict[str, Any] = answer.json()
         return said
