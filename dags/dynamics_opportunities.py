@@ -137,6 +137,14 @@ def form(modes: Sequence[str]) -> dict[str, Param]:
             "otherwise. Not for range.",
         ),
     }
+    if "full" in modes:
+        fields["new_epoch"] = Param(
+            default=False,
+            type="boolean",
+            title="New epoch",
+            description="After the organisation was restored from a backup: let its lower versions "
+            "replace those of the store. For full only.",
+        )
     return fields | window_fields() if "range" in modes else fields
 
 

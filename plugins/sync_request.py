@@ -9,7 +9,7 @@ the watermark, take exactly a range, take everything, compare everything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportunity_sync.errors import ConfigError
@@ -32,6 +32,7 @@ class StartedRun:
     run_type: str
     interval: Interval
     params: Mapping[str, Any]
+    run_after: datetime
 
 
 def started_run(context: Mapping[str, Any]) -> StartedRun:
@@ -43,6 +44,7 @@ def started_run(context: Mapping[str, Any]) -> StartedRun:
         run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
         interval=(dag_run.data_interval_start, dag_run.data_interval_end),
         params=context["params"],
+        run_after=dag_run.run_after,
     )
 
 
@@ -58,6 +60,7 @@ def request(run: StartedRun) -> RunRequest:
         window_start=start,
         window_end=end,
         accept_deletions=accepts_deletions(run, mode),
+        new_epoch=run.run_type != "backfill" and bool(run.params.get("new_epoch")),
     )
 
 
@@ -68,7 +71,7 @@ def window(run: StartedRun) -> tuple[Mode, Interval]:
     `interval` does the same for the backfill DAG's own runs.
     """
     if run.run_type == "backfill" or run.params["mode"] == "interval":
-        return "range", ordered(run.interval, told_by="the run's data interval")
+        return "range", ordered(interval(run), told_by="the run's data interval")
     mode: Mode = run.params["mode"]
     # A form without `range` has no window either.
     given = (instant(run.params.get("window_start")), instant(run.params.get("window_end")))
@@ -80,6 +83,14 @@ def window(run: StartedRun) -> tuple[Mode, Interval]:
             next_step="trigger again with mode 'range', or without window_start and window_end.",
         )
     return mode, (None, None)
+
+
+def interval(run: StartedRun) -> Interval:
+    """The run's data interval; of a run without a logical date, the last whole day (UTC)."""
+    if run.interval != (None, None):
+        return run.interval
+    midnight = run.run_after.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - timedelta(days=1), midnight
 
 
 def accepts_deletions(run: StartedRun, mode: Mode) -> bool:
