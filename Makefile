@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help set-up set-up-development demo test check bench ui docs lock clean
+.PHONY: help set-up set-up-development demo test soak check bench ui docs lock clean
 # Targets share .venv and .demo: never two at once.
 .NOTPARALLEL:
 
@@ -30,6 +30,12 @@ ui: set-up ## Start Airflow with its user interface, the DAGs and the sandbox
 
 test: set-up-development ## Run all tests
 	@$(python) -P -m pytest $(ARGS)
+
+# Histories that `make soak` plays.
+N ?= 2000
+
+soak: set-up-development ## Play N random histories against the oracle: make soak N=2000
+	@$(python) tests/support/history_soak.py $(N) $(ARGS)
 
 check: set-up-development ## Lint, formatting, types, import rules, locks, generated docs
 	@failed=; \

@@ -83,9 +83,12 @@ def plain_loop(*, links: dict[str, str], store: str | None) -> dict[str, Any]:
     }
 
 
-def transform(*, store: str, run: dict[str, Any]) -> dict[str, Any]:
+def transform(*, url: str, store: str, run: dict[str, Any]) -> dict[str, Any]:
     """The transform task of the pipeline."""
-    return pipeline.transform(store_engine(store), run)
+    with TrustingSession(None) as session:
+        session.headers.update(HEADERS)
+        client = DataverseClient(session, url, settings=Settings())
+        return pipeline.transform(client, store_engine(store), run, settings=Settings())
 
 
 def load(*, store: str, run: dict[str, Any]) -> dict[str, Any]:

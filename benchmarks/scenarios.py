@@ -57,7 +57,8 @@ class Subject:
 
     def transform(self, store: str) -> Measured:
         """The transform task."""
-        return measured(Job("transform", {"store": store, "run": self.run}))
+        url = self.ground.urls[self.name]
+        return measured(Job("transform", {"url": url, "store": store, "run": self.run}))
 
     def load(self, store: str) -> Measured:
         """The load task; CPU is the client's and PostgreSQL's."""

@@ -3,6 +3,8 @@
 `dynamics_opportunity_sync` runs every five minutes and continues where the last successful run
 stopped; its first run on an empty store takes everything. `dynamics_opportunity_backfill` is the
 same graph over contiguous daily windows `[start, end)`: the one to backfill from.
+`dynamics_opportunity_reconcile` compares key and version of every row with the store once a day,
+and mends what no window shows: deletions, back-dated rows, cascades, access lost or gained.
 
 **The graph.** `begin` checks both connections, decides the window and plans the columns; four
 `extract_...` tasks read Dynamics into staging, in parallel; `transform` resolves accounts and
@@ -12,10 +14,12 @@ books, also those of a failed one, and removes its staging.
 **Run it by hand.** Trigger with mode `continue` (from the last successful run), `range` (what was
 modified in a window, both ends given, UTC unless they say otherwise; never moves the watermark)
 or `full` (every row). A logical date is not needed. The backfill DAG also offers `interval`:
-the run's own data interval.
+the run's own data interval. Only a run that refused to mark so many deletions asks for
+`accept_deletions`: look in Dynamics first, then trigger that DAG again with it.
 
-**Backfill.** Trigger -> Backfill, on either DAG: each run takes exactly its data interval. Runs
-may overlap, repeat and go backwards: an older version of a row never replaces a newer one.
+**Backfill.** Trigger -> Backfill, on the sync or the backfill DAG: each run takes exactly its data
+interval. Runs may overlap, repeat and go backwards: an older version of a row never replaces a
+newer one. A reconciliation is of now, whatever its date, so that DAG takes no backfills.
 
 **When a task is red.** The last lines of its log say what happened and the next step. A person
 must act (`ConfigError`: credentials, privileges, settings, staging): the task failed at once;
@@ -61,7 +65,11 @@ MODES = {
     "interval": "interval: what was modified in the run's own data interval.",
     "range": "range: what was modified in the window below.",
     "full": "full: every row.",
+    "reconcile": "reconcile: key and version of every row, and then the rows that differ.",
 }
+
+# For a DAG that takes no windows: each run of a backfill would do the same.
+ALL_BUT_BACKFILLS: Any = ("scheduled", "manual", "operator_triggered")
 
 RETRIES: dict[str, Any] = {
     "retries": 6,
@@ -114,14 +122,35 @@ def finish() -> None:
 
 def form(modes: Sequence[str]) -> dict[str, Param]:
     """The trigger form; the first mode is what a scheduled run takes."""
-    moment: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
-    return {
+    fields = {
         "mode": Param(
             modes[0],
             enum=list(modes),
             title="What to bring",
             description=" ".join(MODES[mode] for mode in modes),
         ),
+        "accept_deletions": Param(
+            default=False,
+            type="boolean",
+            title="Accept deletions",
+            description="Mark what is gone, even if it is more of a table than is believed "
+            "otherwise. Not for range.",
+        ),
+    }
+    if "full" in modes:
+        fields["new_epoch"] = Param(
+            default=False,
+            type="boolean",
+            title="New epoch",
+            description="After the organisation was restored from a backup: let its lower versions "
+            "replace those of the store. For full only.",
+        )
+    return fields | window_fields() if "range" in modes else fields
+
+
+def window_fields() -> dict[str, Param]:
+    moment: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
+    return {
         "window_start": Param(None, **moment, title="Window start", description="For range only."),
         "window_end": Param(
             None, **moment, title="Window end (not included)", description="For range only."
@@ -140,6 +169,7 @@ def opportunity_dag(
         schedule=CronDataIntervalTimetable(cron, timezone="UTC"),
         catchup=False,
         max_active_runs=max_active_runs,
+        allowed_run_types=None if "range" in modes else ALL_BUT_BACKFILLS,
         default_args=RETRIES,
         params=form(modes),
         doc_md=__doc__,
@@ -163,4 +193,11 @@ opportunity_dag(
     modes=("interval", "range", "full", "continue"),
     description="What was modified in Dynamics on one day; the DAG to backfill.",
     max_active_runs=4,
+)
+opportunity_dag(
+    "dynamics_opportunity_reconcile",
+    "0 3 * * *",
+    modes=("reconcile",),
+    description="Key and version of every row compared with the store, and mended, once a day.",
+    max_active_runs=1,
 )

@@ -2,14 +2,14 @@
 
 Airflow starts runs in many ways, and the data interval means something different in each: it is
 exact for backfills, only a tick for a schedule that shall heal gaps, and missing altogether for
-manual runs without a logical date. Here each way becomes one of three requests: continue from
-the watermark, take exactly a range, take everything.
+manual runs without a logical date. Here each way becomes one of four requests: continue from
+the watermark, take exactly a range, take everything, compare everything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportunity_sync.errors import ConfigError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from opportunity_sync.pipeline import RunRequest
 
-Mode = Literal["continue", "range", "full"]
+Mode = Literal["continue", "range", "full", "reconcile"]
 Interval = tuple[datetime | None, datetime | None]
 
 
@@ -32,6 +32,7 @@ class StartedRun:
     run_type: str
     interval: Interval
     params: Mapping[str, Any]
+    run_after: datetime
 
 
 def started_run(context: Mapping[str, Any]) -> StartedRun:
@@ -43,6 +44,7 @@ def started_run(context: Mapping[str, Any]) -> StartedRun:
         run_type=str(getattr(dag_run.run_type, "value", dag_run.run_type)),
         interval=(dag_run.data_interval_start, dag_run.data_interval_end),
         params=context["params"],
+        run_after=dag_run.run_after,
     )
 
 
@@ -52,7 +54,13 @@ def request(run: StartedRun) -> RunRequest:
 
     mode, (start, end) = window(run)
     return RunRequest(
-        dag_id=run.dag_id, run_id=run.run_id, mode=mode, window_start=start, window_end=end
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        mode=mode,
+        window_start=start,
+        window_end=end,
+        accept_deletions=accepts_deletions(run, mode),
+        new_epoch=run.run_type != "backfill" and bool(run.params.get("new_epoch")),
     )
 
 
@@ -62,18 +70,43 @@ def window(run: StartedRun) -> tuple[Mode, Interval]:
     A backfill takes exactly its interval on any DAG and whatever its form says; the form's mode
     `interval` does the same for the backfill DAG's own runs.
     """
-    mode = "interval" if run.run_type == "backfill" else run.params["mode"]
-    if mode == "interval":
-        return "range", ordered(run.interval, told_by="the run's data interval")
-    given = (instant(run.params["window_start"]), instant(run.params["window_end"]))
+    if run.run_type == "backfill" or run.params["mode"] == "interval":
+        return "range", ordered(interval(run), told_by="the run's data interval")
+    mode: Mode = run.params["mode"]
+    # A form without `range` has no window either.
+    given = (instant(run.params.get("window_start")), instant(run.params.get("window_end")))
     if mode == "range":
-        return "range", ordered(given, told_by="the form's window_start and window_end")
+        return mode, ordered(given, told_by="the form's window_start and window_end")
     if any(given):
         raise ConfigError(
             f"The form gives a window, but its mode is '{mode}', which takes none.",
             next_step="trigger again with mode 'range', or without window_start and window_end.",
         )
-    return ("full" if mode == "full" else "continue"), (None, None)
+    return mode, (None, None)
+
+
+def interval(run: StartedRun) -> Interval:
+    """The run's data interval; of a run without a logical date, the last whole day (UTC)."""
+    if run.interval != (None, None):
+        return run.interval
+    midnight = run.run_after.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - timedelta(days=1), midnight
+
+
+def accepts_deletions(run: StartedRun, mode: Mode) -> bool:
+    """Whether the form lets the run mark more rows as gone than the guard allows.
+
+    Refused for a range, where no row counts as gone; a backfill's form does not count at all.
+    """
+    if run.run_type == "backfill" or not run.params["accept_deletions"]:
+        return False
+    if mode == "range":
+        raise ConfigError(
+            "The form accepts deletions, but a range shows none.",
+            next_step="trigger again without accept_deletions, or trigger the DAG whose run "
+            "refused to mark them.",
+        )
+    return True
 
 
 def ordered(bounds: Interval, *, told_by: str) -> tuple[datetime, datetime]:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync.errors import ConfigError
+from opportunity_sync.entities import EXTRACTS
+from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import settings_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 Summary = dict[str, Any]
+
+FAILURE = "failure"  # the XCom key of a failed try's error; Airflow drops it when the next begins
 
 
 def settings() -> Settings:
@@ -51,18 +55,18 @@ def extract(context: Mapping[str, Any]) -> Summary:
     from sync_connections import dynamics_client
 
     chosen = settings()
-    with dynamics_client(chosen) as client:
+    with told(context), dynamics_client(chosen) as client:
         return pipeline.extract(client, begun(context), task=context["ti"].task_id)
 
 
 def transform(context: Mapping[str, Any]) -> Summary:
     """Resolve the associations of every opportunity that the staged rows affect."""
     from opportunity_sync import pipeline
-    from sync_connections import store
+    from sync_connections import dynamics_client, store
 
     chosen = settings()
-    with store(chosen) as engine:
-        return pipeline.transform(engine, begun(context))
+    with told(context), dynamics_client(chosen) as client, store(chosen) as engine:
+        return pipeline.transform(client, engine, begun(context), settings=chosen)
 
 
 def load(context: Mapping[str, Any]) -> Summary:
@@ -71,7 +75,7 @@ def load(context: Mapping[str, Any]) -> Summary:
     from sync_connections import store
 
     chosen = settings()
-    with store(chosen) as engine:
+    with told(context), store(chosen) as engine:
         return pipeline.load(engine, begun(context), settings=chosen)
 
 
@@ -85,18 +89,44 @@ def finish(context: Mapping[str, Any]) -> None:
         log.info("The run did not begin: nothing to close.")
         return
     succeeded = result(context, "load") is not None
+    error = None if succeeded else failure(context)
     chosen = settings()
     try:
         with store(chosen) as engine:
-            pipeline.finish(engine, run, succeeded=succeeded, settings=chosen)
+            pipeline.finish(engine, run, succeeded=succeeded, settings=chosen, error=error)
     except ConfigError as error:
         log.warning("The run can't be closed in the store: %s", error)
         pipeline.finish(None, run, succeeded=succeeded, settings=chosen)
 
 
+@contextmanager
+def told(context: Mapping[str, Any]) -> Iterator[None]:
+    """Leave word of a failure for `finish`, which writes it into the run's record.
+
+    An error that we did not raise may quote rows or addresses, so only its class is told.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, SyncError) else "its log says more."
+        text = f"{context['ti'].task_id}: {type(error).__name__}: {said}"
+        try:
+            context["ti"].xcom_push(key=FAILURE, value=text)
+        except Exception:  # the task's own error is the one that counts
+            log.warning("The failure can't be told to `finish`.", exc_info=True)
+        raise
+
+
+def failure(context: Mapping[str, Any]) -> str | None:
+    """Why the run failed; None where a task's process died without a word."""
+    names = [*EXTRACTS, "transform", "load"]
+    said = (result(context, name, key=FAILURE) for name in names)
+    return next((str(text) for text in said if text), None)
+
+
 def begun(context: Mapping[str, Any]) -> Summary:
     """What `begin` decided; raises `ConfigError` where its result is gone."""
-    run = result(context, "begin")
+    run: Summary | None = result(context, "begin")
     if run is None:
         raise ConfigError(
             "The run's `begin` task left no result.",
@@ -105,7 +135,6 @@ def begun(context: Mapping[str, Any]) -> Summary:
     return run
 
 
-def result(context: Mapping[str, Any], task_id: str) -> Summary | None:
-    """What a task of this run returned, None where it did not succeed."""
-    returned: Summary | None = context["ti"].xcom_pull(task_ids=task_id)
-    return returned
+def result(context: Mapping[str, Any], task_id: str, *, key: str = "return_value") -> Any:
+    """What a task of this run returned, or left under a key; None where there is nothing."""
+    return context["ti"].xcom_pull(task_ids=task_id, key=key)

@@ -60,7 +60,8 @@ class Embedded:
             for name, value in os.environ.items()
             if name in CONNECTIONS or not name.startswith("AIRFLOW")
         }
-        database = self.airflow_home / "airflow.db"
+        # Eight tasks at once write to it: five seconds, the default, are too few for a backfill.
+        database = f"{self.airflow_home / 'airflow.db'}?timeout=60"
         return kept | {
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),

@@ -53,7 +53,8 @@ TABLES = {
     "sync_run": "What each DAG run did. One that is cleared and runs again begins its row anew.",
     "sync_error": "Records that a run refused, while the rest went on.",
     "choice_label": "The labels last written, so that a renamed option is noticed.",
-    "sync_state": "How far each entity was read.",
+    "sync_state": "How far each entity was read. A row may be deleted at any time: the table is "
+    "then read whole.",
     "sync_store": "One row: whose rows these are, and how often loads changed them.",
 }
 PUBLIC = tuple(TABLES)[:7]
@@ -61,7 +62,8 @@ PUBLIC = tuple(TABLES)[:7]
 # By column, or by `table.column` where one name has several meanings.
 MEANINGS = {
     "is_deleted": "the record is gone in Dynamics",
-    "opportunity_contact_role.is_deleted": "the role follows from nothing any more",
+    "opportunity_contact_role.is_deleted": "the role follows from nothing any more, or its "
+    "opportunity or contact is gone",
     "deleted_at": "when that was noticed",
     "synced_at": "when the row was last written",
     "deleted_noticed_at": "only a later read brings the record back to life",
@@ -81,7 +83,7 @@ MEANINGS = {
     "first_seen_at": "when it was first found unresolved; stays when only the reason changes",
     "dag_id": "of the Airflow run",
     "run_id": "of the Airflow run",
-    "mode": "`continue`, `range` or `full`",
+    "mode": "`continue`, `range`, `full` or `reconcile`",
     "window_start": "earliest `modifiedon` asked for; null: from the beginning",
     "window_end": "end of a `range`, not included",
     "started_at": "by Dataverse's clock",
@@ -102,10 +104,13 @@ MEANINGS = {
     "label": "the option's label",
     "sync_state.entity": "logical name of the table",
     "watermark_at": "everything modified before is in the store",
-    "delta_link": "kept for change tracking; not used yet",
+    "delta_link": "where change tracking goes on; null: with a full pass, or it is not used",
+    "columns_fingerprint": "of the columns that were read; when they change, the table is read "
+    "whole",
     "singleton": "always 1",
     "organization_id": "rows of any other organisation are refused",
     "revision": "counts the loads that changed something; 0: empty",
+    "epoch": "counts the times that Dynamics was restored from a backup; older versions rank below",
 }
 DIALECTS = [make_url(url).get_dialect()() for url in ("postgresql+psycopg://", "sqlite://")]
 COUNT_WORDS = "rows read, inserted, updated, marked as deleted, refused"

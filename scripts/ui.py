@@ -1,4 +1,4 @@
-"""`make ui`: Airflow with its user interface, both DAGs and the sandbox, on this machine only.
+"""`make ui`: Airflow with its user interface, the DAGs and the sandbox, on this machine only.
 
 For looking at the connection form, the graph and the logs without setting anything up. It
 listens on loopback, asks for a login (the password is made anew for each folder and printed),
@@ -152,7 +152,7 @@ def is_healthy(port: int) -> bool:
 
 
 def unpause(origin: str, password: str, *, log: Path) -> None:
-    """Let the sync run on its schedule; the backfill DAG waits until someone asks for it."""
+    """Let the sync run on its schedule; the other DAGs wait until someone asks."""
     credentials = {"username": USER, "password": password}
     login = requests.post(f"{origin}/auth/token", json=credentials, timeout=30)
     headers = {"Authorization": f"Bearer {login.json()['access_token']}"}

@@ -84,6 +84,7 @@ class Entity:
     key_column: str
     fields: tuple[Field, ...]
     facts: tuple[Field, ...]
+    privilege: str = ""  # read privilege; at global depth absence means deletion
     is_always_read_whole: bool = False  # a handful of rows: cheaper to read than to track
 
     @property
@@ -136,6 +137,7 @@ _CUSTOMER = Field("customer", "customerid", Kind.LOOKUP, polymorphic=True)
 
 OPPORTUNITY = Entity(
     name="opportunity",
+    privilege="prvReadOpportunity",
     set_name="opportunities",
     key="opportunityid",
     key_column="opportunity_id",
@@ -155,6 +157,7 @@ OPPORTUNITY = Entity(
 
 CONTACT = Entity(
     name="contact",
+    privilege="prvReadContact",
     set_name="contacts",
     key="contactid",
     key_column="contact_id",
@@ -208,6 +211,7 @@ CONTACT = Entity(
 
 ACCOUNT = Entity(
     name="account",
+    privilege="prvReadAccount",
     set_name="accounts",
     key="accountid",
     key_column="account_id",
@@ -237,6 +241,7 @@ ACCOUNT = Entity(
 
 CONNECTION = Entity(
     name="connection",
+    privilege="prvReadConnection",
     set_name="connections",
     key="connectionid",
     key_column="connection_id",
@@ -252,6 +257,7 @@ CONNECTION = Entity(
 
 CONNECTION_ROLE = Entity(
     name="connectionrole",
+    privilege="prvReadConnectionRole",
     set_name="connectionroles",
     key="connectionroleid",
     key_column="connectionrole_id",

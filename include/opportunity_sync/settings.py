@@ -68,6 +68,13 @@ class Settings(BaseModel):
         gt=0,
         description="Longest wait for another run's load before this one fails and is retried.",
     )
+    max_deleted_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of a table that one run may mark as deleted without being told to; 50 "
+        "rows are always allowed.",
+    )
     demo: Path | None = Field(
         default=None,
         description="Folder of the demo: its sandbox and SQLite file are used when neither "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.sdk import CronDataIntervalTimetable
+from airflow.utils.types import DagRunType
 
 from opportunity_sync.entities import EXTRACTS
 from sync_retries import SyncRetryPolicy
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SYNC = "dynamics_opportunity_sync"
 BACKFILL = "dynamics_opportunity_backfill"
+RECONCILE = "dynamics_opportunity_reconcile"
+DAGS = [SYNC, BACKFILL, RECONCILE]
 HEAVY = ("aiohttp", "msal", "numpy", "pandas", "psycopg", "pyarrow", "requests")
 PARSE = f"""
 import json, os, sys
@@ -29,7 +32,7 @@ bag = DagBag(os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
 print(json.dumps([sorted(bag.dags), bag.import_errors, [m for m in {HEAVY!r} if m in sys.modules]]))
 """
 
-each_dag = pytest.mark.parametrize("dag_id", [SYNC, BACKFILL])
+each_dag = pytest.mark.parametrize("dag_id", DAGS)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def bag() -> DagBag:
 
 
 def test_the_dags_parse_without_heavy_imports() -> None:
-    """A fresh process finds both DAGs and imports neither pandas nor anything for the network."""
+    """A fresh process finds all DAGs and imports neither pandas nor anything for the network."""
     done = subprocess.run(
         [sys.executable, "-c", PARSE], capture_output=True, text=True, timeout=60, check=True
     )
@@ -49,7 +52,7 @@ def test_the_dags_parse_without_heavy_imports() -> None:
     dags, errors, heavy = json.loads(done.stdout.splitlines()[-1])
 
     assert errors == {}
-    assert {SYNC, BACKFILL} <= set(dags)
+    assert set(DAGS) <= set(dags)
     assert heavy == []
 
 
@@ -78,7 +81,11 @@ def test_finish_never_paints_a_failed_run_green(bag: DagBag, dag_id: str) -> Non
 
 @pytest.mark.parametrize(
     ("dag_id", "cron", "max_active_runs", "mode"),
-    [(SYNC, "*/5 * * * *", 1, "continue"), (BACKFILL, "0 0 * * *", 4, "interval")],
+    [
+        (SYNC, "*/5 * * * *", 1, "continue"),
+        (BACKFILL, "0 0 * * *", 4, "interval"),
+        (RECONCILE, "0 3 * * *", 1, "reconcile"),
+    ],
 )
 def test_the_schedule_gives_contiguous_windows(
     bag: DagBag, dag_id: str, cron: str, max_active_runs: int, mode: str
@@ -90,6 +97,14 @@ def test_the_schedule_gives_contiguous_windows(
     assert not dag.catchup
     assert max_active_runs == dag.max_active_runs
     assert mode == dag.params["mode"]
+
+
+@pytest.mark.parametrize(("dag_id", "can"), [(SYNC, True), (BACKFILL, True), (RECONCILE, False)])
+def test_only_what_takes_windows_can_be_backfilled(bag: DagBag, dag_id: str, can: bool) -> None:
+    """A reconciliation is of now, so Airflow refuses to run it once for each of thirty days."""
+    allowed = bag.dags[dag_id].allowed_run_types or DagRunType
+
+    assert ("backfill" in list(allowed)) is can
 
 
 @each_dag
@@ -109,9 +124,7 @@ def test_the_runbook_is_on_the_dags_page(bag: DagBag, dag_id: str) -> None:
 
 
 @each_dag
-@pytest.mark.parametrize(
-    ("entry", "value"), [("mode", "everything"), ("window_end", 20261103)], ids=["mode", "number"]
-)
+@pytest.mark.parametrize(("entry", "value"), [("mode", "everything"), ("accept_deletions", "no")])
 def test_the_form_refuses_what_it_does_not_offer(
     bag: DagBag, dag_id: str, entry: str, value: object
 ) -> None:
@@ -120,3 +133,13 @@ def test_the_form_refuses_what_it_does_not_offer(
 
     with pytest.raises(ValueError, match=str(value)):
         form[entry] = value
+
+
+@pytest.mark.parametrize("dag_id", [SYNC, BACKFILL])
+def test_a_window_is_given_as_date_times(bag: DagBag, dag_id: str) -> None:
+    """The reconciliation's form has no window at all."""
+    form = deepcopy(bag.dags[dag_id].params)
+
+    assert "window_end" not in bag.dags[RECONCILE].params
+    with pytest.raises(ValueError, match="20261103"):
+        form["window_end"] = 20261103

@@ -8,18 +8,20 @@ from typing import Any
 import pytest
 
 from opportunity_sync.errors import ConfigError
-from sync_request import StartedRun, window
+from sync_request import StartedRun, request, window
 
 DAY = (datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC))
 NOTHING = (None, None)
+RUN_AFTER = datetime(2026, 11, 4, 15, 30, tzinfo=UTC)
 
 
 def a_run(
     run_type: str = "manual", interval: tuple[datetime | None, datetime | None] = DAY, **form: Any
 ) -> StartedRun:
     """A run as Airflow started it; the form is the sync DAG's unless told otherwise."""
-    params = {"mode": "continue", "window_start": None, "window_end": None} | form
-    return StartedRun("dag", "run", run_type, interval, params)
+    empty = {"window_start": None, "window_end": None, "accept_deletions": False}
+    params = {"mode": "continue"} | empty | form
+    return StartedRun("dag", "run", run_type, interval, params, RUN_AFTER)
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "manual", "asset_triggered"])
@@ -42,6 +44,19 @@ def test_a_backfill_takes_exactly_its_interval(mode: str) -> None:
 def test_the_backfill_dag_takes_its_own_interval() -> None:
     """Its daily run is a window like any other."""
     assert window(a_run("scheduled", mode="interval")) == ("range", DAY)
+
+
+def test_the_backfill_dag_without_a_logical_date_takes_the_last_whole_day() -> None:
+    """Airflow gives a run that was triggered so no data interval."""
+    assert window(a_run(interval=NOTHING, mode="interval")) == ("range", DAY)
+
+
+def test_a_new_epoch_is_for_a_full_run_only() -> None:
+    """It must begin with every row; a backfill's form does not count."""
+    assert request(a_run(mode="full", new_epoch=True)).new_epoch
+    assert not request(a_run("backfill", mode="full", new_epoch=True)).new_epoch
+    with pytest.raises(ConfigError, match="must begin with every row"):
+        request(a_run(mode="continue", new_epoch=True))
 
 
 def test_a_full_run_takes_everything() -> None:
@@ -73,12 +88,41 @@ def test_a_range_is_taken_from_the_form(start: str, end: str) -> None:
         {"mode": "range", "window_start": "2026-11-04", "window_end": "2026-11-03"},
         {"mode": "continue", "window_start": "2026-11-03"},
         {"mode": "full", "window_end": "2026-11-03"},
-        {"mode": "interval"},
         {"mode": "range", "window_start": "yesterday", "window_end": "today"},
     ],
-    ids=["no ends", "no end", "backwards", "continue", "full", "no interval", "no date-times"],
+    ids=["no ends", "no end", "backwards", "continue", "full", "no date-times"],
 )
 def test_a_form_that_contradicts_itself_is_refused(form: dict[str, Any]) -> None:
     """Dates that would be ignored, and ranges that are none, are errors with a next step."""
     with pytest.raises(ConfigError, match="trigger again"):
         window(a_run(interval=NOTHING, **form))
+
+
+def test_the_reconciliations_form_has_no_window() -> None:
+    """It compares everything, whatever the interval of its tick."""
+    form = {"mode": "reconcile", "accept_deletions": False}
+
+    asked = request(StartedRun("dag", "run", "scheduled", DAY, form, RUN_AFTER))
+
+    assert (asked.mode, asked.window_start, asked.window_end) == ("reconcile", None, None)
+
+
+@pytest.mark.parametrize("mode", ["continue", "full", "reconcile"])
+@pytest.mark.parametrize("accepts", [True, False])
+def test_deletions_are_accepted_where_the_form_says_so(mode: str, accepts: bool) -> None:
+    """In each mode that can find rows gone."""
+    assert request(a_run(mode=mode, accept_deletions=accepts)).accept_deletions is accepts
+
+
+@pytest.mark.parametrize("mode", ["range", "interval"])
+def test_a_range_that_accepts_deletions_is_refused(mode: str) -> None:
+    """It shows none, so the entry would be ignored."""
+    given: dict[str, Any] = {"window_start": "2026-11-03", "window_end": "2026-11-04"}
+
+    with pytest.raises(ConfigError, match="trigger again without accept_deletions"):
+        request(a_run(mode=mode, accept_deletions=True, **given))
+
+
+def test_a_backfill_accepts_no_deletions() -> None:
+    """Its form does not count, here as elsewhere."""
+    assert request(a_run("backfill", accept_deletions=True)).accept_deletions is False

@@ -52,11 +52,11 @@ class SyncRuns:
                 first_wait_seconds=0.05,
             )
 
-    def begin(self, mode: Mode = "continue", *window: datetime) -> dict[str, Any]:
+    def begin(self, mode: Mode = "continue", *window: datetime, **told: bool) -> dict[str, Any]:
         """Begin a run with an id of its own."""
         self.count += 1
         start, end = window or (None, None)
-        request = RunRequest(DAG_ID, f"run-{self.count}", mode, start, end)
+        request = RunRequest(DAG_ID, f"run-{self.count}", mode, start, end, **told)
         with self.client() as client:
             return pipeline.begin(client, self.engine, request=request, settings=self.settings)
 
@@ -69,7 +69,8 @@ class SyncRuns:
         return summaries
 
     def transform(self, run: dict[str, Any]) -> dict[str, Any]:
-        return pipeline.transform(self.engine, run)
+        with self.client() as client:
+            return pipeline.transform(client, self.engine, run, settings=self.settings)
 
     def load(self, run: dict[str, Any]) -> dict[str, Any]:
         return pipeline.load(self.engine, run, settings=self.settings)
@@ -77,9 +78,9 @@ class SyncRuns:
     def finish(self, run: dict[str, Any], *, succeeded: bool = True) -> None:
         pipeline.finish(self.engine, run, succeeded=succeeded, settings=self.settings)
 
-    def run(self, mode: Mode = "continue", *window: datetime) -> dict[str, Any]:
+    def run(self, mode: Mode = "continue", *window: datetime, **told: bool) -> dict[str, Any]:
         """A whole run; returns what `load` reported."""
-        begun = self.begin(mode, *window)
+        begun = self.begin(mode, *window, **told)
         self.extract(begun)
         self.transform(begun)
         loaded = self.load(begun)

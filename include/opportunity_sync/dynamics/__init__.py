@@ -5,14 +5,16 @@ from __future__ import annotations
 from opportunity_sync.dynamics.client import DataverseClient, check
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.decode import DecodedPage, PageDecoder, staged_schema
+from opportunity_sync.dynamics.failures import is_expired_delta
 from opportunity_sync.dynamics.metadata import organization_plan
-from opportunity_sync.dynamics.paging import ANNOTATIONS, Page
+from opportunity_sync.dynamics.paging import ANNOTATIONS, TRACK_CHANGES, Page
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
-from opportunity_sync.dynamics.query import first_query
+from opportunity_sync.dynamics.query import first_query, listing_query
 from opportunity_sync.dynamics.session import dynamics_session
 
 __all__ = [
     "ANNOTATIONS",
+    "TRACK_CHANGES",
     "AuthFlow",
     "DataverseClient",
     "DecodedPage",
@@ -25,6 +27,8 @@ __all__ = [
     "check",
     "dynamics_session",
     "first_query",
+    "is_expired_delta",
+    "listing_query",
     "organization_plan",
     "staged_schema",
 ]

@@ -221,3 +221,9 @@ def _privilege_step(row: Failure, message: str) -> str:
         return row.next_step
     on = f" on table {table[1]}" if table else ""
     return f"give the application user {privilege[1]}{on} at organisation level (Global)"
+
+
+def is_expired_delta(error: SyncError) -> bool:
+    """Whether Dataverse asks for a full synchronisation instead of a delta."""
+    code = error.request.code if error.request else None
+    return code == EXPIRED_DELTA_CODE or "full sync" in error.problem.lower()

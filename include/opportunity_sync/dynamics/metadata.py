@@ -20,6 +20,7 @@ import requests
 from opportunity_sync.dynamics.attributes import Attribute, attributes_of, obstacle
 from opportunity_sync.dynamics.labels import labels_of
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
+from opportunity_sync.dynamics.privileges import ReadDepths
 from opportunity_sync.errors import ConfigError, QueryError, SyncError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _UNKNOWN_PROPERTY: Final = re.compile(r"Could not find a property named '([^']+)
 class _Reader:
     client: DataverseClient
     language: int | None
+    depths: ReadDepths
 
     def plan(self, entity: Entity) -> EntityPlan:
         """The plan of one table, proven by one row."""
@@ -53,6 +55,7 @@ class _Reader:
             left_out=left_out,
             labels=labels_of(self.client, entity, attributes, language=self.language),
             change_tracking_enabled=bool(definition.get("ChangeTrackingEnabled")),
+            reads_every_row=self.depths.reads_every_row(entity),
         )
         return self._proven(entity, plan)
 
@@ -93,9 +96,10 @@ def organization_plan(
         PrivilegeError: a table may not be read; the message names the privilege.
         ConfigError: a table does not exist.
     """
-    organization_id = str(client.who_am_i().get("OrganizationId", "")).lower()
+    identity = client.who_am_i()
+    organization_id = str(identity.get("OrganizationId", "")).lower()
     spoken = language if language is not None else _base_language(client)
-    reader = _Reader(client, spoken)
+    reader = _Reader(client, spoken, ReadDepths(client, str(identity.get("UserId", ""))))
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metadata") as pool:
         plans = list(pool.map(reader.plan, entities))
     names = (entity.name for entity in entities)
@@ -125,9 +129,22 @@ def _sorted_out(
         reason = obstacle(field, attributes.get(field.source))
         if reason is None:
             fields.append(field)
-        elif not (field.optional and field.source not in attributes):
+        elif field.optional and field.source not in attributes:
+            continue
+        elif field in entity.facts:
+            raise _no_rule_column(entity, field, reason)
+        else:
             left_out.append(LeftOut(field.source, reason))
     return fields, tuple(left_out)
+
+
+def _no_rule_column(entity: Entity, field: Field, reason: str) -> ConfigError:
+    """Without a column that the association rules read, their result would be wrong in silence."""
+    return ConfigError(
+        f"{entity.name}.{field.source} can't be read, and the association rules need it: {reason}.",
+        next_step="let the application user read the column (column security, the table's "
+        "metadata), then clear the task.",
+    )
 
 
 def _field(entity: Entity, plan: EntityPlan, name: str) -> Field | None:

@@ -33,6 +33,7 @@ class EntityPlan(msgspec.Struct, frozen=True):
     left_out: tuple[LeftOut, ...] = ()
     labels: Labels = {}
     change_tracking_enabled: bool = False
+    reads_every_row: bool | None = None  # None: the privileges could not be determined
 
     def fields(self, entity: Entity) -> tuple[Field, ...]:
         """The fields of the entity that are read, in reading order."""
@@ -79,12 +80,10 @@ class Plan(msgspec.Struct, frozen=True):
         """Choice labels by entity, field and code."""
         return {name: dict(plan.labels) for name, plan in self.entities.items() if plan.labels}
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes when the columns of a staged row do: labels and tracking don't count."""
-        shape = {name: sorted(plan.columns) for name, plan in sorted(self.entities.items())}
-        content = msgspec.json.encode([self.organization_id, shape])
-        return hashlib.sha256(content).hexdigest()[:16]
+    def fingerprint(self, entity: Entity) -> str:
+        """Changes when an entity's staged columns do: labels and tracking don't count."""
+        shape = [self.organization_id, *sorted(self.of(entity).columns)]
+        return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:16]
 
     def report(self) -> list[str]:
         """One line per table, and one per column that is left out."""

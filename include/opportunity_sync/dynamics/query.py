@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from opportunity_sync.entities import MODIFIED_SOURCE, Entity
+from opportunity_sync.entities import MODIFIED_SOURCE, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from opportunity_sync.dynamics.plan import Plan
@@ -29,6 +29,11 @@ def first_query(  # noqa: PLR0917 - a window reads best as start, end
     if conditions:
         params["$filter"] = " and ".join(conditions)
     return entity.set_name, params
+
+
+def listing_query(entity: Entity) -> tuple[str, dict[str, str]]:
+    """Path and parameters to list key and version of every row: what reconciliation compares."""
+    return entity.set_name, {"$select": f"{entity.key},{VERSION_SOURCE}"}
 
 
 def _literal(moment: datetime) -> str:

@@ -23,11 +23,17 @@ log = logging.getLogger(__name__)
 
 
 def finish(
-    engine: Engine | None, run: dict[str, Any], *, succeeded: bool, settings: Settings
+    engine: Engine | None,
+    run: dict[str, Any],
+    *,
+    succeeded: bool,
+    settings: Settings,
+    error: str | None = None,
 ) -> None:
     """Record a failure (`load` has recorded success already), and remove what nobody needs.
 
-    Without an engine (the store cannot even be configured) only staging is tidied.
+    `error`: why it failed, where that is known. Without an engine (the store cannot even be
+    configured) only staging is tidied.
     """
     if succeeded:
         RunFolder(run["staging"]).remove()
@@ -35,7 +41,9 @@ def finish(
         log.warning("The run has failed; its staged rows stay in %s", run["staging"])
         if engine is not None:
             with store.writing(engine, on_wait=report_wait) as connection:
-                store.end_run(connection, run["dag_id"], run["run_id"], outcome="failed")
+                store.end_run(
+                    connection, run["dag_id"], run["run_id"], outcome="failed", error=error
+                )
     age = timedelta(days=settings.staging_keep_days)
     for name in staging_root(settings).remove_older_than(age, datetime.now(UTC)):
         log.info("Removed the staged rows of %s: older than %s.", name, age)

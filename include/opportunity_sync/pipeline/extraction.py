@@ -13,10 +13,11 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync.dynamics import DataverseClient, PageDecoder, first_query
+from opportunity_sync.dynamics import DataverseClient, PageDecoder, is_expired_delta
 from opportunity_sync.entities import EXTRACTS, Entity
-from opportunity_sync.errors import DataError, QueryError
+from opportunity_sync.errors import DataError, QueryError, ResponseError
 from opportunity_sync.pipeline.run import Run, open_run
+from opportunity_sync.pipeline.source import Source, source_of
 
 if TYPE_CHECKING:
     from opportunity_sync.staging import Part
@@ -55,47 +56,55 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
 
 
 def _extract_entity(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
-    parts = run.folder.parts(entity.name)
+    group = run.rows_group(entity)
+    parts = run.folder.parts(group)
     if parts and parts[-1].state["next_link"] is None:
         log.info("%s: all %s parts are staged already", entity.set_name, len(parts))
         return _summary(_tally(parts))
+    source = source_of(run, entity)
     if parts:
         try:
-            return _read_pages(client, run, entity, parts=parts)
+            return _read_pages(client, run, entity, source=source.after(parts), parts=parts)
         except QueryError as error:
-            log.warning(
-                "%s: cannot go on after part %s, starting again: %s",
-                entity.set_name,
-                len(parts),
-                error,
-            )
-            run.folder.remove_group(entity.name)
-    return _read_pages(client, run, entity, parts=[])
+            log.warning("%s: starting again: %s", entity.set_name, error)
+            run.folder.remove_group(group)
+    try:
+        return _read_pages(client, run, entity, source=source, parts=[])
+    except QueryError as error:
+        if not (source.is_delta and is_expired_delta(error)):
+            raise
+        log.warning("%s: a full pass instead of changes: %s", entity.set_name, error)
+        run.folder.remove_group(group)
+        whole = source_of(run, entity, from_the_start=True)
+        return _read_pages(client, run, entity, source=whole, parts=[])
 
 
 def _read_pages(
-    client: DataverseClient, run: Run, entity: Entity, *, parts: list[Part]
+    client: DataverseClient, run: Run, entity: Entity, *, source: Source, parts: list[Part]
 ) -> dict[str, Any]:
-    log.info("%s: %s", entity.set_name, run.window(entity))
+    log.info("%s: %s", entity.set_name, source.what)
     if parts:
         log.info("%s: going on after %s staged parts", entity.set_name, len(parts))
-    decoder = PageDecoder(entity, run.plan)
-    window = run.window(entity)
-    link, params = first_query(entity, run.plan, window.start, window.end)
-    if parts:
-        link, params = parts[-1].state["next_link"], {}
-    tally = _tally(parts)
-    counted = client.counters.requests
-    for page in client.pages(link, params=params):
+    decoder = PageDecoder(entity, source.plan)
+    tally, counted = _tally(parts), client.counters.requests
+    for page in client.pages(source.link, params=source.params, prefer=source.prefer):
         decoded = decoder.decode(page.body)
+        if source.is_tracked and page.next_link is None and decoded.delta_link is None:
+            raise ResponseError(
+                f"The last page of {entity.set_name} has no delta link, so it is not the last.",
+                next_step="nothing: it is read again; if it stays, report it to Microsoft.",
+            )
         requests, counted = client.counters.requests - counted, client.counters.requests
         state = {
             "next_link": page.next_link,
-            "refused": [_refused(error) for error in decoded.refused],
+            "delta_link": decoded.delta_link,
+            "deleted_ids": decoded.deleted_ids,
+            "is_whole": source.is_whole,
+            "refused": [refused_row(error) for error in decoded.refused],
             "replaced_characters": decoded.replaced,
             "requests": requests,
         }
-        run.folder.write_part(entity.name, tally.pages, decoded.table, state=state)
+        run.folder.write_part(run.rows_group(entity), tally.pages, decoded.table, state=state)
         tally.add(state, decoded.table.num_rows)
         _report_page(entity, tally, decoded.refused)
     log.info("%s: complete, %s rows in %s pages", entity.set_name, tally.rows, tally.pages)
@@ -115,7 +124,8 @@ def _summary(tally: Tally) -> dict[str, Any]:
     return summary
 
 
-def _refused(error: DataError) -> dict[str, str | None]:
+def refused_row(error: DataError) -> dict[str, str | None]:
+    """A refused row as `sync_error` lists it."""
     return {
         "entity": error.entity,
         "record_id": error.record_id,

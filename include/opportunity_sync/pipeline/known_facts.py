@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from opportunity_sync.core.frames import TEXT, empty_frame
+from opportunity_sync.core.frames import TEXT
 from opportunity_sync.core.merges import is_loser
 from opportunity_sync.entities import ENTITIES, Entity
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 # Stored facts whose column is among the ids: key, version_number, fact columns, is_deleted.
 FindStored = Callable[[Entity, str, pd.Series], pd.DataFrame]
@@ -30,13 +34,24 @@ def distinct(*ids: pd.Series) -> pd.Series:
 
 
 @dataclass(frozen=True)
+class News:
+    """One entity's staged facts (keys unique), the keys that are gone, and when reading began."""
+
+    arrived: pd.DataFrame
+    gone: pd.Series
+    read_at: datetime
+
+
+@dataclass(frozen=True)
 class Arrivals:
     """One entity's rows of this run beside what the store held of the same keys.
 
-    `current`: arrived facts that are not older than the store's; `changed_ids`: those of them
-    whose facts are new or differ; `before`: the stored facts of the changed ones.
+    `ids`: of all rows that arrived, older ones too; `current`: arrived facts that are not older
+    than the store's; `changed_ids`: those of them whose facts are new or differ, and the keys
+    that are gone; `before`: the stored facts of the changed ones.
     """
 
+    ids: pd.Series
     current: pd.DataFrame
     changed_ids: pd.Series
     before: pd.DataFrame
@@ -45,11 +60,12 @@ class Arrivals:
 class KnownFacts:
     """Look-ups over the store's facts with this run's arrivals laid over them."""
 
-    def __init__(self, arrived: Mapping[str, pd.DataFrame], find_stored: FindStored | None) -> None:
-        """Compare `arrived` (by entity name, keys unique) with the store, unless it is empty."""
+    def __init__(self, news: Mapping[str, News], find_stored: FindStored | None) -> None:
+        """Compare the news (by entity name) with the store, unless it is empty."""
         self._find_stored = find_stored
+        self._gone = {name: entity_news.gone for name, entity_news in news.items()}
         self.arrivals = {
-            entity.name: _arrivals(entity, arrived[entity.name], find_stored) for entity in ENTITIES
+            entity.name: _arrivals(entity, news[entity.name], find_stored) for entity in ENTITIES
         }
 
     @property
@@ -74,6 +90,7 @@ class KnownFacts:
         stored = self._find_stored(entity, column, ids)
         stored = stored[~stored["is_deleted"].astype(bool)]
         stored = stored[~stored[entity.key_column].isin(arrived[entity.key_column])]
+        stored = stored[~stored[entity.key_column].isin(self._gone[entity.name])]
         return pd.concat([stored[list(here.columns)], here], ignore_index=True)
 
     def by_key(self, entity: Entity, ids: pd.Series) -> pd.DataFrame:
@@ -107,25 +124,27 @@ def _losers(records: pd.DataFrame) -> pd.DataFrame:
     return records[is_loser(records)]
 
 
-def _arrivals(entity: Entity, arrived: pd.DataFrame, find_stored: FindStored | None) -> Arrivals:
+def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arrivals:
     key = entity.key_column
-    if find_stored is None or arrived.empty:
-        return Arrivals(arrived, arrived[key], empty_frame(dict(arrived.dtypes)))
-    stored = find_stored(entity, key, arrived[key])
+    facts = [column.name for column in entity.fact_columns]
+    arrived = news.arrived[~news.arrived[key].isin(news.gone)].reset_index(drop=True)
+    if find_stored is None:
+        return Arrivals(arrived[key], arrived, arrived[key], arrived[[key, *facts]].iloc[:0])
+    stored = find_stored(entity, key, distinct(arrived[key], news.gone))
     pairs = arrived.merge(
         stored, on=key, how="left", validate="1:1", suffixes=("", "_before"), indicator="_known"
     )
     is_known = pairs["_known"].eq("both")
-    is_older = is_known & (pairs["version_number"] < pairs["version_number_before"]).fillna(
-        value=False
-    )
-    facts = [column.name for column in entity.fact_columns]
+    is_older = pairs["version_number"] < pairs["version_number_before"]
+    stays_dead = pairs["deleted_noticed_at"] >= pd.Timestamp(news.read_at)
+    is_set_aside = is_known & (is_older | stays_dead).fillna(value=False).astype(bool)
     differs = ~is_known | pairs["is_deleted"].fillna(value=False).astype(bool)
     for fact in facts:
         differs |= _differ(pairs[fact], pairs[f"{fact}_before"])
-    changed_ids = pairs.loc[differs & ~is_older, key].reset_index(drop=True)
+    changed_ids = distinct(pairs.loc[differs & ~is_set_aside, key], news.gone)
     return Arrivals(
-        current=arrived[~is_older.to_numpy(dtype=bool)].reset_index(drop=True),
+        ids=arrived[key],
+        current=arrived[~is_set_aside.to_numpy(dtype=bool)].reset_index(drop=True),
         changed_ids=changed_ids,
         before=stored.loc[stored[key].isin(changed_ids), [key, *facts]],
     )

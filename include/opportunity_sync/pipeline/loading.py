@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, Entity
-from opportunity_sync.pipeline.run import Run, open_run, report_wait
+from opportunity_sync.errors import StagingError
+from opportunity_sync.pipeline.run import Run, gone_group, open_run, report_wait
 from opportunity_sync.pipeline.transformation import REVISION, stage_resolution
 from opportunity_sync.store import Counts
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from opportunity_sync.settings import Settings
+    from opportunity_sync.staging import Part
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +52,22 @@ def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str
 
 def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
     moment = datetime.now(UTC).replace(microsecond=0)
-    if store.read_state(connection).revision != run.folder.read_json(REVISION)["revision"]:
+    state = store.read_state(connection)
+    if state.epoch != run.epoch:
+        raise StagingError(
+            "A new epoch has begun since this run read its rows, so their versions count no more.",
+            next_step="clear the whole DAG run, from its first task.",
+        )
+    if run.new_epoch:
+        log.warning("A new epoch begins: the versions read now replace all that is stored.")
+        store.begin_epoch(connection)
+    if run.new_epoch or state.revision != run.folder.read_json(REVISION)["revision"]:
         log.info("Another run has changed the store since transform: resolving again.")
         stage_resolution(connection, run)
     relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
     counts = _write_rows(connection, run, moment)
     counts |= _write_associations(connection, run, moment)
-    if relabelled or any(count.changed for count in counts.values()):
+    if relabelled or any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection)
     _close(connection, run, counts)
     return counts
@@ -69,6 +80,15 @@ def _write_rows(connection: Connection, run: Run, moment: datetime) -> dict[str,
         counts[entity.name] = store.write_rows(
             connection, entity, parts, moment=moment, read_at=run.started_at
         )
+    for entity in ENTITIES:
+        for part in run.folder.parts(gone_group(entity)):
+            counts[entity.name] += store.write_deleted(
+                connection,
+                entity,
+                [run.folder.read(part)],
+                noticed_at=datetime.fromisoformat(part.state["noticed_at"]),
+                moment=moment,
+            )
     for entity in (OPPORTUNITY, CONTACT):
         for changes in run.folder.tables(f"resolved/{entity.name}_account"):
             moved = store.write_account_changes(connection, entity, changes, moment=moment)
@@ -79,7 +99,8 @@ def _write_rows(connection: Connection, run: Run, moment: datetime) -> dict[str,
 def _parts(run: Run, entity: Entity) -> Iterator[pa.Table]:
     """The staged parts with what was derived of each row, without rows that were read twice."""
     derived_parts = run.folder.tables(f"derived/{entity.name}")
-    for rows, derived in zip(run.folder.tables(entity.name), derived_parts, strict=True):
+    staged_parts = (run.folder.read(part) for part in run.row_parts(entity))
+    for rows, derived in zip(staged_parts, derived_parts, strict=True):
         table = rows
         if "account_id" in derived.column_names:
             table = rows.append_column("account_id", derived["account_id"])
@@ -108,14 +129,12 @@ def _write_associations(connection: Connection, run: Run, moment: datetime) -> d
 
 def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
     """Move the watermarks and write the run's own record, still in the transaction."""
-    states = [part.state for entity in ENTITIES for part in run.folder.parts(entity.name)]
+    states = [part.state for entity in ENTITIES for part in _all_parts(run, entity)]
     refused = [row for state in states for row in state["refused"]]
     for entity in ENTITIES:
         count = sum(row["entity"] == entity.name for row in refused)
-        counts[entity.name] += Counts(refused=count)
-        if run.mode != "range":
-            start = run.window(entity).start
-            store.move_watermark(connection, entity.name, window_start=start, to=run.started_at)
+        counts[entity.name] += Counts(read=count, refused=count)
+        _move_state(connection, run, entity)
     store.record_errors(connection, run.dag_id, run.run_id, refused=refused)
     store.end_run(
         connection,
@@ -125,6 +144,27 @@ def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
         counts=counts,
         replaced_characters=sum(state["replaced_characters"] for state in states),
         requests=run.requests + sum(state["requests"] for state in states),
+    )
+
+
+def _all_parts(run: Run, entity: Entity) -> list[Part]:
+    listed = run.folder.parts(run.rows_group(entity)) if run.is_listing else []
+    return [*listed, *run.row_parts(entity)]
+
+
+def _move_state(connection: Connection, run: Run, entity: Entity) -> None:
+    """Move the watermark, and the delta link where the entity is tracked: compare and set."""
+    if run.mode in {"range", "reconcile"}:
+        return
+    last = run.folder.parts(run.rows_group(entity))[-1].state
+    start = None if last["is_whole"] else run.window(entity).start
+    store.move_watermark(connection, entity.name, window_start=start, to=run.started_at)
+    store.move_delta_link(
+        connection,
+        entity.name,
+        began_with=run.stored_links.get(entity.name),
+        to=last["delta_link"],
+        fingerprint=run.plan.fingerprint(entity),
     )
 
 

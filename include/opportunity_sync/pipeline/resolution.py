@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from opportunity_sync.core.associations import Facts, contact_accounts, resolve
+from opportunity_sync.core.associations import (
+    STAKEHOLDER_CATEGORY,
+    Facts,
+    contact_accounts,
+    resolve,
+    stakeholder_links,
+)
+from opportunity_sync.core.merges import is_loser
 from opportunity_sync.entities import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
 from opportunity_sync.pipeline.known_facts import KnownFacts, distinct
 
@@ -31,6 +38,7 @@ class Resolution:
     contact_accounts: pd.DataFrame
     roles: pd.DataFrame
     unresolved: pd.DataFrame
+    missing: dict[str, pd.Series]  # ids that are referred to and not known, by entity name
 
 
 @dataclass(frozen=True)
@@ -55,12 +63,49 @@ def resolve_changes(known: KnownFacts) -> Resolution:
         contact_accounts=contact_accounts(people, facts.accounts),
         roles=associations.roles,
         unresolved=associations.unresolved,
+        missing=missing_references(facts),
     )
 
 
+def missing_references(facts: Facts) -> dict[str, pd.Series]:
+    """Contacts, accounts and roles that the rules ask for and nobody knows, by entity name."""
+    opportunities, contacts = facts.opportunities, facts.contacts
+    links = stakeholder_links(facts.connections)
+    links = links[links["opportunity_id"].isin(opportunities["opportunity_id"])]
+    is_other = facts.roles["category"].ne(STAKEHOLDER_CATEGORY).fillna(value=True)
+    others = facts.roles.loc[is_other, "connectionrole_id"]
+    people = links.loc[~links["connectionrole_id"].isin(others), "contact_id"]
+    wanted = {
+        CONTACT.name: distinct(
+            _of_type(opportunities, "customer", "contact"), people, _masters(contacts)
+        ),
+        ACCOUNT.name: distinct(
+            _of_type(opportunities, "customer", "account"),
+            _of_type(contacts, "parent", "account"),
+            _masters(facts.accounts),
+        ),
+        CONNECTION_ROLE.name: distinct(links["connectionrole_id"]),
+    }
+    known = {
+        CONTACT.name: contacts["contact_id"],
+        ACCOUNT.name: facts.accounts["account_id"],
+        CONNECTION_ROLE.name: facts.roles["connectionrole_id"],
+    }
+    return {name: ids[~ids.isin(known[name])] for name, ids in wanted.items()}
+
+
+def _of_type(records: pd.DataFrame, reference: str, kind: str) -> pd.Series:
+    is_kind = records[f"{reference}_type"].eq(kind).fillna(value=False)
+    return records[f"{reference}_id"][is_kind]
+
+
+def _masters(records: pd.DataFrame) -> pd.Series:
+    return records["master_id"][is_loser(records)]
+
+
 def _reach(known: KnownFacts) -> Reach:
-    opportunities = known.current(OPPORTUNITY)["opportunity_id"]
-    people = known.current(CONTACT)["contact_id"]
+    opportunities = known.arrivals[OPPORTUNITY.name].ids
+    people = known.arrivals[CONTACT.name].ids
     if known.is_all_new:
         return Reach(opportunities, people)
     accounts = known.with_losers(ACCOUNT, known.changed_ids(ACCOUNT))

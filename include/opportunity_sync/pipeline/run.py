@@ -7,22 +7,24 @@ JSON dict (the `run`) and the plan that `begin` stages beside the rows.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportunity_sync.dynamics import Plan
 from opportunity_sync.entities import ENTITIES, Entity
-from opportunity_sync.errors import ConfigError
-from opportunity_sync.staging import RunFolder, StagingRoot
+from opportunity_sync.errors import ConfigError, StagingError
+from opportunity_sync.staging import Part, RunFolder, StagingRoot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["continue", "range", "full"]
+Mode = Literal["continue", "range", "full", "reconcile"]
 _PLAN = "plan.json"
 
 
@@ -31,7 +33,10 @@ class RunRequest:
     """What Airflow asks for.
 
     `continue`: from each table's watermark, or everything where there is none; `range`: what was
-    modified in [window_start, window_end), never moving a watermark; `full`: everything.
+    modified in [window_start, window_end), never moving a watermark; `full`: everything;
+    `reconcile`: key and version of everything, and then only what differs. `accept_deletions`
+    lets a run mark more rows as gone than the guard allows. `new_epoch` lets lower versions
+    replace higher ones, after the organisation was restored from a backup.
     """
 
     dag_id: str
@@ -39,9 +44,16 @@ class RunRequest:
     mode: Mode
     window_start: datetime | None = None
     window_end: datetime | None = None
+    accept_deletions: bool = False
+    new_epoch: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a range that is none."""
+        """Refuse a range that is none, and an epoch that would begin with gaps."""
+        if self.new_epoch and self.mode != "full":
+            raise ConfigError(
+                f"A new epoch must begin with every row, and mode is {self.mode!r}.",
+                next_step="trigger the run again with mode full.",
+            )
         if self.mode != "range":
             return
         if self.window_start is None or self.window_end is None:
@@ -87,11 +99,32 @@ class Run:
     windows: dict[str, Window]
     plan: Plan
     requests: int = 0  # what it took to begin
+    delta_links: dict[str, str | None] = field(
+        default_factory=dict
+    )  # of tracked entities, at begin
+    stored_links: dict[str, str] = field(default_factory=dict)  # as the store had them at begin
+    accept_deletions: bool = False
+    epoch: int = 0  # of the store at begin
+    new_epoch: bool = False
 
     @property
     def folder(self) -> RunFolder:
         """Where the rows of this run are staged."""
         return RunFolder(self.staging)
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether only keys and versions are extracted, to be compared with the store."""
+        return self.mode == "reconcile"
+
+    def rows_group(self, entity: Entity) -> str:
+        """The staging group that an extract task fills."""
+        return f"listing/{entity.name}" if self.is_listing else entity.name
+
+    def row_parts(self, entity: Entity) -> list[Part]:
+        """All staged parts of whole rows: those of the extract task, then those asked for by id."""
+        extracted = [] if self.is_listing else self.folder.parts(entity.name)
+        return [*extracted, *self.folder.parts(found_group(entity))]
 
     def window(self, entity: Entity) -> Window:
         """The window to read of an entity."""
@@ -110,14 +143,47 @@ class Run:
             "staging": self.staging,
             "started_at": self.started_at.isoformat(),
         }
-        saved = {"windows": windows, "plan": self.plan.to_dict(), "requests": self.requests}
+        saved = {
+            "windows": windows,
+            "plan": self.plan.to_dict(),
+            "requests": self.requests,
+            "delta_links": self.delta_links,
+            "stored_links": self.stored_links,
+            "accept_deletions": self.accept_deletions,
+            "epoch": self.epoch,
+            "new_epoch": self.new_epoch,
+        }
         self.folder.write_json(_PLAN, pointer | saved)
         return pointer
+
+
+def found_group(entity: Entity) -> str:
+    """The staging group of rows that were asked for by id."""
+    return f"found/{entity.name}"
+
+
+def gone_group(entity: Entity) -> str:
+    """The staging group of keys that were found to be gone."""
+    return f"gone/{entity.name}"
 
 
 def open_run(pointer: dict[str, Any]) -> Run:
     """Read the staged run again. Raises `StagingError` where it is gone or superseded."""
     saved = RunFolder(pointer["staging"]).read_json(_PLAN)
+    if saved["run_id"] != pointer["run_id"]:
+        raise StagingError(
+            f"The staged rows of this run were taken over by run {saved['run_id']}.",
+            next_step="nothing, if that run succeeds; else clear it instead of this one.",
+        )
+    return _loaded(saved)
+
+
+def read_run(folder: RunFolder) -> Run:
+    """The run whose rows are staged in a folder."""
+    return _loaded(folder.read_json(_PLAN))
+
+
+def _loaded(saved: dict[str, Any]) -> Run:
     windows = {
         name: Window(*(bound and datetime.fromisoformat(bound) for bound in bounds))
         for name, bounds in saved["windows"].items()
@@ -131,18 +197,23 @@ def open_run(pointer: dict[str, Any]) -> Run:
         windows=windows,
         plan=Plan.from_dict(saved["plan"]),
         requests=saved["requests"],
+        delta_links=saved["delta_links"],
+        stored_links=saved["stored_links"],
+        accept_deletions=saved["accept_deletions"],
+        epoch=saved["epoch"],
+        new_epoch=saved["new_epoch"],
     )
 
 
 def windows_for(
-    request: RunRequest, watermarks: dict[str, datetime], settings: Settings
+    request: RunRequest, watermarks: Mapping[str, datetime], settings: Settings
 ) -> dict[str, Window]:
     """The window of each entity for what was asked."""
     overlap = timedelta(minutes=settings.overlap_minutes)
     windows = {}
     for entity in ENTITIES:
         watermark = watermarks.get(entity.name)
-        if entity.is_always_read_whole or request.mode == "full":
+        if entity.is_always_read_whole or request.mode in {"full", "reconcile"}:
             windows[entity.name] = Window()
         elif request.mode == "range":
             windows[entity.name] = Window(request.window_start, request.window_end)

@@ -8,6 +8,7 @@ associations in parts of bounded size. `load` streams them side by side into the
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,46 +16,93 @@ import pyarrow as pa
 
 from opportunity_sync.core.frames import to_frame, to_table
 from opportunity_sync.core.matching import attach
+from opportunity_sync.dynamics import DataverseClient, staged_schema
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
-from opportunity_sync.errors import StagingError
-from opportunity_sync.pipeline.known_facts import KnownFacts
+from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct
 from opportunity_sync.pipeline.resolution import Resolution, resolve_changes
-from opportunity_sync.pipeline.run import Run, open_run
+from opportunity_sync.pipeline.run import Run, gone_group, open_run
+from opportunity_sync.pipeline.settling import fetch, settle
 from opportunity_sync.store import find_facts, read_state, reading
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+    from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 REVISION = "revision.json"
 ROWS_PER_PART = 50_000
 
+# Stages the rows with these keys; returns their versions by key.
+Fetch = Callable[[Entity, Sequence[str]], dict[str, int]]
 
-def transform(engine: Engine, run: dict[str, Any]) -> dict[str, Any]:
-    """Resolve what this run brought and affects; returns how much there is of each outcome."""
+
+def transform(
+    client: DataverseClient, engine: Engine, run: dict[str, Any], *, settings: Settings
+) -> dict[str, Any]:
+    """Resolve what this run brought and affects; returns how much there is of each outcome.
+
+    What the rows leave open is asked for by id first: rows that may be gone, rows that differ
+    from the store's in a reconciliation, records that are referred to and not known.
+    """
     begun = open_run(run)
     with reading(engine) as connection:
-        return stage_resolution(connection, begun)
+        settle(client, connection, begun, settings=settings)
+        return stage_resolution(
+            connection, begun, fetch=lambda entity, ids: fetch(client, begun, entity, ids=ids)
+        )
 
 
-def stage_resolution(connection: Connection, run: Run) -> dict[str, Any]:
+def stage_resolution(
+    connection: Connection, run: Run, *, fetch: Fetch | None = None
+) -> dict[str, Any]:
     """Resolve against the store as this connection sees it, and stage the outcome.
 
     The store's revision is read first and staged with it: should the store move later, `load`
-    notices and calls this again under its lock.
+    notices and calls this again under its lock, then without asking Dynamics for more.
     """
     state = read_state(connection)
-    arrived = {entity.name: _staged_facts(run, entity) for entity in ENTITIES}
-    is_newest = {entity.name: _is_newest(entity, arrived[entity.name]) for entity in ENTITIES}
-    newest = {name: _only(frame, is_newest[name]) for name, frame in arrived.items()}
-    resolution = resolve_changes(
-        KnownFacts(newest, None if state.is_empty else find_facts(connection))
-    )
+    find_stored = None if state.is_empty else find_facts(connection)
+    asked: dict[str, pd.Series] = {}
+    while True:
+        news = {entity.name: _news(run, entity) for entity in ENTITIES}
+        resolution = resolve_changes(KnownFacts(news, find_stored))
+        if fetch is None or not _fetch_missing(run, resolution, asked=asked, fetch=fetch):
+            break
+    _stage_all(run, resolution)
+    run.folder.write_json(REVISION, {"revision": state.revision})
+    return _report(resolution)
+
+
+def _fetch_missing(
+    run: Run, resolution: Resolution, *, asked: dict[str, pd.Series], fetch: Fetch
+) -> bool:
+    """Ask for references that nobody knows, each once; whether any was found."""
+    found = 0
+    for entity in ENTITIES:
+        missing = resolution.missing.get(entity.name)
+        if missing is None or _was_read_whole(run, entity):
+            continue
+        before = asked.get(entity.name)
+        news = missing if before is None else missing[~missing.isin(before)]
+        asked[entity.name] = missing if before is None else distinct(before, missing)
+        if len(news):
+            found += len(fetch(entity, news.tolist()))
+            log.info("%s: asked for %s that are referred to", entity.set_name, len(news))
+    return found > 0
+
+
+def _was_read_whole(run: Run, entity: Entity) -> bool:
+    parts = run.folder.parts(run.rows_group(entity))
+    return bool(parts) and parts[-1].state["is_whole"]
+
+
+def _stage_all(run: Run, resolution: Resolution) -> None:
     accounts = {OPPORTUNITY.name: resolution.accounts, CONTACT.name: resolution.contact_accounts}
     for entity in ENTITIES:
-        frame = arrived[entity.name]
-        derived = frame[[entity.key_column]].assign(take=is_newest[entity.name])
+        frame = _staged_facts(run, entity)
+        derived = frame[[entity.key_column]].assign(take=_is_newest(entity, frame))
         if entity.name in accounts:
             found = accounts[entity.name]
             derived = attach(derived, found, on=entity.key_column, columns=["account_id"])
@@ -63,20 +111,23 @@ def stage_resolution(connection: Connection, run: Run) -> dict[str, Any]:
         _stage_beside(run, entity, derived.drop(columns=entity.key_column))
     for name in ("affected", "roles", "unresolved"):
         _stage(run, f"resolved/{name}", getattr(resolution, name))
-    run.folder.write_json(REVISION, {"revision": state.revision})
-    return _report(resolution)
+
+
+def _news(run: Run, entity: Entity) -> News:
+    frame = _staged_facts(run, entity)
+    newest = _only(frame, _is_newest(entity, frame))
+    gone = [table[entity.key_column] for table in run.folder.tables(gone_group(entity))]
+    ids = pa.chunked_array(gone, pa.string()).to_pandas(types_mapper=pd.ArrowDtype)
+    return News(newest, ids, run.started_at)
 
 
 def _staged_facts(run: Run, entity: Entity) -> pd.DataFrame:
     """Keys, versions and facts of all staged rows of an entity, in the order of the parts."""
-    parts = run.folder.parts(entity.name)
-    if not parts or parts[-1].state["next_link"] is not None:
-        raise StagingError(
-            f"The staged rows of {entity.set_name} are not complete.",
-            next_step="clear the extract task of this run; it goes on after its last part.",
-        )
-    columns = [entity.key_column, VERSION.name, *(column.name for column in entity.fact_columns)]
-    return to_frame(pa.concat_tables(run.folder.read(part, columns) for part in parts))
+    names = [entity.key_column, VERSION.name, *(column.name for column in entity.fact_columns)]
+    schema = staged_schema(entity)
+    empty = pa.schema([schema.field(name) for name in names]).empty_table()
+    tables = (run.folder.read(part, names) for part in run.row_parts(entity))
+    return to_frame(pa.concat_tables([empty, *tables]))
 
 
 def _is_newest(entity: Entity, frame: pd.DataFrame) -> pd.Series:
@@ -111,7 +162,7 @@ def _stage_beside(run: Run, entity: Entity, derived: pd.DataFrame) -> None:
     group = f"derived/{entity.name}"
     run.folder.remove_group(group)
     table, start = to_table(derived), 0
-    for number, part in enumerate(run.folder.parts(entity.name)):
+    for number, part in enumerate(run.row_parts(entity)):
         run.folder.write_part(group, number, table.slice(start, part.rows))
         start += part.rows
 

@@ -145,6 +145,12 @@ class StagingRoot:
             self._files.rm(f"{self._root}/{run}", recursive=True)
         return RunFolder(f"{self.url}/{run}/{attempt}")
 
+    def folders(self, dag_id: str) -> list[RunFolder]:
+        """The folders of a DAG's runs that were begun, the newest last."""
+        plans = self._files.glob(f"{self._root}/{_safe(dag_id)}/*/*/plan.json")
+        plans.sort(key=self._files.modified)
+        return [RunFolder(self._files.unstrip_protocol(plan.rpartition("/")[0])) for plan in plans]
+
     def remove_older_than(self, age: timedelta, now: datetime) -> list[str]:
         """Remove the folders whose last write is older than `age`; returns the runs removed."""
         removed = []

@@ -11,17 +11,20 @@ from sqlalchemy import Connection
 
 from opportunity_sync.store.associations import write_roles, write_unresolved
 from opportunity_sync.store.counts import Counts
+from opportunity_sync.store.deletions import count_live, live_versions, write_deleted
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.facts import find_facts
 from opportunity_sync.store.labels import write_labels
 from opportunity_sync.store.lock import locked, reading, writing
 from opportunity_sync.store.migrate import migrate
 from opportunity_sync.store.rows import write_account_changes, write_rows
-from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, record_errors
+from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, outcome_of, record_errors
 from opportunity_sync.store.state import (
     StoreState,
+    begin_epoch,
     bump_revision,
     claim_organization,
+    move_delta_link,
     move_watermark,
     read_state,
 )
@@ -30,20 +33,26 @@ __all__ = [
     "Connection",
     "Counts",
     "StoreState",
+    "begin_epoch",
     "begin_run",
     "bump_revision",
     "claim_organization",
+    "count_live",
     "end_run",
     "find_facts",
     "has_succeeded",
+    "live_versions",
     "locked",
     "migrate",
+    "move_delta_link",
     "move_watermark",
+    "outcome_of",
     "read_state",
     "reading",
     "record_errors",
     "store_engine",
     "write_account_changes",
+    "write_deleted",
     "write_labels",
     "write_roles",
     "write_rows",

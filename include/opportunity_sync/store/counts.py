@@ -6,7 +6,7 @@ prove it, and parts of a load add up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Counts:
     updated: int = 0
     deleted: int = 0
     refused: int = 0
+    # Private rows written: the store moved, though no public row may have.
+    facts: int = field(default=0, compare=False)
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -26,6 +28,7 @@ class Counts:
             self.updated + other.updated,
             self.deleted + other.deleted,
             self.refused + other.refused,
+            self.facts + other.facts,
         )
 
     @property

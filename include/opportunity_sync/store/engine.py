@@ -33,7 +33,7 @@ _SQLITE_PRAGMAS = (
     f"busy_timeout={BUSY_MILLISECONDS}",
     "journal_mode=WAL",  # readers go on while a load writes
     "synchronous=NORMAL",  # with WAL a crash can't tear a commit
-    "temp_store=MEMORY",  # staged parts are small and short-lived
+    "temp_store=FILE",  # a load's memory must not grow with the table
     "cache_size=-65536",
 )
 
@@ -75,7 +75,10 @@ def _postgres(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _prepare(connection: Connection) -> None:
-        connection.exec_driver_sql("SET LOCAL search_path TO public; SET LOCAL timezone TO 'UTC'")
+        connection.exec_driver_sql(
+            "SET LOCAL search_path TO public; SET LOCAL timezone TO 'UTC'; "
+            "SET LOCAL datestyle TO 'ISO'"
+        )
 
     return engine
 

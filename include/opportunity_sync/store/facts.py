@@ -33,8 +33,8 @@ def find_facts(connection: Connection) -> Callable[[Entity, str, pd.Series], pd.
     """A look-up over this connection's view of the store.
 
     It takes an entity, one of its fact columns (or its key) and distinct ids, and returns the
-    rows whose column is among the ids: key, `version_number`, the fact columns, `is_deleted`
-    and `deleted_noticed_at` left out. Deleted rows are among them.
+    rows whose column is among the ids: key, `version_number`, the fact columns, `is_deleted`,
+    `deleted_noticed_at`. Deleted rows are among them.
     """
 
     def find(entity: Entity, column: str, ids: pd.Series) -> pd.DataFrame:
@@ -55,6 +55,7 @@ def _joined(connection: Connection, staged: Table, *, entity: Entity, column: st
         VERSION.name: pa.int64(),
         **{known.name: _ARROW.get(known.kind, pa.string()) for known in entity.fact_columns},
         "is_deleted": pa.bool_(),
+        "deleted_noticed_at": pa.timestamp("us", tz="UTC"),
     }
     schema = pa.schema(types)
     query = select(*(fact.c[name] for name in schema.names)).join_from(

@@ -99,7 +99,7 @@ def _fill(
                 rows = part.filter(_is_synced())
                 append(connection, tables[1], stamped(_only(rows, tables[1]), "synced_at", moment))
                 inserted = rows.num_rows
-            counts += Counts(read=part.num_rows, inserted=inserted)
+            counts += Counts(read=part.num_rows, inserted=inserted, facts=part.num_rows)
     return counts
 
 
@@ -129,9 +129,10 @@ def _merge(
         for part in parts:
             append(connection, staged, part)
             done = _merge_facts(connection, entity, staged, read_at=read_at)
+            counts += Counts(read=part.num_rows, facts=done.changed)
             if entity.is_public:
                 done = _merge_public(connection, entity, staged, moment=moment)
-            counts += done + Counts(read=part.num_rows)
+            counts += done
             clear(connection, staged)
     return counts
 

@@ -44,7 +44,7 @@ def end_run(
     counts: Mapping[str, Counts] | None = None,
     **given: Any,
 ) -> None:
-    """Record how a running run ended; one that has ended already stays as it is recorded.
+    """Record how a run ended; success replaces a failure (its task was cleared), never the reverse.
 
     `given`: requests, replaced_characters, error. Counts are by entity name, or 'role'.
     """
@@ -56,15 +56,21 @@ def end_run(
     }
     connection.execute(
         update(sync_run)
-        .where(_is(sync_run, dag_id, run_id), sync_run.c.outcome == RUNNING)
-        .values(outcome=outcome, ended_at=datetime.now(UTC), **numbers, **given)
+        .where(_is(sync_run, dag_id, run_id), sync_run.c.outcome != SUCCEEDED)
+        .values(
+            {"outcome": outcome, "ended_at": datetime.now(UTC), "error": None, **numbers, **given}
+        )
     )
+
+
+def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
+    """How the run stands: running, succeeded, failed; None for a run that nobody recorded."""
+    return connection.scalar(select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id)))
 
 
 def has_succeeded(connection: Connection, dag_id: str, run_id: str) -> bool:
     """Whether the run's rows are committed."""
-    outcome = select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id))
-    return connection.scalar(outcome) == SUCCEEDED
+    return outcome_of(connection, dag_id, run_id) == SUCCEEDED
 
 
 def record_errors(  # noqa: PLR0917 - a run is known by two names

@@ -8,13 +8,14 @@ loads that changed something, so that a load can tell whether the store moved si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import exists, insert, or_, select, true, update
 
+from opportunity_sync.entities import ENTITIES, PUBLIC_ENTITIES
 from opportunity_sync.errors import WrongOrganizationError
-from opportunity_sync.store.tables import sync_state, sync_store
+from opportunity_sync.store.tables import fact_table, public_table, sync_state, sync_store
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +30,9 @@ class StoreState:
     organization_id: str | None
     revision: int
     watermarks: dict[str, datetime]
+    epoch: int = 0
+    delta_links: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -39,11 +43,16 @@ class StoreState:
 def read_state(connection: Connection) -> StoreState:
     """The state; before the first run the store is nobody's and has revision 0."""
     store = connection.execute(select(sync_store)).one_or_none()
-    marks = connection.execute(select(sync_state).where(sync_state.c.watermark_at.is_not(None)))
+    marks = connection.execute(
+        select(sync_state).where(sync_state.c.watermark_at.is_not(None))
+    ).all()
     return StoreState(
         organization_id=store.organization_id if store else None,
         revision=store.revision if store else 0,
+        epoch=store.epoch if store else 0,
         watermarks={row.entity: row.watermark_at for row in marks},
+        delta_links={row.entity: row.delta_link for row in marks if row.delta_link},
+        fingerprints={row.entity: row.columns_fingerprint for row in marks},
     )
 
 
@@ -69,6 +78,18 @@ def bump_revision(connection: Connection) -> None:
     connection.execute(update(sync_store).values(revision=sync_store.c.revision + 1))
 
 
+def begin_epoch(connection: Connection) -> None:
+    """Rank everything stored below every version to come: the organisation went back in time.
+
+    Rows are ordered by epoch, then version: those of earlier epochs all count as version 0 from
+    now on, and runs that began in an earlier epoch are refused by `load`.
+    """
+    connection.execute(update(sync_store).values(epoch=sync_store.c.epoch + 1))
+    public = [public_table(entity) for entity in PUBLIC_ENTITIES]
+    for table in (*public, *(fact_table(entity) for entity in ENTITIES)):
+        connection.execute(update(table).values(version_number=0))
+
+
 def move_watermark(
     connection: Connection, entity: str, *, window_start: datetime | None, to: datetime
 ) -> bool:
@@ -87,3 +108,22 @@ def move_watermark(
     is_forwards = or_(mark.is_(None), mark < to)
     statement = update(sync_state).values(watermark_at=to)
     return bool(connection.execute(statement.where(of_entity, is_reached, is_forwards)).rowcount)
+
+
+def move_delta_link(
+    connection: Connection, entity: str, *, began_with: str | None, to: str | None, fingerprint: str
+) -> bool:
+    """Replace an entity's delta link, unless another run has moved it since this one began.
+
+    `fingerprint` stands for the columns that were read; it is written where the link is. Returns
+    whether it moved. The entity must have a watermark already.
+    """
+    statement = (
+        update(sync_state)
+        .values(delta_link=to, columns_fingerprint=fingerprint)
+        .where(
+            sync_state.c.entity == entity,
+            sync_state.c.delta_link.is_not_distinct_from(began_with),
+        )
+    )
+    return bool(connection.execute(statement).rowcount)

@@ -189,6 +189,7 @@ sync_state = Table(
     Column("entity", Text, primary_key=True),
     Column("watermark_at", Instant),
     Column("delta_link", Text),
+    Column("columns_fingerprint", Text),  # of the columns that watermark and link stand for
 )
 
 sync_store = Table(
@@ -197,6 +198,7 @@ sync_store = Table(
     Column("singleton", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("organization_id", Identifier, nullable=False),
     Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
 )
 
 choice_label = Table(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dynamics_sandbox import FaultKind
-from opportunity_sync import pipeline
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from oracle import actual_store, differences, expected_store
 from store_dumps import dump
@@ -146,7 +145,7 @@ def test_staging_of_a_succeeded_run_is_gone_and_says_so(impatient: SyncRuns) -> 
     impatient.finish(run)
 
     with pytest.raises(ConfigError, match="clear the whole DAG run"):
-        pipeline.transform(impatient.engine, run)
+        impatient.transform(run)
 
 
 def test_staging_of_a_failed_run_stays_and_its_record_says_failed(impatient: SyncRuns) -> None:
@@ -171,6 +170,26 @@ def test_a_run_that_begins_again_supersedes_its_old_staging(impatient: SyncRuns)
     assert second["staging"] != first["staging"]
     with pytest.raises(ConfigError, match="older attempt"):
         impatient.extract(first, "extract_accounts")
+
+
+def test_a_first_sync_that_died_is_gone_on_with_by_the_next_run(
+    impatient: SyncRuns, organisation: Organisation
+) -> None:
+    """Its staged pages are not read again, and its tasks can no longer disturb."""
+    fault = impatient.sandbox.faults.add(FaultKind.STATUS, "contacts", page=4, times=FOR_EVER)
+    died = impatient.begin()
+    with pytest.raises(TransientError):
+        impatient.extract(died, "extract_accounts", "extract_contacts")
+    impatient.finish(died, succeeded=False)
+    fault.times = 0
+    impatient.sandbox.requests.clear()
+    impatient.run()
+
+    pages = [request for request in contact_requests(impatient) if "$top" not in request.query]
+    assert len(pages) == -(-len(organisation.rows("contacts")) // 60) - 3
+    assert differences(expected_store(organisation), actual_store(impatient.engine)) == []
+    with pytest.raises(ConfigError):
+        impatient.extract(died, "extract_accounts")
 
 
 def test_a_dropped_column_is_reported_and_the_run_goes_on(

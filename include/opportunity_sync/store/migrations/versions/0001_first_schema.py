@@ -268,12 +268,14 @@ _TABLES: dict[str, tuple[sa.schema.SchemaItem, ...]] = {
         sa.Column("entity", sa.Text(), nullable=False),
         sa.Column("watermark_at", Instant()),
         sa.Column("delta_link", sa.Text()),
+        sa.Column("columns_fingerprint", sa.Text()),
         sa.PrimaryKeyConstraint("entity", name="pk_sync_state"),
     ),
     "sync_store": (
         sa.Column("singleton", sa.Integer(), nullable=False, autoincrement=False),
         sa.Column("organization_id", Identifier, nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("epoch", sa.BigInteger(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("singleton", name="pk_sync_store"),
     ),
     "unresolved_association": (

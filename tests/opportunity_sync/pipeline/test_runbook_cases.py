@@ -1,0 +1,104 @@
+"""What the runbook tells an operator to do, done: its own SQL, and the runs that it names.
+
+Afterwards the store equals the organisation. The statements are taken from the page, so that
+nobody can be told to do something that was never tried.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from doc_pages import DOCS, blocks
+from oracle import actual_store, differences, expected_store
+
+if TYPE_CHECKING:
+    from dynamics_sandbox import Organisation
+    from sync_runs import SyncRuns
+
+
+def told(runs: SyncRuns, beginning: str) -> None:
+    """Run the statements of the page's SQL that begin like this."""
+    given = ";".join(blocks(DOCS / "runbook.md", "sql")).split(";")
+    chosen = [one.strip() for one in given if one.strip().startswith(beginning)]
+    assert chosen
+    by_hand(runs, *chosen)
+
+
+def by_hand(runs: SyncRuns, *statements: str) -> None:
+    """Change the store behind the sync's back."""
+    with runs.engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def drift(runs: SyncRuns) -> list[str]:
+    """How the store differs from the organisation as it is."""
+    return differences(expected_store(runs.sandbox.organisation), actual_store(runs.engine))
+
+
+def a_contact(organisation: Organisation) -> str:
+    """A contact that is synced and was not merged."""
+    return next(
+        str(row["contactid"])
+        for row in organisation.rows("contacts")
+        if row.get("new_synctomkto") is not False and not row.get("merged")
+    )
+
+
+def test_a_watermark_in_the_future_is_forgotten(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """The next scheduled run reads the table whole, with what was passed over and what is gone."""
+    sqlite_runs.run()
+    by_hand(sqlite_runs, "UPDATE sync_state SET watermark_at = '2999-01-01T00:00:00Z'")
+    organisation.update("contacts", a_contact(organisation), {"firstname": "Passed over"})
+    told(sqlite_runs, "DELETE FROM sync_state")
+    sqlite_runs.run()
+
+    assert drift(sqlite_runs) == []
+
+
+def test_links_of_an_old_url_are_not_followed(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """The organisation moved to another address: its tables are read whole once, by themselves."""
+    sqlite_runs.run()
+    by_hand(
+        sqlite_runs,
+        "UPDATE sync_state SET delta_link = 'https://old.example/api/data/v9.2/' || entity "
+        "WHERE delta_link IS NOT NULL",
+    )
+    organisation.delete("contacts", a_contact(organisation))
+    sqlite_runs.run()
+
+    assert drift(sqlite_runs) == []
+
+
+def test_rows_changed_by_hand_are_put_right_by_a_full_run(sqlite_runs: SyncRuns) -> None:
+    """Their versions look right, so that a reconciliation has nothing to mend."""
+    sqlite_runs.run()
+    by_hand(
+        sqlite_runs,
+        "DELETE FROM contact",
+        "UPDATE opportunity SET name = 'Changed'",
+        "UPDATE opportunity_contact_role SET is_deleted = 1, deleted_at = '2020-01-01T00:00:00Z'",
+    )
+    sqlite_runs.run("reconcile")
+    is_unseen = drift(sqlite_runs) != []
+    sqlite_runs.run("full")
+
+    assert is_unseen
+    assert drift(sqlite_runs) == []
+
+
+def test_a_store_emptied_in_place_is_filled_again(sqlite_runs: SyncRuns) -> None:
+    """The tables that the page names are all that have to go."""
+    sqlite_runs.run()
+    told(sqlite_runs, "DELETE FROM ")
+    emptied = actual_store(sqlite_runs.engine)
+    sqlite_runs.run()
+
+    assert not any(emptied.values())
+    assert drift(sqlite_runs) == []

@@ -1,0 +1,123 @@
+"""Airflow's own services for a test: `make ui` on the test's sandbox and store, asked over its API.
+
+`dag.test()` runs tasks one after another in one process; what the scheduler makes of several
+runs and tasks at once can only be seen with the scheduler running.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil  # type: ignore[import-untyped]
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from dag_runs import store_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import URL
+
+    from dynamics_sandbox import Sandbox
+
+Found = TypeVar("Found")
+
+# Airflow on SQLite answers so where another of its processes writes at the same moment.
+BUSY = (500, 503)
+
+UI = Path(__file__).parents[2] / "scripts" / "ui.py"
+
+
+@dataclass(frozen=True)
+class RunningAirflow:
+    """The services that `make ui` started, and the login to ask them things."""
+
+    origin: str
+    token: str
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """All runs of a DAG, the first one first."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns?order_by=run_after&limit=100"
+        found: list[dict[str, Any]] = self.ask(path)["dag_runs"]
+        return found
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """The task instances of a run, by task."""
+        found = self.ask(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return {task["task_id"]: task for task in found["task_instances"]}
+
+    def ask(self, path: str, method: str = "GET", **body: Any) -> dict[str, Any]:
+        """One request to Airflow's public API, again while it is busy; returns its answer."""
+        again = Retry(total=6, backoff_factor=1, status_forcelist=BUSY, allowed_methods=None)
+        with requests.Session() as session:
+            session.mount(self.origin, HTTPAdapter(max_retries=again))
+            session.headers["Authorization"] = f"Bearer {self.token}"
+            answer = session.request(method, f"{self.origin}{path}", json=body or None, timeout=60)
+        answer.raise_for_status()
+        said: dict[str, Any] = answer.json()
+        return said
+
+
+def until(ask: Callable[[], Found | None], *, seconds: float, what: str) -> Found:
+    """Ask again and again until the answer is one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := ask():
+            return found
+        time.sleep(0.3)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+@contextmanager
+def running_airflow(sandbox: Sandbox, store: URL, folder: Path) -> Iterator[RunningAirflow]:
+    """`make ui` on the sandbox and the store; all its processes are gone afterwards."""
+    environment = os.environ | {
+        "AIRFLOW_CONN_DYNAMICS_DEFAULT": json.dumps(sandbox.connection()),
+        "AIRFLOW_CONN_MARKETO_STORE": json.dumps(store_connection(store)),
+        "OPPORTUNITY_SYNC_STAGING_URL": str(folder / "staging"),
+        "OPPORTUNITY_SYNC_PAGE_SIZE": "100",
+        "UI_FOLDER": str(folder / "ui"),
+    }
+    with started(environment) as process:
+        lines = iter(process.stdout or [])
+        origin = next((line.split()[-1] for line in lines if "Airflow is ready" in line), "")
+        assert origin, "Airflow did not start"
+        password = next(line.split()[-1] for line in lines if "Login" in line)
+        yield RunningAirflow(origin, log_in(origin, password))
+
+
+@contextmanager
+def started(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The program, ended as Ctrl-C would end it."""
+    process = subprocess.Popen(
+        [sys.executable, str(UI)], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=40)
+        _, alive = psutil.wait_procs(family, timeout=5)
+        for left in alive:
+            left.kill()
+    assert alive == []
+
+
+def log_in(origin: str, password: str) -> str:
+    """A token for the printed login."""
+    credentials = {"username": "admin", "password": password}
+    answer = requests.post(f"{origin}/auth/token", json=credentials, timeout=30)
+    answer.raise_for_status()
+    return str(answer.json()["access_token"])

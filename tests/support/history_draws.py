@@ -1,0 +1,145 @@
+"""Histories drawn by Hypothesis: which steps there are, how often, and with what values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from hypothesis import strategies as st
+
+from dynamics_sandbox import FaultKind
+from histories import AGES, COUNTS
+from history_runs import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from histories import Step
+    from opportunity_sync.pipeline.run import Mode
+
+# What only a reconciliation can see, and what change tracking sees besides.
+Sight = Literal["reconciliation", "tracking", "windows"]
+HIDDEN = ("hide", "show")
+UNSEEN_BY_WINDOWS = (
+    *HIDDEN, "delete", "restore", "merge", "change_unseen", "change_backdated",
+    "expire_delta_tokens",
+)  # fmt: skip
+
+_WAITS = (1, 1, 40, 700, 4000, 90_000)
+_BOUNDS = (0, 1, 600, 4000, 86_400, 5 * 86_400, 30 * 86_400)
+_WINDOWS = [("range", since, until) for since in _BOUNDS for until in _BOUNDS if since > until]
+_FAULTS = [kind.value for kind in FaultKind]
+_NOT_EVENTS = ("wait", "run", "begin", "go", "kill", "again", "run_with_fault")
+_WEIGHTS = {"wait": 4, "run": 4, "begin": 3, "go": 4, "flip_filter": 2, "create": 2, "delete": 2}
+
+
+def _slot(letters: str) -> st.SearchStrategy[str]:
+    """A row of one of these tables; one more than there are to begin with."""
+    return st.sampled_from(
+        [f"{letter}{index}" for letter in letters for index in range(COUNTS[letter] + 1)]
+    )
+
+
+def _or_none(letters: str) -> st.SearchStrategy[str | None]:
+    return st.none() | _slot(letters)
+
+
+def _step(kind: str, *values: st.SearchStrategy[Any]) -> st.SearchStrategy[Step]:
+    return st.tuples(st.just(kind), *values).map(list)
+
+
+_number = st.integers(0, 99)
+_age = st.sampled_from(AGES)
+_any = _slot("acokr")
+
+EVENT_DRAWS: Mapping[str, st.SearchStrategy[Step]] = {
+    "create": _step("create", _any, _or_none("ac"), _number, st.just(0)),
+    "change": _step("change", _any, _number),
+    "change_unseen": _step("change_unseen", _slot("aco"), _number),
+    "change_backdated": _step("change_backdated", _slot("aco"), _number, _age),
+    "change_many": _step("change_many", st.sampled_from("acok"), _number),
+    "delete": _step("delete", _any),
+    "restore": _step("restore", _any),
+    "merge": st.sampled_from("ac").flatmap(lambda letter: _step("merge", *[_slot(letter)] * 2)),
+    "move_contact": _step("move_contact", _slot("c"), _or_none("ac")),
+    "change_customer": _step("change_customer", _slot("o"), _or_none("ac")),
+    "change_connection": _step("change_connection", _slot("k"), _number),
+    "end_connection": _step("end_connection", _slot("k"), st.integers(0, 1)),
+    "rename_role": _step("rename_role", _slot("r"), _number),
+    "recategorise_role": _step("recategorise_role", _slot("r"), _number),
+    "flip_filter": _step("flip_filter", _slot("aco"), st.sampled_from([False, True, None])),
+    "hide": _step("hide", _any),
+    "show": _step("show", _any),
+    "expire_delta_tokens": _step("expire_delta_tokens"),
+}
+
+
+class Told(TypedDict):
+    """A whole history, as it is printed and replayed."""
+
+    options: dict[str, Any]
+    steps: list[Step]
+    final: Mode
+
+
+def _asked(sight: Sight) -> st.SearchStrategy[tuple[str, int, int]]:
+    """Mode and window of a run."""
+    modes = ["continue", "continue", "full", *(["reconcile"] if sight == "reconciliation" else [])]
+    plain = st.sampled_from([(mode, 0, 0) for mode in modes])
+    return plain | plain | st.sampled_from(_WINDOWS)
+
+
+def _run_draws(sight: Sight) -> dict[str, st.SearchStrategy[Step]]:
+    asked, name = _asked(sight), st.sampled_from("AB")
+    return {
+        "wait": _step("wait", st.sampled_from(_WAITS)),
+        "run": asked.map(lambda run: ["run", *run]),
+        "begin": st.tuples(name, asked, st.sampled_from(STAGES[:-2])).map(
+            lambda drawn: ["begin", drawn[0], *drawn[1], drawn[2]]
+        ),
+        "go": _step("go", name, st.sampled_from([*STAGES[1:], "finish", "finish"])),
+        "kill": _step("kill", name, st.booleans()),
+        "again": _step("again", st.integers(0, 5)),
+        "run_with_fault": st.tuples(
+            asked, st.sampled_from(_FAULTS), st.sampled_from("acok"), st.booleans(), st.booleans()
+        ).map(lambda drawn: ["run_with_fault", *drawn[0], *drawn[1:]]),
+    }
+
+
+def event_kinds(sight: Sight) -> list[str]:
+    """The events that this sight is expected to cope with."""
+    unseen = {"reconciliation": (), "tracking": HIDDEN, "windows": UNSEEN_BY_WINDOWS}[sight]
+    return [kind for kind in EVENT_DRAWS if kind not in unseen]
+
+
+def _options(sight: Sight) -> st.SearchStrategy[dict[str, Any]]:
+    tracked = {"reconciliation": ["", "acok", "ok", "ac"], "tracking": ["acokr"], "windows": [""]}
+    return st.fixed_dictionaries(
+        {
+            "seed": st.integers(0, 10_000),
+            "filters": st.sampled_from(["aco", "", "aco", "o", "ac"]),
+            "tracked": st.sampled_from(tracked[sight]),
+            "page_size": st.sampled_from([500, 500, 4]),
+            "rows": st.fixed_dictionaries(
+                {
+                    letter: st.sampled_from([count, count - 2, 0, count])
+                    for letter, count in COUNTS.items()
+                }
+            ),
+        }
+    )
+
+
+def tales(sight: Sight, *, steps: int = 20) -> st.SearchStrategy[Told]:
+    """Histories of this many steps or a few more."""
+    draws = {**_run_draws(sight), **EVENT_DRAWS}
+    kinds = [
+        kind for kind in (*_NOT_EVENTS, *event_kinds(sight)) for _ in range(_WEIGHTS.get(kind, 1))
+    ]
+    step = st.sampled_from(kinds).flatmap(draws.__getitem__)
+    return st.fixed_dictionaries(
+        {
+            "options": _options(sight),
+            "steps": st.lists(step, min_size=steps, max_size=steps + 8),
+            "final": st.just("reconcile" if sight == "reconciliation" else "continue"),
+        }
+    )  # type: ignore[return-value]

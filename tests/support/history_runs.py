@@ -1,0 +1,303 @@
+"""Histories played: events and runs in any order, and then the store beside the oracle.
+
+A run is a step, too: whole (`run`), struck by a fault (`run_with_fault`), again under its old id
+(`again`), or taken apart into `begin`, `go` and `kill`, so that it overlaps events and other runs
+and dies after any task. `History.play` does the steps; `differences_at_the_end` judges.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from dynamics_sandbox import FaultKind
+from histories import EVENTS, SETS, Step, renew, wait
+from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
+from opportunity_sync.errors import SyncError
+from oracle import KEYS, Store, actual_store, differences, expected_store
+from sync_runs import SyncRuns, settings_for_tests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from dynamics_sandbox import Organisation, Sandbox
+    from opportunity_sync.pipeline.run import Mode
+
+EXTRACTS = ("extract_opportunities", "extract_connections", "extract_contacts", "extract_accounts")
+AFTER = ("transform", "load", "finish")
+STAGES = ("begin", *EXTRACTS, *AFTER)
+MODES = {"continue": "scheduled", "range": "range", "full": "full", "reconcile": "reconcile"}
+RUN_KINDS = (*MODES.values(), "overlapping", "again", "killed", "faulty")
+_SEES_EVERYTHING_SO_FAR = {"continue", "full", "reconcile"}
+_FAULTS: Mapping[FaultKind, Mapping[str, Any]] = {
+    FaultKind.THROTTLE: {"retry_after": "0.01"},
+    FaultKind.STALL: {"seconds": 0.02},
+}
+
+
+class RememberingClient(DataverseClient):
+    """Asks for metadata once per organisation: it is most of a small run's time and never moves."""
+
+    remembered: dict[tuple[str, str], dict[str, Any]]
+
+    def get_json(self, path: str, params: Any = None, **options: Any) -> dict[str, Any]:
+        """The answer, remembered if it is about the organisation and not about its rows."""
+        is_one_row = "$top" in (params or {})
+        if not is_one_row and not path.startswith(_ABOUT):
+            return super().get_json(path, params, **options)
+        name = (path, str(params))
+        if name not in self.remembered:
+            self.remembered[name] = super().get_json(path, params, **options)
+        return self.remembered[name]
+
+
+_ABOUT = ("EntityDefinitions", "organizations", "systemusers(", "WhoAmI")
+
+
+class HistoryRuns(SyncRuns):
+    """Runs over one session that stays open, with next to no waits."""
+
+    remembered: dict[tuple[str, str], dict[str, Any]]
+    _session: Any = None
+
+    @contextmanager
+    def client(self) -> Iterator[DataverseClient]:
+        """A client of the sandbox."""
+        given = self.sandbox.connection()
+        if self._session is None:
+            parts = (given["host"], given["login"], given["password"], given["extra"])
+            self._session = dynamics_session(DynamicsConnection.from_parts(*parts))
+        client = RememberingClient(
+            self._session, given["host"], settings=self.settings, first_wait_seconds=0.002
+        )
+        client.remembered = self.remembered
+        yield client
+
+    def forget(self) -> None:
+        """Another organisation."""
+        self.remembered = {}
+
+    def close(self) -> None:
+        """Close the session."""
+        if self._session is not None:
+            self._session.close()
+
+
+@dataclass
+class OpenRun:
+    """A run under way: what is next, and the events that happened since it began."""
+
+    mode: Mode
+    begun: dict[str, Any]
+    todo: list[str]
+    met: set[str] = field(default_factory=set)
+    overlapped: bool = False
+
+
+@dataclass
+class History:
+    """One history being played."""
+
+    organisation: Organisation
+    runs: HistoryRuns
+    fresh: set[str] = field(default_factory=set)
+    meetings: Counter[tuple[str, str]] = field(default_factory=Counter)
+    under_way: dict[str, OpenRun] = field(default_factory=dict)
+    past: list[tuple[int, Mode, tuple[datetime, ...]]] = field(default_factory=list)
+
+    def play(self, steps: Sequence[Step]) -> None:
+        """Do every step in its turn."""
+        for kind, *values in steps:
+            if kind == "wait":
+                wait(self.organisation, *values)
+            elif kind in EVENTS:
+                EVENTS[kind](self.organisation, *values)
+                self.fresh.add(kind)
+                for run in self.under_way.values():
+                    run.met.add(kind)
+            else:
+                getattr(self, f"_{kind}")(*values)
+
+    def end(self, mode: Mode) -> None:
+        """Let what is under way finish, and do the run after which the store must be right."""
+        for name in list(self.under_way):
+            self._go(name, "finish")
+        self._run(mode)
+
+    def _window(self, mode: Mode, since: int, until: int) -> tuple[datetime, ...]:
+        if mode != "range":
+            return ()
+        now = self.organisation.now
+        return now - timedelta(seconds=since), now - timedelta(seconds=until)
+
+    def _new(self, mode: Mode, window: tuple[datetime, ...], stages: Sequence[str]) -> OpenRun:
+        begun = self.runs.begin(mode, *window)
+        self.past.append((self.runs.count, mode, window))
+        return OpenRun(mode, begun, list(stages))
+
+    def _run(self, mode: Mode, since: int = 0, until: int = 0) -> None:
+        """A whole run."""
+        self._finish(self._new(mode, self._window(mode, since, until), (*EXTRACTS, *AFTER)))
+
+    def _finish(self, run: OpenRun, upto: str = "finish") -> None:
+        for other in self.under_way.values():
+            other.overlapped = other.overlapped or other is not run
+        while run.todo:
+            self._do(run, run.todo[0])
+            done = run.todo.pop(0)
+            if done == "load":
+                self._loaded(run)
+            if done == upto:
+                break
+
+    def _do(self, run: OpenRun, stage: str) -> None:
+        if stage in EXTRACTS:
+            self.runs.extract(run.begun, stage)
+        else:
+            getattr(self.runs, stage)(run.begun)
+
+    def _loaded(self, run: OpenRun) -> None:
+        """Count which events this run had to cope with."""
+        self._count(MODES[run.mode], self.fresh | run.met)
+        if run.overlapped or run.met:
+            self._count("overlapping", self.fresh | run.met)
+        if run.mode in _SEES_EVERYTHING_SO_FAR:
+            self.fresh = set(run.met)
+
+    def _count(self, run_kind: str, events: set[str]) -> None:
+        self.meetings.update((event, run_kind) for event in events)
+
+    def _begin(self, name: str, mode: Mode, since: int, until: int, upto: str) -> None:
+        """Begin a run and go on with it for some stages; the extracts in an order of its own."""
+        if name in self.under_way:
+            self._kill(name, reported=False)
+        extracts = EXTRACTS if name == "A" else EXTRACTS[::-1]
+        run = self._new(mode, self._window(mode, since, until), (*extracts, *AFTER))
+        self.under_way[name] = run
+        if upto != "begin":
+            self._go(name, upto)
+
+    def _go(self, name: str, upto: str) -> None:
+        """Go on with a run that is under way; nothing where it is past that stage."""
+        run = self.under_way.get(name)
+        if run is None or upto not in run.todo:
+            return
+        self._finish(run, upto)
+        if not run.todo:
+            del self.under_way[name]
+
+    def _kill(self, name: str, reported: bool) -> None:
+        """A run dies where it stands; whether its teardown still works is another matter."""
+        run = self.under_way.pop(name, None)
+        if run is None:
+            return
+        self._count("killed", self.fresh | run.met)
+        if reported:
+            self.runs.finish(run.begun, succeeded=False)
+
+    def _again(self, back: int) -> None:
+        """An old run is cleared: it runs again under its id, with the window it had."""
+        under_way = {run.begun["run_id"] for run in self.under_way.values()}
+        past = [old for old in self.past if f"run-{old[0]}" not in under_way]
+        if not past:
+            return
+        number, mode, window = past[-1 - back % len(past)]
+        last, self.runs.count = self.runs.count, number - 1
+        self._count("again", self.fresh)
+        run = OpenRun(mode, self.runs.begin(mode, *window), [*EXTRACTS, *AFTER])
+        self.runs.count = last
+        self._finish(run)
+
+    def _run_with_fault(
+        self,
+        mode: Mode,
+        since: int,
+        until: int,
+        kind: str,
+        letter: str,
+        stays: bool,
+        retried: bool,
+    ) -> None:
+        """A run meets a fault on the wire, that passes or stays; what fails is retried or not."""
+        run = self._new(mode, self._window(mode, since, until), (*EXTRACTS, *AFTER))
+        options = _FAULTS.get(FaultKind(kind), {})
+        self.runs.sandbox.faults.add(kind, SETS[letter], times=1000 if stays else 1, **options)
+        self._count("faulty", self.fresh)
+        try:
+            self._finish(run)
+        except SyncError:
+            self.runs.sandbox.faults.clear()
+            if retried:
+                self._finish(run)
+            else:
+                self.runs.finish(run.begun, succeeded=False)
+        self.runs.sandbox.faults.clear()
+
+
+@dataclass
+class Stage:
+    """Where histories are played, one after another: an organisation, served, and a store."""
+
+    sandbox: Sandbox
+    engine: Engine
+    folder: Path
+
+    def __post_init__(self) -> None:
+        """One session for all histories."""
+        self.runs = HistoryRuns(self.sandbox, self.engine, settings_for_tests(self.folder))
+
+    def history(self, options: Mapping[str, Any]) -> History:
+        """A new organisation and runs that know nothing of those before."""
+        renew(self.sandbox.organisation, options)
+        self.sandbox.faults.clear()
+        self.runs.forget()
+        self.runs.count = 0
+        self.runs.settings = settings_for_tests(
+            self.folder, page_size=options["page_size"], request_attempts=2
+        )
+        return History(self.sandbox.organisation, self.runs)
+
+
+@dataclass(frozen=True)
+class Visible:
+    """An organisation as its reader sees it, for the oracle: without hidden rows."""
+
+    organisation: Organisation
+
+    @property
+    def stores(self) -> Any:
+        """The tables."""
+        return self.organisation.stores
+
+    def rows(self, set_name: str) -> list[dict[str, Any]]:
+        """The rows that may be read."""
+        key = self.stores[set_name].table.key
+        hidden = self.organisation.hidden.get(set_name, set())
+        return [row for row in self.organisation.rows(set_name) if row[key] not in hidden]
+
+
+def differences_at_the_end(organisation: Organisation, engine: Engine) -> list[str]:
+    """What the store holds otherwise than a full sync would; rows that say No are left aside."""
+    seen = Visible(organisation)
+    found = without_excluded(seen, actual_store(engine))
+    return differences(expected_store(seen), found)  # type: ignore[arg-type]
+
+
+def without_excluded(seen: Visible, store: Store) -> Store:
+    """The store less the rows whose own filter says No: those are stale by contract."""
+    stale: set[str] = set()
+    for set_name in ("opportunities", "contacts", "accounts"):
+        key = seen.stores[set_name].table.key
+        stale |= {row[key] for row in seen.rows(set_name) if row.get("new_synctomkto") is False}
+    own = {name for name in KEYS if name != "unresolved_association"}
+    return {
+        name: {key: row for key, row in rows.items() if name not in own or key[0] not in stale}
+        for name, rows in store.items()
+    }
