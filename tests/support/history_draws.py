@@ -139,7 +139,7 @@ def tales(sight: Sight, *, steps: int = 20) -> st.SearchStrategy[Told]:
     return st.fixed_dictionaries(
         {
             "options": _options(sight),
-            "steps": st.lists(step, min_size=steps, max_size=steps + 8),
+            "steps": st.lists(step, min_size=steps, max_size=steps + 4),
             "final": st.just("reconcile" if sight == "reconciliation" else "continue"),
         }
     )  # type: ignore[return-value]

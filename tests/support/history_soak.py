@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from history_draws import Sight
 
-CHUNK = 15
+CHUNK = 10
 SIGHTS: tuple[Sight, ...] = ("reconciliation", "tracking", "reconciliation", "windows")
 POSTGRES_EVERY = 5
 
