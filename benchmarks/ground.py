@@ -100,8 +100,8 @@ def prepared(
         folder.mkdir(parents=True, exist_ok=True)
         made, rows = generate(seed=SEED, opportunities=made_from)
         # The page server tracks no changes: every read is a full pass or a window.
-        tables = {name: replace(table, change_tracking=False) for name, table in made.items()}
-        small = Organisation(tables, rows)
+        plain = {name: replace(table, change_tracking=False) for name, table in made.items()}
+        small = Organisation(plain, rows)
         sandbox = stack.enter_context(Sandbox(small))
         given = sandbox.connection()
         connection = DynamicsConnection.from_parts(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
