@@ -139,7 +139,7 @@ def most_at_once(runs: list[dict[str, Any]]) -> int:
 
 
 @pytest.mark.timeout(900)
-def test_thirty_daily_windows_four_at_once_beside_the_schedule(
+def test_daily_windows_four_at_once_beside_the_schedule(
     airflow: RunningAirflow, organisation: Organisation, engine: Engine
 ) -> None:
     """The sync alone misses what was imported; with the backfill the store is the oracle's."""
