@@ -95,7 +95,9 @@ def answer_to(
 def _sent(
     session: requests.Session, request: requests.PreparedRequest, bounds: Bounds
 ) -> requests.Response:
-    settings = session.merge_environment_settings(request.url or "", {}, True, None, None)  # noqa: FBT003
+    settings = session.merge_environment_settings(
+        request.url or "", {}, stream=True, verify=None, cert=None
+    )
     silence = max(0.001, min(bounds.silence_seconds, bounds.remaining))
     return session.send(
         request,
