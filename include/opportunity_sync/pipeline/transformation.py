@@ -8,7 +8,7 @@ associations in parts of bounded size. `load` streams them side by side into the
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -66,11 +66,12 @@ def stage_resolution(
     find_stored = None if state.is_empty else find_facts(connection)
     asked: dict[str, pd.Series] = {}
     while True:
-        news = {entity.name: _news(run, entity) for entity in ENTITIES}
+        staged = {entity.name: _staged_facts(run, entity) for entity in ENTITIES}
+        news = {entity.name: _news(run, entity, staged[entity.name]) for entity in ENTITIES}
         resolution = resolve_changes(KnownFacts(news, find_stored))
         if fetch is None or not _fetch_missing(run, resolution, asked=asked, fetch=fetch):
             break
-    _stage_all(run, resolution)
+    _stage_all(run, resolution, staged)
     run.folder.write_json(REVISION, {"revision": state.revision})
     return _report(resolution)
 
@@ -98,10 +99,10 @@ def _was_read_whole(run: Run, entity: Entity) -> bool:
     return bool(parts) and parts[-1].state["is_whole"]
 
 
-def _stage_all(run: Run, resolution: Resolution) -> None:
+def _stage_all(run: Run, resolution: Resolution, staged: Mapping[str, pd.DataFrame]) -> None:
     accounts = {OPPORTUNITY.name: resolution.accounts, CONTACT.name: resolution.contact_accounts}
     for entity in ENTITIES:
-        frame = _staged_facts(run, entity)
+        frame = staged[entity.name]
         derived = frame[[entity.key_column]].assign(take=_is_newest(entity, frame))
         if entity.name in accounts:
             found = accounts[entity.name]
@@ -113,8 +114,7 @@ def _stage_all(run: Run, resolution: Resolution) -> None:
         _stage(run, f"resolved/{name}", getattr(resolution, name))
 
 
-def _news(run: Run, entity: Entity) -> News:
-    frame = _staged_facts(run, entity)
+def _news(run: Run, entity: Entity, frame: pd.DataFrame) -> News:
     newest = _only(frame, _is_newest(entity, frame))
     gone = [table[entity.key_column] for table in run.folder.tables(gone_group(entity))]
     ids = pa.chunked_array(gone, pa.string()).to_pandas(types_mapper=pd.ArrowDtype)
