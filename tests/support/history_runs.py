@@ -43,7 +43,7 @@ _FAULTS: Mapping[FaultKind, Mapping[str, Any]] = {
 
 
 class RememberingClient(DataverseClient):
-    """Asks for metadata once per organisation: it is most of a small run's time and never moves."""
+    """Asks for the same metadata only once: it is most of a small run's time and never moves."""
 
     remembered: dict[tuple[str, str], dict[str, Any]]
 
@@ -61,10 +61,11 @@ class RememberingClient(DataverseClient):
 _ABOUT = ("EntityDefinitions", "organizations", "systemusers(", "WhoAmI")
 
 
+@dataclass
 class HistoryRuns(SyncRuns):
     """Runs over one session that stays open, with next to no waits."""
 
-    remembered: dict[tuple[str, str], dict[str, Any]]
+    remembered: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _session: Any = None
 
     @contextmanager
@@ -79,10 +80,6 @@ class HistoryRuns(SyncRuns):
         )
         client.remembered = self.remembered
         yield client
-
-    def forget(self) -> None:
-        """Another organisation."""
-        self.remembered = {}
 
     def close(self) -> None:
         """Close the session."""
@@ -250,14 +247,16 @@ class Stage:
     folder: Path
 
     def __post_init__(self) -> None:
-        """One session for all histories."""
+        """One session for all histories, and one memory for organisations of the same tables."""
         self.runs = HistoryRuns(self.sandbox, self.engine, settings_for_tests(self.folder))
+        self.remembered: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
 
     def history(self, options: Mapping[str, Any]) -> History:
         """A new organisation and runs that know nothing of those before."""
         renew(self.sandbox.organisation, options)
         self.sandbox.faults.clear()
-        self.runs.forget()
+        tables = f"{options['filters']} {options['tracked']}"
+        self.runs.remembered = self.remembered.setdefault(tables, {})
         self.runs.count = 0
         self.runs.settings = settings_for_tests(
             self.folder, page_size=options["page_size"], request_attempts=2

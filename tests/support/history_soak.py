@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from history_draws import Sight
 
-CHUNK = 10
+CHUNK = 20
 SIGHTS: tuple[Sight, ...] = ("reconciliation", "tracking", "reconciliation", "windows")
 POSTGRES_EVERY = 5
 

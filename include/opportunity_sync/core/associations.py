@@ -13,10 +13,11 @@ counts by itself. Role N describes the party in record N.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
-from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, with_constants
+from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, selected
 from opportunity_sync.core.matching import attach
 from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS, Directory
 from opportunity_sync.entities import ACCOUNT, CONTACT
@@ -48,6 +49,22 @@ class Facts:
     connections: pd.DataFrame
     roles: pd.DataFrame
 
+    @cached_property
+    def contact_directory(self) -> Directory:
+        """The contacts, to look references up in."""
+        return Directory(CONTACT, self.contacts, CONTACT_REASONS)
+
+    @cached_property
+    def account_directory(self) -> Directory:
+        """The accounts, to look references up in."""
+        return Directory(ACCOUNT, self.accounts, ACCOUNT_REASONS)
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """The `stakeholder_links` of the opportunities to resolve."""
+        links = stakeholder_links(self.connections)
+        return links[links["opportunity_id"].isin(self.opportunities["opportunity_id"])]
+
 
 @dataclass(frozen=True)
 class Associations:
@@ -65,14 +82,12 @@ def resolve(facts: Facts) -> Associations:
     contact_id, role), unresolved rows unique by (opportunity_id, kind, reference_id).
     Raises `ConfigError` for a customer that is neither account nor contact.
     """
-    contacts = Directory(CONTACT, facts.contacts, CONTACT_REASONS)
-    accounts = Directory(ACCOUNT, facts.accounts, ACCOUNT_REASONS)
-    by_type = _by_customer_type(facts.opportunities)
+    customers = _by_customer_type(facts.opportunities)
     outcomes = [
-        customer_is_contact(by_type["contact"], facts, contacts=contacts, accounts=accounts),
-        customer_is_account(by_type["account"], accounts),
-        no_customer(by_type["none"]),
-        stakeholder(facts, contacts),
+        customer_is_contact(customers["contact"], facts),
+        customer_is_account(customers["account"], facts),
+        no_customer(customers["none"]),
+        stakeholder(facts),
     ]
     return Associations(
         accounts=_one_account_each(facts.opportunities, [outcome.accounts for outcome in outcomes]),
@@ -83,26 +98,22 @@ def resolve(facts: Facts) -> Associations:
     )
 
 
-def customer_is_contact(
-    opportunities: pd.DataFrame, facts: Facts, *, contacts: Directory, accounts: Directory
-) -> Associations:
+def customer_is_contact(opportunities: pd.DataFrame, facts: Facts) -> Associations:
     """Rules 1 to 3, 9: the contact gets the role, the contact's own account is the account."""
-    customers = _looked_up(opportunities, "customer_id", contacts)
-    people = customers.rename(columns={"survivor_id": "contact_id"})
-    roles = with_constants(
-        people.loc[people["reason"].isna(), ["opportunity_id", "contact_id"]],
-        {"role": POTENTIAL_CUSTOMER, "is_primary": True, "source": "customer"},
+    customers = _looked_up(
+        opportunities, "customer_id", facts.contact_directory, "parent_id", "parent_type"
     )
-    parents = attach(
-        people.loc[people["contact_id"].notna(), ["opportunity_id", "contact_id"]],
-        facts.contacts,
-        on="contact_id",
-        columns=["parent_id", "parent_type"],
-    )
-    employers = _looked_up(_with_account_parent(parents), "parent_id", accounts)
+    employers = _employers(customers, "opportunity_id", facts.account_directory)
     return Associations(
         accounts=_usable(employers, "opportunity_id"),
-        roles=roles[list(ROLE_COLUMNS)],
+        roles=selected(
+            customers,
+            customers["reason"].isna(),
+            {"opportunity_id": "opportunity_id", "contact_id": "survivor_id"},
+            role=POTENTIAL_CUSTOMER,
+            is_primary=True,
+            source="customer",
+        ),
         unresolved=pd.concat(
             [_unresolved(customers, "customer_contact"), _unresolved(employers, "contact_account")],
             ignore_index=True,
@@ -110,9 +121,9 @@ def customer_is_contact(
     )
 
 
-def customer_is_account(opportunities: pd.DataFrame, accounts: Directory) -> Associations:
+def customer_is_account(opportunities: pd.DataFrame, facts: Facts) -> Associations:
     """Rules 4 and 5: the account is the account; no role comes from the customer."""
-    customers = _looked_up(opportunities, "customer_id", accounts)
+    customers = _looked_up(opportunities, "customer_id", facts.account_directory)
     return Associations(
         accounts=_usable(customers, "opportunity_id"),
         roles=empty_frame(ROLE_COLUMNS),
@@ -122,40 +133,43 @@ def customer_is_account(opportunities: pd.DataFrame, accounts: Directory) -> Ass
 
 def no_customer(opportunities: pd.DataFrame) -> Associations:
     """Rule 6: neither account nor role."""
+    is_none = opportunities["customer_id"].isna()
+    key = {"opportunity_id": "opportunity_id"}
     return Associations(
-        accounts=with_constants(opportunities[["opportunity_id"]], {"account_id": None}),
+        accounts=selected(opportunities, is_none, key, account_id=None),
         roles=empty_frame(ROLE_COLUMNS),
         unresolved=empty_frame(UNRESOLVED_COLUMNS),
     )
 
 
-def stakeholder(facts: Facts, contacts: Directory) -> Associations:
+def stakeholder(facts: Facts) -> Associations:
     """Rule 7: a role for each contact joined by an active connection with a Stakeholder role.
 
     A role that is not known withholds the association and is listed; the contact is looked up
     only once the role is known to be a stakeholder's.
     """
-    links = stakeholder_links(facts.connections)
-    links = links[links["opportunity_id"].isin(facts.opportunities["opportunity_id"])]
-    roles = facts.roles.rename(columns={"name": "role"})
-    links = attach(links, roles, on="connectionrole_id", columns=["role", "category"])
-    is_known = links["connectionrole_id"].isin(roles["connectionrole_id"])
-    unknown = with_constants(
-        links[~is_known].rename(columns={"connectionrole_id": "reference_id"}),
-        {"kind": "stakeholder_role", "reason": "role_not_found"},
-    )
+    links = attach(facts.links, facts.roles, on="connectionrole_id", columns=["name", "category"])
+    is_known = links["connectionrole_id"].isin(facts.roles["connectionrole_id"])
     is_stakeholder = is_known & links["category"].eq(STAKEHOLDER_CATEGORY).fillna(value=False)
-    people = _looked_up(links[is_stakeholder], "contact_id", contacts)
-    found = people.loc[people["reason"].isna(), ["opportunity_id", "survivor_id", "role"]]
+    people = _looked_up(links[is_stakeholder], "contact_id", facts.contact_directory)
+    unknown = selected(
+        links,
+        ~is_known,
+        {"opportunity_id": "opportunity_id", "reference_id": "connectionrole_id"},
+        kind="stakeholder_role",
+        reason="role_not_found",
+    )
     return Associations(
         accounts=empty_frame(ACCOUNT_COLUMNS),
-        roles=with_constants(
-            found.rename(columns={"survivor_id": "contact_id"}),
-            {"is_primary": False, "source": "stakeholder"},
-        )[list(ROLE_COLUMNS)],
+        roles=selected(
+            people,
+            people["reason"].isna(),
+            {"opportunity_id": "opportunity_id", "contact_id": "survivor_id", "role": "name"},
+            is_primary=False,
+            source="stakeholder",
+        ),
         unresolved=pd.concat(
-            [unknown[list(UNRESOLVED_COLUMNS)], _unresolved(people, "stakeholder_contact")],
-            ignore_index=True,
+            [unknown, _unresolved(people, "stakeholder_contact")], ignore_index=True
         ),
     )
 
@@ -166,23 +180,23 @@ def stakeholder_links(connections: pd.DataFrame) -> pd.DataFrame:
     Returns `opportunity_id`, `contact_id`, `connectionrole_id` (the contact's side), distinct;
     connections of other parties and those without a role on the contact's side are left out.
     """
-    active = connections[connections["state"].eq(ACTIVE).fillna(value=False)]
-    sides = [_side(active, opportunity="record1", contact="record2")]
-    sides.append(_side(active, opportunity="record2", contact="record1"))
+    is_active = connections["state"].eq(ACTIVE).fillna(value=False)
+    sides = [
+        _side(connections, is_active, opportunity="record1", contact="record2"),
+        _side(connections, is_active, opportunity="record2", contact="record1"),
+    ]
     return pd.concat(sides, ignore_index=True).drop_duplicates(ignore_index=True)
 
 
-def contact_accounts(contacts_to_resolve: pd.DataFrame, accounts: pd.DataFrame) -> pd.DataFrame:
+def contact_accounts(contacts_to_resolve: pd.DataFrame, accounts: Directory) -> pd.DataFrame:
     """`contact.account_id`: each contact's own parent account, through rules 8, 10 and 11.
 
-    Takes contact facts and account facts; returns `contact_id`, `account_id` (or null) for each
-    contact, in their order.
+    Takes contact facts and the known accounts; returns `contact_id`, `account_id` (or null) for
+    each contact, in their order.
     """
-    directory = Directory(ACCOUNT, accounts, ACCOUNT_REASONS)
-    people = contacts_to_resolve[["contact_id", "parent_id", "parent_type"]]
-    employers = _looked_up(_with_account_parent(people), "parent_id", directory)
-    employers = _usable(employers, "contact_id")
-    return attach(people[["contact_id"]], employers, on="contact_id", columns=["account_id"])
+    employers = _usable(_employers(contacts_to_resolve, "contact_id", accounts), "contact_id")
+    people = contacts_to_resolve[["contact_id"]]
+    return attach(people, employers, on="contact_id", columns=["account_id"])
 
 
 def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -200,49 +214,59 @@ def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
             "only account and contact can be a customer.",
             next_step="look at the record in Dynamics; report it with the version of Dynamics.",
         )
-    return {"none": opportunities[is_none]} | {
-        kind: opportunities[belongs] for kind, belongs in kinds.items()
+    columns = {"opportunity_id": "opportunity_id", "customer_id": "customer_id"}
+    return {
+        kind: selected(opportunities, belongs, columns)
+        for kind, belongs in (kinds | {"none": is_none}).items()
     }
 
 
-def _looked_up(frame: pd.DataFrame, reference: str, directory: Directory) -> pd.DataFrame:
-    """`frame` with `reference_id`, `survivor_id` and `reason` of its reference."""
-    found = directory.look_up(frame[reference])
-    return frame.rename(columns={reference: "reference_id"}).assign(
-        survivor_id=found["survivor_id"], reason=found["reason"]
-    )
+def _looked_up(
+    frame: pd.DataFrame, reference: str, directory: Directory, *columns: str
+) -> pd.DataFrame:
+    """`frame` with `reference_id`, `survivor_id`, `reason` and columns of the survivor."""
+    kept = {name: frame[name].array for name in frame.columns if name != reference}
+    found = directory.look_up(frame[reference], *columns)
+    return pd.DataFrame({**kept, "reference_id": frame[reference].array, **found}, copy=False)
 
 
-def _with_account_parent(people: pd.DataFrame) -> pd.DataFrame:
+def _employers(people: pd.DataFrame, key: str, accounts: Directory) -> pd.DataFrame:
+    """The parents that are accounts, looked up; `key` goes with them."""
     has_account = people["parent_id"].notna() & people["parent_type"].eq("account").fillna(
         value=False
     )
-    return people[has_account]
+    parents = selected(people, has_account, {key: key, "parent_id": "parent_id"})
+    return _looked_up(parents, "parent_id", accounts)
 
 
-def _side(connections: pd.DataFrame, *, opportunity: str, contact: str) -> pd.DataFrame:
+def _side(
+    connections: pd.DataFrame, rows: pd.Series, *, opportunity: str, contact: str
+) -> pd.DataFrame:
     fits = (
-        connections[f"{opportunity}_type"].eq("opportunity").fillna(value=False)
+        rows
+        & connections[f"{opportunity}_type"].eq("opportunity").fillna(value=False)
         & connections[f"{contact}_type"].eq("contact").fillna(value=False)
         & connections[f"{contact}_role_id"].notna()
     )
     columns = {
-        f"{opportunity}_id": "opportunity_id",
-        f"{contact}_id": "contact_id",
-        f"{contact}_role_id": "connectionrole_id",
+        "opportunity_id": f"{opportunity}_id",
+        "contact_id": f"{contact}_id",
+        "connectionrole_id": f"{contact}_role_id",
     }
-    return connections.loc[fits, list(columns)].rename(columns=columns)
+    return selected(connections, fits, columns)
 
 
 def _usable(looked_up: pd.DataFrame, key: str) -> pd.DataFrame:
     """`key` and the account that was found for it."""
-    found = looked_up.loc[looked_up["reason"].isna(), [key, "survivor_id"]]
-    return found.rename(columns={"survivor_id": "account_id"})
+    return selected(looked_up, looked_up["reason"].isna(), {key: key, "account_id": "survivor_id"})
 
 
 def _unresolved(looked_up: pd.DataFrame, kind: str) -> pd.DataFrame:
-    failed = looked_up[looked_up["reason"].notna()]
-    return with_constants(failed, {"kind": kind})[list(UNRESOLVED_COLUMNS)]
+    """What could not be resolved, as `unresolved_association` lists it."""
+    kept = ("opportunity_id", "reference_id", "reason")
+    return selected(
+        looked_up, looked_up["reason"].notna(), dict(zip(kept, kept, strict=True)), kind=kind
+    )
 
 
 def _one_account_each(opportunities: pd.DataFrame, found: list[pd.DataFrame]) -> pd.DataFrame:

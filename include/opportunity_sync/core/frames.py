@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# Columns of Arrow tables, in one piece or in several, whose types tell the two apart.
+Values = Any
+Ids = Any
+Mask = Any
 
 TEXT = pd.ArrowDtype(pa.string())
 FLAG = pd.ArrowDtype(pa.bool_())
@@ -21,7 +27,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 def to_table(frame: pd.DataFrame) -> pa.Table:
     """Turn a frame back into an Arrow table, without index and pandas metadata."""
-    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    return pa.table({name: pa.array(frame[name].array) for name in frame.columns})
 
 
 def empty_frame(columns: Mapping[str, pd.ArrowDtype]) -> pd.DataFrame:
@@ -29,15 +35,22 @@ def empty_frame(columns: Mapping[str, pd.ArrowDtype]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in columns.items()})
 
 
-def with_constants(frame: pd.DataFrame, constants: Mapping[str, str | bool | None]) -> pd.DataFrame:
-    """Add constant columns: text for text and null, a flag for a bool."""
-    return frame.assign(
-        **{
-            name: pd.Series(
-                [value] * len(frame),
-                index=frame.index,
-                dtype=FLAG if isinstance(value, bool) else TEXT,
-            )
-            for name, value in constants.items()
-        }
-    )
+def selected(
+    frame: pd.DataFrame,
+    rows: pd.Series | np.ndarray,
+    columns: Mapping[str, str],
+    **constants: str | bool | None,
+) -> pd.DataFrame:
+    """The rows where the mask holds, of these columns (new name: name in `frame`), and constants.
+
+    A constant is a text column for text and null, a flag for a bool. The index is a new one.
+    """
+    is_wanted = np.asarray(rows, dtype=bool)
+    arrays = {name: frame[known].array[is_wanted] for name, known in columns.items()}
+    count = int(is_wanted.sum())
+    for name, value in constants.items():
+        dtype = FLAG if isinstance(value, bool) else TEXT
+        scalar: Any = pa.scalar(value, dtype.pyarrow_dtype)
+        repeated: Values = pa.repeat(scalar, count)
+        arrays[name] = pd.array(repeated, dtype=dtype)
+    return pd.DataFrame(arrays, copy=False)

@@ -9,38 +9,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opportunity_sync.core.frames import TEXT
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+
+    from opportunity_sync.core.frames import Values
 
 
 class UniqueKey:
     """The positions of unique keys, to be asked for many references."""
 
-    def __init__(self, keys: pd.Series) -> None:
-        self._keys = _array(keys)
+    def __init__(self, keys: pd.Series | Values) -> None:
+        self._keys = array_of(keys, pa.string())
         if pc.count_distinct(self._keys, mode="all").as_py() != len(self._keys):
-            raise ValueError(f"{keys.name} is not unique, so a row could match several")
+            raise ValueError("A key is not unique, so a row could match several.")
 
-    def positions(self, references: pd.Series) -> np.ndarray:
-        """Position of each reference among the keys, -1 where it is null or not there."""
-        found: pa.Int32Array = pc.index_in(
-            _array(references), value_set=self._keys, skip_nulls=True
+    def matches(self, references: pd.Series | Values) -> Values:
+        """Position of each reference among the keys, null where it is null or not there."""
+        return pc.index_in(array_of(references, pa.string()), value_set=self._keys, skip_nulls=True)
+
+    def positions(self, references: pd.Series | Values) -> np.ndarray:
+        """The same, with -1 for null."""
+        positions: np.ndarray = (
+            self.matches(references).fill_null(-1).to_numpy(zero_copy_only=False)
         )
-        return found.fill_null(-1).to_numpy(zero_copy_only=False).copy()
+        return positions.copy()
 
 
-def taken(values: pd.Series, positions: np.ndarray) -> pd.Series:
-    """`values` at these positions, null at -1; the index is that of the positions."""
-    if not len(values):
-        return values.reindex(np.full(len(positions), -1)).reset_index(drop=True)
-    return pd.Series(values.array.take(positions, allow_fill=True))
+def taken(values: pd.Series, positions: np.ndarray) -> Any:
+    """The array of `values` at these positions, null at -1."""
+    return values.array.take(positions, allow_fill=True)
 
 
 def attach(
@@ -48,10 +51,14 @@ def attach(
 ) -> pd.DataFrame:
     """Add columns of `other`, whose `on` is unique, to the rows of `frame`: a left merge, m:1."""
     positions = UniqueKey(other[on]).positions(frame[on])
-    added = {name: taken(other[name], positions).set_axis(frame.index) for name in columns}
-    return frame.assign(**added)
+    return frame.assign(**{name: taken(other[name], positions) for name in columns})
 
 
-def _array(texts: pd.Series) -> Any:
-    array = pa.array(texts.astype(TEXT).array)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+def array_of(values: pd.Series | Values, kind: pa.DataType) -> Any:
+    """The values in one piece of Arrow memory."""
+    array: Any = values
+    if isinstance(values, pd.Series):
+        array = pa.array(values.array)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    return array if array.type == kind else array.cast(kind)

@@ -7,36 +7,46 @@ Chains are followed by pointer doubling, so a chain of a thousand merges costs t
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from opportunity_sync.core.matching import UniqueKey, taken
+from opportunity_sync.core.matching import UniqueKey, array_of, taken
+
+if TYPE_CHECKING:
+    from opportunity_sync.core.frames import Mask
 
 MERGE_CIRCLE = "merge_circle"
 
 
-def is_loser(records: pd.DataFrame) -> pd.Series:
-    """Which records were merged into another."""
-    return records["is_merged"].fillna(value=False).astype(bool) & records["master_id"].notna()
+def is_loser(records: pd.DataFrame | pa.Table) -> Mask:
+    """Which records were merged into another; never null."""
+    is_merged = array_of(records["is_merged"], pa.bool_())
+    master = array_of(records["master_id"], pa.string())
+    return pc.and_(pc.fill_null(is_merged, fill_value=False), master.is_valid())
 
 
 def survivors(records: pd.DataFrame, key: str) -> pd.DataFrame:
     """Find the surviving record of every record.
 
     `records` has `key` (unique), `is_merged` and `master_id`. Returns one row per record, in the
-    same order: `key`, `survivor_id` (the record's own id when it is no loser; null in a circle)
-    and `is_circle`. A survivor need not be among `records`.
+    same order: `key`, `survivor_id` (the record's own id when it is no loser; null in a circle),
+    `is_loser` and `is_circle`. A survivor need not be among `records`.
     """
-    lost = is_loser(records)
+    lost = is_loser(records).to_numpy(zero_copy_only=False)
     is_circle = np.zeros(len(records), dtype=bool)
     survivor = records[key]
     if lost.any():
         losers = records.loc[lost, [key, "master_id"]]
-        last, is_circle[lost.to_numpy()] = _ends_of_chains(losers, key)
+        last, is_circle[lost] = _ends_of_chains(losers, key)
         survivor = survivor.mask(lost)
-        survivor[lost] = taken(losers["master_id"], last).array
+        survivor[lost] = taken(losers["master_id"], last)
         survivor = survivor.mask(is_circle)
-    return pd.DataFrame({key: records[key], "survivor_id": survivor, "is_circle": is_circle})
+    columns = {"survivor_id": survivor, "is_loser": lost, "is_circle": is_circle}
+    return pd.DataFrame({key: records[key], **columns}, copy=False)
 
 
 def _ends_of_chains(losers: pd.DataFrame, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ Inactive records count as active (row 12), so the state is not even looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -44,13 +44,15 @@ class Directory:
         self._records = records
         self._keys = UniqueKey(records[entity.key_column])
         ends = survivors(records, entity.key_column)
+        is_loser = ends["is_loser"].to_numpy()
         self._is_circle = ends["is_circle"].to_numpy()
-        self._survivor = self._keys.positions(ends["survivor_id"])
+        self._survivor = np.arange(len(records))
+        self._survivor[is_loser] = self._keys.positions(ends["survivor_id"][is_loser])
         self._is_excluded = ~records["sync_filter"].fillna(value=True).astype(bool).to_numpy()
         self._key_column = entity.key_column
 
-    def look_up(self, references: pd.Series) -> pd.DataFrame:
-        """Answer for each reference, row by row: `survivor_id` and `reason`.
+    def look_up(self, references: pd.Series, *columns: str) -> dict[str, Any]:
+        """Answer for each reference, row by row: `survivor_id`, `reason`, columns of the survivor.
 
         `reason` is null where the reference resolves to a record that is synced, and for a null
         reference. For an excluded record `survivor_id` is given *and* the reason, because some
@@ -64,11 +66,11 @@ class Directory:
         reason[is_asked & ~is_known] = self._reasons.not_found
         reason[is_found & _at(self._is_circle, found)] = MERGE_CIRCLE
         reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
-        answers = {
+        return {
             "survivor_id": taken(self._records[self._key_column], survivor),
-            "reason": pd.Series(reason, dtype=TEXT),
+            "reason": pd.Series(reason, dtype=TEXT).array,
+            **{name: taken(self._records[name], survivor) for name in columns},
         }
-        return pd.DataFrame(answers).set_axis(references.index)
 
 
 def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -2,43 +2,55 @@
 
 The rules must see an opportunity's whole neighbourhood, of which a window brings only a part.
 So every look-up asks the store by index and lets this run's newer rows win. An older row than
-the store's (a slow run, a late backfill) is set aside here and never overrides.
+the store's (a slow run, a late backfill) is set aside here and never overrides. All of it stays
+in Arrow, where a look-up costs a tenth of what it costs in a frame; the rules get frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from opportunity_sync.core.frames import TEXT
+from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.merges import is_loser
-from opportunity_sync.entities import ENTITIES, Entity
+from opportunity_sync.entities import ENTITIES, VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-# Stored facts whose column is among the ids: key, version_number, fact columns, is_deleted.
-FindStored = Callable[[Entity, str, pd.Series], pd.DataFrame]
+    from opportunity_sync.core.frames import Ids, Mask, Values
+    from opportunity_sync.entities import Entity
+
+    # Stored facts whose column is among the ids: key, version_number, fact columns, is_deleted.
+    FindStored = Callable[[Entity, str, Ids], pa.Table]
 
 
-def distinct(*ids: pd.Series) -> pd.Series:
+def distinct(*ids: Ids) -> Ids:
     """The distinct, non-null ids of several columns."""
-    if not ids:
-        return pd.Series([], dtype=TEXT)
-    return (
-        pd.concat(ids, ignore_index=True).astype(TEXT).dropna().drop_duplicates(ignore_index=True)
-    )
+    chunks = [
+        chunk
+        for column in ids
+        for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
+    ]
+    return pc.unique(pa.chunked_array(chunks, pa.string())).drop_null()
+
+
+def without(ids: Ids, known: Ids) -> Ids:
+    """The ids that are not among the known ones."""
+    return ids.filter(pc.invert(pc.is_in(ids, value_set=known)))
 
 
 @dataclass(frozen=True)
 class News:
     """One entity's staged facts (keys unique), the keys that are gone, and when reading began."""
 
-    arrived: pd.DataFrame
-    gone: pd.Series
+    arrived: pa.Table
+    gone: Ids
     read_at: datetime
 
 
@@ -51,10 +63,10 @@ class Arrivals:
     that are gone; `before`: the stored facts of the changed ones.
     """
 
-    ids: pd.Series
-    current: pd.DataFrame
-    changed_ids: pd.Series
-    before: pd.DataFrame
+    ids: Ids
+    current: pa.Table
+    changed_ids: Ids
+    before: pa.Table
 
 
 class KnownFacts:
@@ -73,84 +85,96 @@ class KnownFacts:
         """Whether the store holds nothing, so that the arrivals are all there is to know."""
         return self._find_stored is None
 
-    def current(self, entity: Entity) -> pd.DataFrame:
+    def current(self, entity: Entity) -> pa.Table:
         """This run's facts of an entity, without those that are older than the store's."""
         return self.arrivals[entity.name].current
 
-    def changed_ids(self, entity: Entity) -> pd.Series:
+    def changed_ids(self, entity: Entity) -> Ids:
         """Keys of this run whose facts are new or differ from the store's."""
         return self.arrivals[entity.name].changed_ids
 
-    def where(self, entity: Entity, column: str, ids: pd.Series) -> pd.DataFrame:
+    def where(self, entity: Entity, column: str, ids: Ids) -> pa.Table:
         """Facts of every live record whose `column` is among `ids`."""
-        arrived = self.current(entity)
-        here = arrived[arrived[column].isin(ids)]
-        if self._find_stored is None or ids.empty:
+        arrived, key = self.current(entity), entity.key_column
+        here = arrived.filter(pc.is_in(arrived[column], value_set=ids))
+        if self._find_stored is None or not len(ids):
             return here
         stored = self._find_stored(entity, column, ids)
-        stored = stored[~stored["is_deleted"].astype(bool)]
-        stored = stored[~stored[entity.key_column].isin(arrived[entity.key_column])]
-        stored = stored[~stored[entity.key_column].isin(self._gone[entity.name])]
-        return pd.concat([stored[list(here.columns)], here], ignore_index=True)
+        is_past = _any(
+            stored["is_deleted"],
+            pc.is_in(stored[key], value_set=arrived[key]),
+            pc.is_in(stored[key], value_set=self._gone[entity.name]),
+        )
+        stored = stored.filter(pc.invert(is_past)).select(here.column_names)
+        return pa.concat_tables([stored, here])
 
-    def by_key(self, entity: Entity, ids: pd.Series) -> pd.DataFrame:
+    def by_key(self, entity: Entity, ids: Ids) -> pa.Table:
         """Facts of the live records with these keys."""
         return self.where(entity, entity.key_column, ids)
 
-    def with_masters(self, entity: Entity, ids: pd.Series) -> pd.DataFrame:
+    def with_masters(self, entity: Entity, ids: Ids) -> pa.Table:
         """Facts of the records with these keys and of all that they were merged into."""
-        found = self.by_key(entity, ids)
-        frames, seen = [found], ids
+        found, seen = [self.by_key(entity, ids)], ids
         while True:
-            masters = distinct(_losers(found)["master_id"])
-            masters = masters[~masters.isin(seen)]
-            if masters.empty:
-                return pd.concat(frames, ignore_index=True)
-            found = self.by_key(entity, masters)
-            frames.append(found)
+            masters = without(distinct(masters_of(found[-1])), seen)
+            if not len(masters):
+                return pa.concat_tables(found)
+            found.append(self.by_key(entity, masters))
             seen = distinct(seen, masters)
 
-    def with_losers(self, entity: Entity, ids: pd.Series) -> pd.Series:
+    def with_losers(self, entity: Entity, ids: Ids) -> Ids:
         """These keys and those of all records merged into them, over any number of steps."""
         seen = newest = ids
-        while not newest.empty:
-            losers = distinct(_losers(self.where(entity, "master_id", newest))[entity.key_column])
-            newest = losers[~losers.isin(seen)]
+        while len(newest):
+            pointing = self.where(entity, "master_id", newest)
+            losers = pointing.filter(is_loser(pointing))[entity.key_column]
+            newest = without(distinct(losers), seen)
             seen = distinct(seen, newest)
         return seen
 
 
-def _losers(records: pd.DataFrame) -> pd.DataFrame:
-    return records[is_loser(records)]
+def masters_of(records: pa.Table) -> Ids:
+    """What the merged ones among the records were merged into."""
+    return records["master_id"].filter(is_loser(records))
 
 
 def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arrivals:
     key = entity.key_column
     facts = [column.name for column in entity.fact_columns]
-    arrived = news.arrived[~news.arrived[key].isin(news.gone)].reset_index(drop=True)
+    arrived = news.arrived.filter(pc.invert(pc.is_in(news.arrived[key], value_set=news.gone)))
     if find_stored is None:
-        return Arrivals(arrived[key], arrived, arrived[key], arrived[[key, *facts]].iloc[:0])
+        nothing = arrived.select([key, *facts]).slice(0, 0)
+        return Arrivals(arrived[key], arrived, distinct(arrived[key]), nothing)
     stored = find_stored(entity, key, distinct(arrived[key], news.gone))
-    pairs = arrived.merge(
-        stored, on=key, how="left", validate="1:1", suffixes=("", "_before"), indicator="_known"
+    before = stored.take(UniqueKey(stored[key]).matches(arrived[key]))
+    is_set_aside = _any(
+        pc.less(arrived[VERSION.name], before[VERSION.name]),
+        pc.greater_equal(before["deleted_noticed_at"], _instant(news.read_at)),
     )
-    is_known = pairs["_known"].eq("both")
-    is_older = pairs["version_number"] < pairs["version_number_before"]
-    stays_dead = pairs["deleted_noticed_at"] >= pd.Timestamp(news.read_at)
-    is_set_aside = is_known & (is_older | stays_dead).fillna(value=False).astype(bool)
-    differs = ~is_known | pairs["is_deleted"].fillna(value=False).astype(bool)
-    for fact in facts:
-        differs |= _differ(pairs[fact], pairs[f"{fact}_before"])
-    changed_ids = distinct(pairs.loc[differs & ~is_set_aside, key], news.gone)
+    differs = _any(
+        before[key].is_null(),
+        before["is_deleted"],
+        *(_differ(arrived[name], before[name]) for name in facts),
+    )
+    arrives = pc.and_not(differs, is_set_aside)
+    changed_ids = distinct(arrived[key].filter(arrives), news.gone)
     return Arrivals(
         ids=arrived[key],
-        current=arrived[~is_set_aside.to_numpy(dtype=bool)].reset_index(drop=True),
+        current=arrived.filter(pc.invert(is_set_aside)),
         changed_ids=changed_ids,
-        before=stored.loc[stored[key].isin(changed_ids), [key, *facts]],
+        before=stored.filter(pc.is_in(stored[key], value_set=changed_ids)).select([key, *facts]),
     )
 
 
-def _differ(left: pd.Series, right: pd.Series) -> pd.Series:
+def _instant(moment: datetime) -> Values:
+    return pa.scalar(moment, pa.timestamp("us", tz="UTC"))
+
+
+def _differ(left: Values, right: Values) -> Mask:
     """Whether two columns differ, null equal to null."""
-    either_null = left.isna() | right.isna()
-    return (left.isna() != right.isna()) | (~either_null & (left != right).fillna(value=False))
+    return _any(pc.xor(left.is_null(), right.is_null()), pc.not_equal(left, right))
+
+
+def _any(*conditions: Mask) -> Mask:
+    """Whether one of the conditions holds; what is unknown does not."""
+    return reduce(pc.or_, (pc.fill_null(each, fill_value=False) for each in conditions))

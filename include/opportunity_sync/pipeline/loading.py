@@ -20,7 +20,7 @@ from opportunity_sync.pipeline.transformation import REVISION, stage_resolution
 from opportunity_sync.store import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
     from sqlalchemy import Connection, Engine
@@ -64,13 +64,37 @@ def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
     if run.new_epoch or state.revision != run.folder.read_json(REVISION)["revision"]:
         log.info("Another run has changed the store since transform: resolving again.")
         stage_resolution(connection, run)
+    overtaken = [
+        entity
+        for entity in ENTITIES
+        if _is_overtaken(connection, run, entity, link=state.delta_links.get(entity.name))
+    ]
     relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
     counts = _write_rows(connection, run, moment)
     counts |= _write_associations(connection, run, moment)
     if relabelled or any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection)
-    _close(connection, run, counts)
+    _close(connection, run, counts, overtaken=overtaken)
     return counts
+
+
+def _is_overtaken(connection: Connection, run: Run, entity: Entity, *, link: str | None) -> bool:
+    """Whether the stored delta `link` may lie behind the deletion of a row of this run.
+
+    Another run has read the table since this one began. A row that only this run knows may have
+    been deleted before that, and then no change that is read by that link will ever say so.
+    """
+    if link is None or link == run.stored_links.get(entity.name):
+        return False
+    parts = (run.folder.read(part, [entity.key_column]) for part in run.row_parts(entity))
+    if store.holds_all(connection, entity, parts):
+        return False
+    log.info(
+        "%s: another run has read them since this one began, and does not know all that this one "
+        "brings; the next run reads again what may have been deleted in between.",
+        entity.set_name,
+    )
+    return True
 
 
 def _write_rows(connection: Connection, run: Run, moment: datetime) -> dict[str, Counts]:
@@ -109,6 +133,8 @@ def _parts(run: Run, entity: Entity) -> Iterator[pa.Table]:
 
 def _write_associations(connection: Connection, run: Run, moment: datetime) -> dict[str, Counts]:
     affected = list(run.folder.tables("resolved/affected"))
+    if not affected:
+        return {ROLE: Counts(), UNRESOLVED: Counts()}
     return {
         ROLE: store.write_roles(
             connection,
@@ -127,14 +153,16 @@ def _write_associations(connection: Connection, run: Run, moment: datetime) -> d
     }
 
 
-def _close(connection: Connection, run: Run, counts: dict[str, Counts]) -> None:
+def _close(
+    connection: Connection, run: Run, counts: dict[str, Counts], *, overtaken: Sequence[Entity]
+) -> None:
     """Move the watermarks and write the run's own record, still in the transaction."""
     states = [part.state for entity in ENTITIES for part in _all_parts(run, entity)]
     refused = [row for state in states for row in state["refused"]]
     for entity in ENTITIES:
         count = sum(row["entity"] == entity.name for row in refused)
         counts[entity.name] += Counts(read=count, refused=count)
-        _move_state(connection, run, entity)
+        _move_state(connection, run, entity, is_overtaken=entity in overtaken)
     store.record_errors(connection, run.dag_id, run.run_id, refused=refused)
     store.end_run(
         connection,
@@ -152,8 +180,10 @@ def _all_parts(run: Run, entity: Entity) -> list[Part]:
     return [*listed, *run.row_parts(entity)]
 
 
-def _move_state(connection: Connection, run: Run, entity: Entity) -> None:
+def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtaken: bool) -> None:
     """Move the watermark, and the delta link where the entity is tracked: compare and set."""
+    if is_overtaken:
+        store.forget_delta_link(connection, entity.name)
     if run.mode in {"range", "reconcile"}:
         return
     last = run.folder.parts(run.rows_group(entity))[-1].state
@@ -162,7 +192,7 @@ def _move_state(connection: Connection, run: Run, entity: Entity) -> None:
     store.move_delta_link(
         connection,
         entity.name,
-        began_with=run.stored_links.get(entity.name),
+        began_with=None if is_overtaken else run.stored_links.get(entity.name),
         to=last["delta_link"],
         fingerprint=run.plan.fingerprint(entity),
     )

@@ -9,19 +9,27 @@ do the pure rules run. The work is in proportion to what changed and what it aff
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from opportunity_sync.core.associations import (
     STAKEHOLDER_CATEGORY,
     Facts,
     contact_accounts,
     resolve,
-    stakeholder_links,
 )
-from opportunity_sync.core.merges import is_loser
+from opportunity_sync.core.frames import to_frame, to_table
 from opportunity_sync.entities import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
-from opportunity_sync.pipeline.known_facts import KnownFacts, distinct
+from opportunity_sync.pipeline.known_facts import KnownFacts, distinct, masters_of, without
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from opportunity_sync.core.frames import Ids, Mask
 
 
 @dataclass(frozen=True)
@@ -33,148 +41,136 @@ class Resolution:
     `contact_accounts`: contact_id, account_id. `roles`, `unresolved`: as the store has them.
     """
 
-    affected: pd.DataFrame
-    accounts: pd.DataFrame
-    contact_accounts: pd.DataFrame
-    roles: pd.DataFrame
-    unresolved: pd.DataFrame
-    missing: dict[str, pd.Series]  # ids that are referred to and not known, by entity name
+    affected: pa.Table
+    accounts: pa.Table
+    contact_accounts: pa.Table
+    roles: pa.Table
+    unresolved: pa.Table
+    missing: dict[str, Ids]  # ids that are referred to and not known, by entity name
 
 
 @dataclass(frozen=True)
 class Reach:
     """Ids of the opportunities to resolve and of the contacts whose own account to find."""
 
-    opportunities: pd.Series
-    contacts: pd.Series
+    opportunities: Ids
+    contacts: Ids
 
 
 def resolve_changes(known: KnownFacts) -> Resolution:
     """Resolve every opportunity and contact that this run's rows bring or affect."""
     reach = _reach(known)
     opportunities = known.by_key(OPPORTUNITY, reach.opportunities)
-    is_synced = opportunities["sync_filter"].fillna(value=True).astype(bool)
-    facts = _neighbourhood(known, opportunities[is_synced], reach.contacts)
-    people = facts.contacts[facts.contacts["contact_id"].isin(reach.contacts)]
+    is_synced = pc.fill_null(opportunities["sync_filter"], fill_value=True)
+    gathered = _neighbourhood(known, opportunities.filter(is_synced), reach.contacts)
+    facts = Facts(**{name: to_frame(table) for name, table in gathered.items()})
+    is_asked = _among(gathered["contacts"]["contact_id"], reach.contacts).to_numpy()
+    people = facts.contacts[is_asked]
     associations = resolve(facts)
     return Resolution(
-        affected=opportunities[["opportunity_id"]].assign(is_synced=is_synced),
-        accounts=associations.accounts,
-        contact_accounts=contact_accounts(people, facts.accounts),
-        roles=associations.roles,
-        unresolved=associations.unresolved,
-        missing=missing_references(facts),
+        affected=opportunities.select(["opportunity_id"]).append_column("is_synced", is_synced),
+        accounts=to_table(associations.accounts),
+        contact_accounts=to_table(contact_accounts(people, facts.account_directory)),
+        roles=to_table(associations.roles),
+        unresolved=to_table(associations.unresolved),
+        missing=_missing_references(gathered, facts.links),
     )
 
 
-def missing_references(facts: Facts) -> dict[str, pd.Series]:
+def _missing_references(gathered: Mapping[str, pa.Table], links: pd.DataFrame) -> dict[str, Ids]:
     """Contacts, accounts and roles that the rules ask for and nobody knows, by entity name."""
-    opportunities, contacts = facts.opportunities, facts.contacts
-    links = stakeholder_links(facts.connections)
-    links = links[links["opportunity_id"].isin(opportunities["opportunity_id"])]
-    is_other = facts.roles["category"].ne(STAKEHOLDER_CATEGORY).fillna(value=True)
-    others = facts.roles.loc[is_other, "connectionrole_id"]
-    people = links.loc[~links["connectionrole_id"].isin(others), "contact_id"]
+    opportunities, contacts = gathered["opportunities"], gathered["contacts"]
+    accounts, roles = gathered["accounts"], gathered["roles"]
+    is_stakeholder = pc.equal(roles["category"], STAKEHOLDER_CATEGORY)
+    others = roles["connectionrole_id"].filter(
+        pc.invert(pc.fill_null(is_stakeholder, fill_value=False))
+    )
+    parties = to_table(links)
+    people = parties.filter(pc.invert(_among(parties["connectionrole_id"], others)))["contact_id"]
+    customers, parents = (opportunities, "customer"), (contacts, "parent")
     wanted = {
-        CONTACT.name: distinct(
-            _of_type(opportunities, "customer", "contact"), people, _masters(contacts)
-        ),
+        CONTACT.name: distinct(_of_type(*customers, "contact"), people, masters_of(contacts)),
         ACCOUNT.name: distinct(
-            _of_type(opportunities, "customer", "account"),
-            _of_type(contacts, "parent", "account"),
-            _masters(facts.accounts),
+            _of_type(*customers, "account"), _of_type(*parents, "account"), masters_of(accounts)
         ),
-        CONNECTION_ROLE.name: distinct(links["connectionrole_id"]),
+        CONNECTION_ROLE.name: distinct(parties["connectionrole_id"]),
     }
-    known = {
-        CONTACT.name: contacts["contact_id"],
-        ACCOUNT.name: facts.accounts["account_id"],
-        CONNECTION_ROLE.name: facts.roles["connectionrole_id"],
+    return {
+        CONTACT.name: without(wanted[CONTACT.name], contacts["contact_id"]),
+        ACCOUNT.name: without(wanted[ACCOUNT.name], accounts["account_id"]),
+        CONNECTION_ROLE.name: without(wanted[CONNECTION_ROLE.name], roles["connectionrole_id"]),
     }
-    return {name: ids[~ids.isin(known[name])] for name, ids in wanted.items()}
 
 
-def _of_type(records: pd.DataFrame, reference: str, kind: str) -> pd.Series:
-    is_kind = records[f"{reference}_type"].eq(kind).fillna(value=False)
-    return records[f"{reference}_id"][is_kind]
+def _among(ids: Ids, wanted: Ids) -> Mask:
+    return pc.is_in(ids, value_set=wanted)
 
 
-def _masters(records: pd.DataFrame) -> pd.Series:
-    return records["master_id"][is_loser(records)]
+def _of_type(records: pa.Table, reference: str, kind: str) -> Ids:
+    return records[f"{reference}_id"].filter(pc.equal(records[f"{reference}_type"], kind))
 
 
 def _reach(known: KnownFacts) -> Reach:
     opportunities = known.arrivals[OPPORTUNITY.name].ids
     people = known.arrivals[CONTACT.name].ids
     if known.is_all_new:
-        return Reach(opportunities, people)
+        return Reach(distinct(opportunities), distinct(people))
     accounts = known.with_losers(ACCOUNT, known.changed_ids(ACCOUNT))
     moved = known.where(CONTACT, "parent_id", accounts)["contact_id"]
     contacts = known.with_losers(CONTACT, distinct(known.changed_ids(CONTACT), moved))
     customers = known.where(OPPORTUNITY, "customer_id", distinct(contacts, accounts))
     return Reach(
         opportunities=distinct(
-            opportunities,
-            customers["opportunity_id"],
-            _opportunity_ends(_touched_connections(known, contacts)),
+            opportunities, customers["opportunity_id"], *_opportunity_ends(known, contacts)
         ),
         contacts=distinct(people, moved),
     )
 
 
-def _touched_connections(known: KnownFacts, contacts: pd.Series) -> pd.DataFrame:
-    """Connections that changed (as they are and as they were), or whose contact or role did."""
+def _opportunity_ends(known: KnownFacts, contacts: Ids) -> list[Ids]:
+    """Opportunities of connections that changed, as they are and were, or whose ends changed."""
     arrivals = known.arrivals[CONNECTION.name]
     roles = known.changed_ids(CONNECTION_ROLE)
-    return pd.concat(
-        [
-            arrivals.before,
-            known.by_key(CONNECTION, arrivals.changed_ids),
-            known.where(CONNECTION, "record1_id", contacts),
-            known.where(CONNECTION, "record2_id", contacts),
-            known.where(CONNECTION, "record1_role_id", roles),
-            known.where(CONNECTION, "record2_role_id", roles),
-        ],
-        ignore_index=True,
-    )
+    touched = [
+        arrivals.before,
+        known.by_key(CONNECTION, arrivals.changed_ids),
+        known.where(CONNECTION, "record1_id", contacts),
+        known.where(CONNECTION, "record2_id", contacts),
+        known.where(CONNECTION, "record1_role_id", roles),
+        known.where(CONNECTION, "record2_role_id", roles),
+    ]
+    return [
+        _of_type(connections, side, "opportunity")
+        for connections in touched
+        for side in ("record1", "record2")
+    ]
 
 
-def _opportunity_ends(connections: pd.DataFrame) -> pd.Series:
-    return distinct(
-        *(
-            connections.loc[
-                connections[f"{side}_type"].eq("opportunity").fillna(value=False), f"{side}_id"
-            ]
-            for side in ("record1", "record2")
-        )
-    )
-
-
-def _neighbourhood(known: KnownFacts, opportunities: pd.DataFrame, contacts: pd.Series) -> Facts:
-    """Everything that the rules can ask about these opportunities and contacts."""
+def _neighbourhood(
+    known: KnownFacts, opportunities: pa.Table, contacts: Ids
+) -> dict[str, pa.Table]:
+    """Everything that the rules can ask about these opportunities and contacts, as `Facts`."""
     if known.is_all_new:
-        return Facts(
-            opportunities=opportunities,
-            contacts=known.current(CONTACT),
-            accounts=known.current(ACCOUNT),
-            connections=known.current(CONNECTION),
-            roles=known.current(CONNECTION_ROLE),
-        )
-    ids = opportunities["opportunity_id"]
-    connections = pd.concat(
-        [known.where(CONNECTION, f"{side}_id", ids) for side in ("record1", "record2")],
-        ignore_index=True,
-    ).drop_duplicates("connection_id", ignore_index=True)
-    parties = distinct(
-        opportunities["customer_id"], connections["record1_id"], connections["record2_id"]
-    )
-    people = known.with_masters(CONTACT, distinct(parties, contacts)).drop_duplicates("contact_id")
-    employers = distinct(opportunities["customer_id"], people["parent_id"])
+        return {
+            "opportunities": opportunities,
+            "contacts": known.current(CONTACT),
+            "accounts": known.current(ACCOUNT),
+            "connections": known.current(CONNECTION),
+            "roles": known.current(CONNECTION_ROLE),
+        }
+    ids = distinct(opportunities["opportunity_id"])
+    first = known.where(CONNECTION, "record1_id", ids)
+    second = known.where(CONNECTION, "record2_id", ids)
+    joins_two = _among(second["connection_id"], first["connection_id"])
+    connections = pa.concat_tables([first, second.filter(pc.invert(joins_two))])
+    customers = opportunities["customer_id"]
+    parties = distinct(customers, connections["record1_id"], connections["record2_id"])
+    people = known.with_masters(CONTACT, distinct(parties, contacts))
     roles = distinct(connections["record1_role_id"], connections["record2_role_id"])
-    return Facts(
-        opportunities=opportunities,
-        contacts=people,
-        accounts=known.with_masters(ACCOUNT, employers).drop_duplicates("account_id"),
-        connections=connections,
-        roles=known.by_key(CONNECTION_ROLE, roles),
-    )
+    return {
+        "opportunities": opportunities,
+        "contacts": people,
+        "accounts": known.with_masters(ACCOUNT, distinct(customers, people["parent_id"])),
+        "connections": connections,
+        "roles": known.by_key(CONNECTION_ROLE, roles),
+    }

@@ -24,7 +24,7 @@ from opportunity_sync.pipeline.extraction import refused_row
 from opportunity_sync.pipeline.run import Run, found_group, gone_group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from opportunity_sync.settings import Settings
 
@@ -81,16 +81,18 @@ def settle(
 
 
 def fetch(
-    client: DataverseClient, run: Run, entity: Entity, *, ids: Iterable[str]
+    client: DataverseClient, run: Run, entity: Entity, *, ids: Sequence[str]
 ) -> dict[str, int]:
     """Stage the rows with these keys beside the extracted ones; returns their versions."""
+    if not ids:
+        return {}
     decoder = PageDecoder(entity, run.plan)
     select = run.plan.of(entity).select(entity)
     group = found_group(entity)
     versions: dict[str, int] = {}
     number = len(run.folder.parts(group))
     counted = client.counters.requests
-    for page in client.by_ids(entity, list(ids), select=select):
+    for page in client.by_ids(entity, ids, select=select):
         decoded = decoder.decode(page.body)
         requests, counted = client.counters.requests - counted, client.counters.requests
         state = {

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from opportunity_sync.core.frames import to_frame, to_table
-from opportunity_sync.core.matching import attach
+from opportunity_sync.core.frames import to_frame
+from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.dynamics import DataverseClient, staged_schema
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
-from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct
+from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct, without
 from opportunity_sync.pipeline.resolution import Resolution, resolve_changes
 from opportunity_sync.pipeline.run import Run, gone_group, open_run
 from opportunity_sync.pipeline.settling import fetch, settle
@@ -27,6 +28,7 @@ from opportunity_sync.store import find_facts, read_state, reading
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
+    from opportunity_sync.core.frames import Ids, Mask
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,9 +66,9 @@ def stage_resolution(
     """
     state = read_state(connection)
     find_stored = None if state.is_empty else find_facts(connection)
-    asked: dict[str, pd.Series] = {}
+    asked: dict[str, Ids] = {}
     while True:
-        staged = {entity.name: _staged_facts(run, entity) for entity in ENTITIES}
+        staged = {entity.name: _staged(run, entity) for entity in ENTITIES}
         news = {entity.name: _news(run, entity, staged[entity.name]) for entity in ENTITIES}
         resolution = resolve_changes(KnownFacts(news, find_stored))
         if fetch is None or not _fetch_missing(run, resolution, asked=asked, fetch=fetch):
@@ -77,7 +79,7 @@ def stage_resolution(
 
 
 def _fetch_missing(
-    run: Run, resolution: Resolution, *, asked: dict[str, pd.Series], fetch: Fetch
+    run: Run, resolution: Resolution, *, asked: dict[str, Ids], fetch: Fetch
 ) -> bool:
     """Ask for references that nobody knows, each once; whether any was found."""
     found = 0
@@ -85,11 +87,10 @@ def _fetch_missing(
         missing = resolution.missing.get(entity.name)
         if missing is None or _was_read_whole(run, entity):
             continue
-        before = asked.get(entity.name)
-        news = missing if before is None else missing[~missing.isin(before)]
-        asked[entity.name] = missing if before is None else distinct(before, missing)
+        news = without(missing, asked[entity.name]) if entity.name in asked else missing
+        asked[entity.name] = distinct(missing, news)
         if len(news):
-            found += len(fetch(entity, news.tolist()))
+            found += len(fetch(entity, news.to_pylist()))
             log.info("%s: asked for %s that are referred to", entity.set_name, len(news))
     return found > 0
 
@@ -99,80 +100,87 @@ def _was_read_whole(run: Run, entity: Entity) -> bool:
     return bool(parts) and parts[-1].state["is_whole"]
 
 
-def _stage_all(run: Run, resolution: Resolution, staged: Mapping[str, pd.DataFrame]) -> None:
+def _stage_all(run: Run, resolution: Resolution, staged: Mapping[str, Staged]) -> None:
     accounts = {OPPORTUNITY.name: resolution.accounts, CONTACT.name: resolution.contact_accounts}
     for entity in ENTITIES:
-        frame = staged[entity.name]
-        derived = frame[[entity.key_column]].assign(take=_is_newest(entity, frame))
+        keys = staged[entity.name].facts[entity.key_column]
+        derived = {"take": staged[entity.name].is_newest}
         if entity.name in accounts:
             found = accounts[entity.name]
-            derived = attach(derived, found, on=entity.key_column, columns=["account_id"])
-            elsewhere = found[~found[entity.key_column].isin(frame[entity.key_column])]
+            own = found[entity.key_column]
+            derived["account_id"] = found["account_id"].take(UniqueKey(own).matches(keys))
+            elsewhere = found.filter(pc.invert(pc.is_in(own, value_set=keys)))
             _stage(run, f"resolved/{entity.name}_account", elsewhere)
-        _stage_beside(run, entity, derived.drop(columns=entity.key_column))
+        _stage_beside(run, entity, pa.table(derived))
     for name in ("affected", "roles", "unresolved"):
         _stage(run, f"resolved/{name}", getattr(resolution, name))
 
 
-def _news(run: Run, entity: Entity, frame: pd.DataFrame) -> News:
-    newest = _only(frame, _is_newest(entity, frame))
-    gone = [table[entity.key_column] for table in run.folder.tables(gone_group(entity))]
-    ids = pa.chunked_array(gone, pa.string()).to_pandas(types_mapper=pd.ArrowDtype)
-    return News(newest, ids, run.started_at)
+@dataclass(frozen=True)
+class Staged:
+    """Keys, versions and facts of all staged rows of an entity, in the order of the parts.
+
+    `is_newest` marks one row per key: the newest version, and of equal versions the one read last.
+    """
+
+    facts: pa.Table
+    is_newest: Mask
 
 
-def _staged_facts(run: Run, entity: Entity) -> pd.DataFrame:
-    """Keys, versions and facts of all staged rows of an entity, in the order of the parts."""
+def _staged(run: Run, entity: Entity) -> Staged:
     names = [entity.key_column, VERSION.name, *(column.name for column in entity.fact_columns)]
     schema = staged_schema(entity)
     empty = pa.schema([schema.field(name) for name in names]).empty_table()
     tables = (run.folder.read(part, names) for part in run.row_parts(entity))
-    return to_frame(pa.concat_tables([empty, *tables]))
+    facts = pa.concat_tables([empty, *tables])
+    return Staged(facts, _is_newest(entity, facts))
 
 
-def _is_newest(entity: Entity, frame: pd.DataFrame) -> pd.Series:
-    """Mark one row per key: the newest version, and of equal versions the one read last."""
-    if frame[entity.key_column].is_unique:
-        return pd.Series(data=True, index=frame.index)
-    ordered = frame.sort_values(VERSION.name, kind="stable")
-    is_newest = ~ordered.duplicated(entity.key_column, keep="last")
+def _is_newest(entity: Entity, facts: pa.Table) -> Mask:
+    key = entity.key_column
+    if pc.count_distinct(facts[key]).as_py() == len(facts):
+        return pa.repeat(pa.scalar(value=True), len(facts))
+    ordered = to_frame(facts.select([key, VERSION.name])).sort_values(VERSION.name, kind="stable")
+    is_newest = ~ordered.duplicated(key, keep="last").sort_index()
     log.info(
         "%s: %s rows were read twice; the newest of each is taken",
         entity.set_name,
         (~is_newest).sum(),
     )
-    return is_newest.reindex(frame.index)
+    return pa.array(is_newest)
 
 
-def _only(frame: pd.DataFrame, is_wanted: pd.Series) -> pd.DataFrame:
-    """The wanted rows; without a copy of a whole table where, as mostly, that is all of them."""
-    return frame if is_wanted.all() else frame[is_wanted].reset_index(drop=True)
+def _news(run: Run, entity: Entity, staged: Staged) -> News:
+    gone = [table[entity.key_column] for table in run.folder.tables(gone_group(entity))]
+    # Mostly every row is the newest of its key, and then a whole table need not be copied.
+    is_all = pc.all(staged.is_newest).as_py() is not False
+    newest = staged.facts if is_all else staged.facts.filter(staged.is_newest)
+    return News(newest, distinct(*gone), run.started_at)
 
 
-def _stage(run: Run, group: str, frame: pd.DataFrame) -> None:
-    """Stage a frame in parts of bounded size, at least one."""
+def _stage(run: Run, group: str, table: pa.Table) -> None:
+    """Stage a table in parts of bounded size."""
     run.folder.remove_group(group)
-    table = to_table(frame)
-    for number, start in enumerate(range(0, max(len(table), 1), ROWS_PER_PART)):
+    for number, start in enumerate(range(0, len(table), ROWS_PER_PART)):
         run.folder.write_part(group, number, table.slice(start, ROWS_PER_PART))
 
 
-def _stage_beside(run: Run, entity: Entity, derived: pd.DataFrame) -> None:
+def _stage_beside(run: Run, entity: Entity, derived: pa.Table) -> None:
     """Stage what is derived of each row in parts that match the staged ones row by row."""
-    group = f"derived/{entity.name}"
+    group, start = f"derived/{entity.name}", 0
     run.folder.remove_group(group)
-    table, start = to_table(derived), 0
     for number, part in enumerate(run.row_parts(entity)):
-        run.folder.write_part(group, number, table.slice(start, part.rows))
+        run.folder.write_part(group, number, derived.slice(start, part.rows))
         start += part.rows
 
 
 def _report(resolution: Resolution) -> dict[str, Any]:
-    reasons = resolution.unresolved["reason"].value_counts().to_dict()
+    counted = pc.value_counts(resolution.unresolved["reason"]).to_pylist()
+    reasons = {each["values"]: each["counts"] for each in counted}
     log.info(
         "Resolved %s opportunities: %s with an account, %s contact roles, %s unresolved %s",
         f"{len(resolution.affected):,}",
-        f"{resolution.accounts['account_id'].notna().sum():,}",
+        f"{pc.count(resolution.accounts['account_id']).as_py():,}",
         f"{len(resolution.roles):,}",
         f"{len(resolution.unresolved):,}",
         reasons or "",

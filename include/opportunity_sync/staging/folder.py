@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 _STATE = b"opportunity_sync"
+_PART_ENDING = ".parquet"  # of whole parts only: others end otherwise
 # Written once, read once, always whole columns: dictionaries and statistics would cost a third
 # of the writing time for a sixth of the size.
 _FORMAT: dict[str, Any] = {
@@ -69,19 +70,17 @@ class RunFolder:
         metadata = {_STATE: json.dumps(dict(state or {})).encode()}
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata(metadata), sink, **_FORMAT)
-        self._write(f"{group}/part-{number:06d}.parquet", sink.getvalue().to_pybytes())
+        self._write(f"{group}/part-{number:06d}{_PART_ENDING}", sink.getvalue().to_pybytes())
 
     def parts(self, group: str) -> list[Part]:
         """The complete parts of `group`, in order; empty where none was written."""
-        self._files.invalidate_cache()
-        paths = sorted(self._files.glob(f"{self._root}/{group}/part-*.parquet"))
-        return [self._part(path) for path in paths]
+        return [self._part(path) for path in self._paths(group)]
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one part, or only some columns of them."""
         try:
             with self._files.open(part.path, "rb") as source:
-                table = pq.read_table(source, columns=None if columns is None else list(columns))
+                table = pq.ParquetFile(source).read(None if columns is None else list(columns))
         except FileNotFoundError:
             raise self._missing(part.path) from None
         return table.replace_schema_metadata(None)
@@ -92,13 +91,21 @@ class RunFolder:
 
     def remove_group(self, group: str) -> None:
         """Forget the parts of `group`, last one first, so that no gap can ever be seen."""
-        for part in reversed(self.parts(group)):
-            self._files.rm_file(part.path)
+        for path in reversed(self._paths(group)):
+            self._files.rm_file(path)
 
     def remove(self) -> None:
         """Remove the folder and all that is in it; it may be gone already."""
         if self._files.exists(self._root):
             self._files.rm(self._root, recursive=True)
+
+    def _paths(self, group: str) -> list[str]:
+        self._files.invalidate_cache()
+        try:
+            paths = self._files.ls(f"{self._root}/{group}", detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(path for path in paths if path.endswith(_PART_ENDING))
 
     def _part(self, path: str) -> Part:
         with self._files.open(path, "rb") as source:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from opportunity_sync.store.associations import write_roles, write_unresolved
 from opportunity_sync.store.counts import Counts
-from opportunity_sync.store.deletions import count_live, live_versions, write_deleted
+from opportunity_sync.store.deletions import count_live, holds_all, live_versions, write_deleted
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.facts import find_facts
 from opportunity_sync.store.labels import write_labels
@@ -24,6 +24,7 @@ from opportunity_sync.store.state import (
     begin_epoch,
     bump_revision,
     claim_organization,
+    forget_delta_link,
     move_delta_link,
     move_watermark,
     read_state,
@@ -40,7 +41,9 @@ __all__ = [
     "count_live",
     "end_run",
     "find_facts",
+    "forget_delta_link",
     "has_succeeded",
+    "holds_all",
     "live_versions",
     "locked",
     "migrate",

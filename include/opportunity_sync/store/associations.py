@@ -9,11 +9,12 @@ association just goes. Opportunities that are not affected are not touched, nor 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Table, and_, delete, exists, or_, select, true, update
 
-from opportunity_sync.store.bulk import append, described, staged_table
+from opportunity_sync.store.bulk import append, described, staged_table, temporary
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.tables import opportunity_contact_role, unresolved_association
 from opportunity_sync.store.types import Identifier
@@ -98,14 +99,23 @@ def _staged(
     connection: Connection, stored: Table, names: Sequence[str], *, affected: Iterable[pa.Table]
 ) -> Iterator[tuple[Table, Table]]:
     """The affected opportunities, and an empty table for what is desired of them."""
-    key = [Column("opportunity_id", Identifier)]
-    columns = [Column(name, stored.c[name].type) for name in names]
     with (
-        staged_table(connection, f"affected_{stored.name}", key) as touched,
-        staged_table(connection, f"desired_{stored.name}", columns) as desired,
+        staged_table(connection, _affected(stored)) as touched,
+        staged_table(connection, _desired(stored, names)) as desired,
     ):
         _fill(connection, touched, affected)
         yield touched, desired
+
+
+@cache
+def _affected(stored: Table) -> Table:
+    return temporary(f"affected_{stored.name}", Column("opportunity_id", Identifier))
+
+
+@cache
+def _desired(stored: Table, names: Sequence[str]) -> Table:
+    columns = [Column(name, stored.c[name].type) for name in names]
+    return temporary(f"desired_{stored.name}", *columns)
 
 
 def _fill(connection: Connection, staged: Table, parts: Iterable[pa.Table]) -> int:

@@ -28,15 +28,17 @@ _CSV = csv.WriteOptions(include_header=False, quoting_style="needed")
 _CHUNK_ROWS = 5_000  # what a page holds; bounds the memory where a part is larger
 
 
+def temporary(name: str, *columns: Column[Any]) -> Table:
+    """A temporary table, yet to be made. Statements about the same one are compiled only once."""
+    return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+
+
 @contextmanager
-def staged_table(
-    connection: Connection, name: str, columns: Sequence[Column[Any]]
-) -> Iterator[Table]:
-    """An empty temporary table of these columns; it is gone afterwards, whatever happens."""
-    table = Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
-    table.create(connection)
+def staged_table(connection: Connection, table: Table) -> Iterator[Table]:
+    """Make a temporary table, empty; it is gone afterwards, whatever happens."""
+    table.create(connection, checkfirst=False)
     yield table
-    table.drop(connection)  # after an error the transaction's end drops it
+    table.drop(connection, checkfirst=False)  # after an error the transaction's end drops it
 
 
 def clear(connection: Connection, table: Table) -> None:

@@ -7,6 +7,7 @@ store never held is kept as a fact by itself, for the same reason.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 
 from opportunity_sync.entities import CONTACT, OPPORTUNITY, VERSION
-from opportunity_sync.store.bulk import append, staged_table
+from opportunity_sync.store.bulk import append, described, staged_table, temporary
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.tables import (
     fact_table,
@@ -58,7 +59,7 @@ def write_deleted(
     it, an opportunity's unresolved references go.
     """
     fact, key = fact_table(entity), entity.key_column
-    with staged_table(connection, f"gone_{entity.name}", [Column(key, Identifier)]) as staged:
+    with staged_table(connection, _staged_keys(entity)) as staged:
         for part in gone:
             append(connection, staged, part)
         is_gone = fact.c[key].in_(select(staged.c[key]))
@@ -91,10 +92,24 @@ def live_versions(
     query = select(fact.c[key], fact.c[VERSION.name]).where(~fact.c.is_deleted)
     if keys is None:
         return {row[0]: row[1] for row in connection.execute(query)}
-    with staged_table(connection, f"live_{entity.name}", [Column(key, Identifier)]) as staged:
+    if not keys:
+        return {}
+    with staged_table(connection, _staged_keys(entity)) as staged:
         append(connection, staged, pa.table({key: pa.array(sorted(keys), pa.string())}))
+        described(connection, staged)
         query = query.join(staged, staged.c[key] == fact.c[key])
         return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def holds_all(connection: Connection, entity: Entity, keys: Iterable[pa.Table]) -> bool:
+    """Whether the store has ever heard of every one of the keys, be they alive or deleted."""
+    fact, key = fact_table(entity), entity.key_column
+    with staged_table(connection, _staged_keys(entity)) as staged:
+        for part in keys:
+            append(connection, staged, part)
+        described(connection, staged)
+        unknown = select(staged).where(~exists().where(fact.c[key] == staged.c[key]))
+        return not connection.scalar(select(exists(unknown)))
 
 
 def count_live(connection: Connection, entity: Entity) -> int:
@@ -102,6 +117,11 @@ def count_live(connection: Connection, entity: Entity) -> int:
     fact = fact_table(entity)
     query = select(func.count()).select_from(fact).where(~fact.c.is_deleted)
     return connection.scalar(query) or 0
+
+
+@cache
+def _staged_keys(entity: Entity) -> Table:
+    return temporary(f"keys_of_{entity.name}", Column(entity.key_column, Identifier))
 
 
 def _remember_unseen(

@@ -45,9 +45,12 @@ def write_labels(
     its label. Rows whose own sync filter says No stay as they are. Best called before `write_rows`,
     whose rows have the new labels already: on a first load there is then nothing to look through.
     """
-    changed = 0
+    changed, known = 0, _known(connection)
     for choice in _choices(labels):
-        renamed = _renamed(connection, choice, labels[choice.entity.name][choice.column])
+        renamed = _renamed(
+            known.get((choice.entity.name, choice.column), {}),
+            labels[choice.entity.name][choice.column],
+        )
         if renamed:
             _remember(connection, choice, renamed)
             changed += _relabel(connection, choice, renamed, moment=moment)
@@ -63,10 +66,16 @@ def _choices(labels: Mapping[str, Mapping[str, Labels]]) -> list[_Choice]:
     ]
 
 
-def _renamed(connection: Connection, choice: _Choice, labels: Labels) -> dict[int, str | None]:
+def _known(connection: Connection) -> dict[tuple[str, str], dict[int, str]]:
+    """The stored labels by entity and choice."""
+    known: dict[tuple[str, str], dict[int, str]] = {}
+    for row in connection.execute(select(choice_label)):
+        known.setdefault((row.entity, row.column_name), {})[row.code] = row.label
+    return known
+
+
+def _renamed(known: Labels, labels: Labels) -> dict[int, str | None]:
     """The options whose label is another than the store's; None where the option is gone."""
-    stored = select(choice_label.c.code, choice_label.c.label).where(choice.rows)
-    known = {row.code: row.label for row in connection.execute(stored)}
     gone: dict[int, str | None] = dict.fromkeys(known.keys() - labels.keys())
     return gone | {code: label for code, label in labels.items() if known.get(code) != label}
 

@@ -8,6 +8,7 @@ missing column is added as it stands there.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 
 def _is_current(connection: Connection) -> bool:
-    scripts = ScriptDirectory.from_config(alembic_config())
+    scripts = _scripts()
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     revision = context.get_current_revision()
     if revision is None:
@@ -73,13 +74,14 @@ def _is_current(connection: Connection) -> bool:
     return revision == scripts.get_current_head() and not _missing_columns(connection)
 
 
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(alembic_config())
+
+
 def _missing_columns(connection: Connection) -> list[tuple[str, str]]:
-    inspector = inspect(connection)
-    there = {
-        (table.name, column["name"])
-        for table in METADATA.sorted_tables
-        for column in inspector.get_columns(table.name)
-    }
+    found = inspect(connection).get_multi_columns(filter_names=list(METADATA.tables))
+    there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
     return [
         (table.name, column.name)
         for table in METADATA.sorted_tables

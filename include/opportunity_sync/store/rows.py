@@ -9,6 +9,8 @@ are empty need no comparison and are filled straight.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -23,6 +25,7 @@ from opportunity_sync.store.bulk import (
     looked_up_by_key,
     staged_table,
     stamped,
+    temporary,
 )
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.tables import (
@@ -62,6 +65,11 @@ def write_rows(
     `synced_at`; `read_at` is when reading from Dynamics began: only a later read than the one
     that noticed a deletion brings a record back to life.
     """
+    filled = (part for part in parts if part.num_rows)
+    first = next(filled, None)
+    if first is None:
+        return Counts()
+    parts = chain([first], filled)
     if _is_empty(connection, entity):
         return _fill(connection, entity, parts, moment=moment)
     return _merge(connection, entity, parts, moment=moment, read_at=read_at)
@@ -74,10 +82,26 @@ def write_account_changes(
 
     `changes` has the entity's key and `account_id`. Rows whose own sync filter says No stay.
     """
-    columns = (Column(entity.key_column, Identifier), Column(ACCOUNT_ID, Identifier))
-    with staged_table(connection, f"account_of_{entity.name}", columns) as staged:
+    if not changes.num_rows:
+        return 0
+    with staged_table(connection, _staged_accounts(entity)) as staged:
         append(connection, staged, changes)
         return _move_accounts(connection, entity, staged, moment=moment)
+
+
+@cache
+def _staged_rows(entity: Entity) -> Table:
+    columns = [stored(entity, column) for column in entity.staged_columns]
+    if entity in WITH_ACCOUNT:
+        columns.append(Column(ACCOUNT_ID, Identifier))
+    columns.append(Column(_IS_STALE, Boolean, nullable=False, server_default=false()))
+    return temporary(f"staged_{entity.name}", *columns)
+
+
+@cache
+def _staged_accounts(entity: Entity) -> Table:
+    key = Column(entity.key_column, Identifier)
+    return temporary(f"account_of_{entity.name}", key, Column(ACCOUNT_ID, Identifier))
 
 
 def _is_empty(connection: Connection, entity: Entity) -> bool:
@@ -120,12 +144,8 @@ def _merge(
     moment: datetime,
     read_at: datetime,
 ) -> Counts:
-    columns = [stored(entity, column) for column in entity.staged_columns]
-    if entity in WITH_ACCOUNT:
-        columns.append(Column(ACCOUNT_ID, Identifier))
-    columns.append(Column(_IS_STALE, Boolean, nullable=False, server_default=false()))
-    name, counts = f"staged_{entity.name}", Counts()
-    with staged_table(connection, name, columns) as staged, looked_up_by_key(connection):
+    counts = Counts()
+    with staged_table(connection, _staged_rows(entity)) as staged, looked_up_by_key(connection):
         for part in parts:
             append(connection, staged, part)
             done = _merge_facts(connection, entity, staged, read_at=read_at)

@@ -110,6 +110,13 @@ def move_watermark(
     return bool(connection.execute(statement.where(of_entity, is_reached, is_forwards)).rowcount)
 
 
+def forget_delta_link(connection: Connection, entity: str) -> None:
+    """Let the next run read the entity whole, as if it had never been tracked."""
+    connection.execute(
+        update(sync_state).values(delta_link=None).where(sync_state.c.entity == entity)
+    )
+
+
 def move_delta_link(
     connection: Connection, entity: str, *, began_with: str | None, to: str | None, fingerprint: str
 ) -> bool:

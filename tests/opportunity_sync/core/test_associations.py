@@ -16,6 +16,7 @@ from opportunity_sync.core.associations import (
     contact_accounts,
     resolve,
 )
+from opportunity_sync.core.references import ACCOUNT_REASONS, Directory
 from opportunity_sync.entities import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
 from opportunity_sync.errors import ConfigError
 from rule_cases import Case, facts_of, frame_of, published_cases, roles_of, unresolved_of
@@ -84,7 +85,7 @@ def test_a_contacts_own_account_follows_merges_and_the_filter() -> None:
             {"contact_id": "c5"},
         ],
     )
-    found = contact_accounts(people, accounts)
+    found = contact_accounts(people, Directory(ACCOUNT, accounts, ACCOUNT_REASONS))
 
     assert dict(zip(found["contact_id"], found["account_id"].fillna(""), strict=True)) == {
         "c1": "a2",

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
 from dynamics_sandbox.schema import SYNC_FILTER
+from opportunity_sync.store import read_state
 from oracle import actual_store, differences, expected_store
 from sync_runs import SyncRuns, settings_for_tests
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
+
+    from opportunity_sync.pipeline.run import Mode
 
 MORNING = datetime(2026, 3, 1, 8, tzinfo=UTC)
 
@@ -157,3 +160,40 @@ def test_two_loads_at_once_wait_for_each_other(overlapping: SyncRuns, small: Org
     assert failures == []
     assert drift(overlapping) == []
     assert len(small.rows("contacts")) == 1
+
+
+@pytest.mark.parametrize("slow_mode", ["continue", "full", "range"])
+def test_a_row_that_was_deleted_while_two_runs_read_the_table_does_not_stay_alive(
+    overlapping: SyncRuns, small: Organisation, slow_mode: Mode
+) -> None:
+    """The faster run never saw it, so its delta link lies behind the deletion and won't tell."""
+    window = (MORNING - timedelta(days=1), MORNING + timedelta(days=1))
+    slow = overlapping.begin(slow_mode, *(window if slow_mode == "range" else ()))
+    overlapping.extract(slow)
+    later(small)
+    small.delete("opportunities", small.rows("opportunities")[0]["opportunityid"])
+    overlapping.run()
+    overlapping.transform(slow)
+    overlapping.load(slow)
+
+    later(small)
+    overlapping.run()
+
+    assert drift(overlapping) == []
+
+
+def test_a_slow_run_that_brings_nothing_new_leaves_the_delta_link_alone(
+    overlapping: SyncRuns, engine: Engine
+) -> None:
+    """A full pass costs minutes, so it is asked for only where something may have been missed."""
+    slow = overlapping.begin("full")
+    overlapping.extract(slow)
+    overlapping.run()
+    with engine.connect() as connection:
+        before = read_state(connection).delta_links
+    overlapping.transform(slow)
+    overlapping.load(slow)
+
+    with engine.connect() as connection:
+        assert before == read_state(connection).delta_links
+    assert before

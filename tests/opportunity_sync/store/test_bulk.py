@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Column, MetaData, Table, Text, delete, select
 
 from opportunity_sync.entities import ACCOUNT
-from opportunity_sync.store.bulk import append, staged_table
+from opportunity_sync.store.bulk import append, staged_table, temporary
 from opportunity_sync.store.tables import public_table
 from opportunity_sync.store.types import Identifier
 from store_rows import NOON, guid, part, write
@@ -89,10 +89,10 @@ def test_any_text_survives(engine: Engine, rows: list[tuple[str | None, str | No
 
 def test_more_rows_than_one_chunk_holds_arrive_once(engine: Engine) -> None:
     """Large parts are written piece by piece."""
-    columns = [Column("id", Identifier), Column("note", Text)]
+    table = temporary("many", Column("id", Identifier), Column("note", Text))
     numbers = range(12_345)
     rows = pa.table({"id": [guid(n) for n in numbers], "note": [str(n) for n in numbers]})
-    with engine.connect() as connection, staged_table(connection, "many", columns) as many:
+    with engine.connect() as connection, staged_table(connection, table) as many:
         append(connection, many, rows)
         found = connection.execute(select(many).order_by(many.c.id)).all()
         connection.execute(delete(many))
@@ -110,8 +110,9 @@ def test_column_names_are_quoted(engine: Engine) -> None:
 
 def test_a_temporary_table_is_gone_afterwards(engine: Engine) -> None:
     """Its name can be used again in the same transaction."""
+    short_lived = temporary("short_lived", Column("id", Identifier))
     with engine.begin() as connection:
         for _ in range(2):
-            with staged_table(connection, "short_lived", [Column("id", Identifier)]) as table:
+            with staged_table(connection, short_lived) as table:
                 append(connection, table, pa.table({"id": [guid(1)]}))
                 assert connection.execute(select(table)).all() == [(guid(1),)]
