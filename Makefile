@@ -29,7 +29,7 @@ ui: set-up ## Start Airflow with its user interface, the DAGs and the sandbox
 	@$(python) scripts/ui.py $(ARGS)
 
 test: set-up-development ## Run all tests
-	@$(python) -P -m pytest $(ARGS)
+	@$(python) -P -m pytest -n logical --dist loadgroup $(ARGS)
 
 # Histories that `make soak` plays.
 N ?= 2000

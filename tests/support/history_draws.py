@@ -29,7 +29,11 @@ _BOUNDS = (0, 1, 600, 4000, 86_400, 5 * 86_400, 30 * 86_400)
 _WINDOWS = [("range", since, until) for since in _BOUNDS for until in _BOUNDS if since > until]
 _FAULTS = [kind.value for kind in FaultKind]
 _NOT_EVENTS = ("wait", "run", "begin", "go", "kill", "again", "run_with_fault")
-_WEIGHTS = {"wait": 4, "run": 4, "begin": 3, "go": 4, "flip_filter": 2, "create": 2, "delete": 2}
+# So that each kind of event meets each kind of run some times in 300 histories.
+_WEIGHTS = {
+    "wait": 4, "run": 4, "begin": 3, "go": 4, "kill": 2, "again": 3, "run_with_fault": 2,
+    "flip_filter": 2, "create": 2, "delete": 2,
+}  # fmt: skip
 
 
 def _slot(letters: str) -> st.SearchStrategy[str]:

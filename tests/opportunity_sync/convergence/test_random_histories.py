@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from history_draws import Told
     from history_proof import Theatre
 
-# In everyday tests a sample; HISTORIES=300 and more must meet each event with each kind of run.
-HISTORIES = int(os.environ.get("HISTORIES", "20"))
+# So many that each event must have met each kind of run; HISTORIES=20 is a quick sample.
 ENOUGH = 300
+HISTORIES = int(os.environ.get("HISTORIES", str(ENOUGH)))
 FIRST_SEED = 20_260_302
 
 
