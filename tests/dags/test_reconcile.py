@@ -5,7 +5,6 @@ The organisation has no change tracking, so that windows are all the sync goes b
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from dag_runs import connect, run_dag
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store import store_engine
 from oracle import actual_store, differences, expected_store
+from organisations import untracked
 from store_dumps import dump
 
 if TYPE_CHECKING:
@@ -32,11 +32,7 @@ pytestmark = pytest.mark.usefixtures("airflow_database")
 @pytest.fixture
 def organisation() -> Organisation:
     """Every case of the truth table, some hundred rows a table, no change tracking."""
-    made = Organisation.generated(seed=7, opportunities=150)
-    tables = {
-        name: replace(store.table, change_tracking=False) for name, store in made.stores.items()
-    }
-    return Organisation(tables, {name: made.rows(name) for name in tables})
+    return untracked(Organisation.generated(seed=7, opportunities=150))
 
 
 @pytest.fixture

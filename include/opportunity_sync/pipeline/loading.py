@@ -43,9 +43,10 @@ def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str
     with store.locked(
         engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait
     ) as connection:
-        if store.has_succeeded(connection, begun.dag_id, begun.run_id):
+        committed = store.rows_changed_by(connection, begun.dag_id, begun.run_id)
+        if committed is not None:
             log.info("An earlier try of this task has committed everything; nothing is left to do.")
-            return {"changed": 0, "tables": {}}
+            return {"changed": committed, "tables": {}}
         counts = _write_everything(connection, begun)
     return _report(counts)
 

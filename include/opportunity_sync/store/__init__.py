@@ -18,7 +18,13 @@ from opportunity_sync.store.labels import write_labels
 from opportunity_sync.store.lock import locked, reading, writing
 from opportunity_sync.store.migrate import migrate
 from opportunity_sync.store.rows import write_account_changes, write_rows
-from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, outcome_of, record_errors
+from opportunity_sync.store.runs import (
+    begin_run,
+    end_run,
+    outcome_of,
+    record_errors,
+    rows_changed_by,
+)
 from opportunity_sync.store.state import (
     StoreState,
     begin_epoch,
@@ -42,7 +48,6 @@ __all__ = [
     "end_run",
     "find_facts",
     "forget_delta_link",
-    "has_succeeded",
     "holds_all",
     "live_versions",
     "locked",
@@ -53,6 +58,7 @@ __all__ = [
     "read_state",
     "reading",
     "record_errors",
+    "rows_changed_by",
     "store_engine",
     "write_account_changes",
     "write_deleted",

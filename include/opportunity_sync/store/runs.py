@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import and_, delete, insert, literal, select, update
 
-from opportunity_sync.store.tables import COUNTED, COUNTS, sync_error, sync_run
+from opportunity_sync.store.tables import CHANGES, COUNTED, COUNTS, sync_error, sync_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,9 +68,12 @@ def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
     return connection.scalar(select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id)))
 
 
-def has_succeeded(connection: Connection, dag_id: str, run_id: str) -> bool:
-    """Whether the run's rows are committed."""
-    return outcome_of(connection, dag_id, run_id) == SUCCEEDED
+def rows_changed_by(connection: Connection, dag_id: str, run_id: str) -> int | None:
+    """How many rows the run changed by its own record; None where its rows are not committed."""
+    changes = (f"{name}_{count}" for name in COUNTED for count in COUNTS if count in CHANGES)
+    changed = sum((sync_run.c[change] for change in changes), start=literal(0))
+    is_committed = sync_run.c.outcome == SUCCEEDED
+    return connection.scalar(select(changed).where(_is(sync_run, dag_id, run_id), is_committed))
 
 
 def record_errors(  # noqa: PLR0917 - a run is known by two names

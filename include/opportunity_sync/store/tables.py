@@ -36,7 +36,8 @@ ACCOUNT_ID = "account_id"
 
 # What `sync_run` counts: rows of each entity, and of the table that only the rules write.
 COUNTED = (*(entity.name for entity in ENTITIES), "role")
-COUNTS = ("read", "inserted", "updated", "deleted", "refused")
+CHANGES = ("inserted", "updated", "deleted")
+COUNTS = ("read", *CHANGES, "refused")
 
 # Columns by which the rules find what a changed row affects; sparse ones are indexed sparsely.
 _SEARCHED = {

@@ -6,7 +6,6 @@ believed only when Dynamics does not have the record by its id either.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from sqlalchemy import text
 from dynamics_sandbox import FaultKind, Organisation, Sandbox
 from opportunity_sync.errors import ConfigError, PrivilegeError
 from oracle import actual_store, differences, expected_store
+from organisations import untracked
 from store_dumps import dump
 from sync_runs import SyncRuns, settings_for_tests
 
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
-
-
-def untracked(organisation: Organisation) -> Organisation:
-    """The same rows in an organisation without change tracking."""
-    tables = {
-        name: replace(store.table, change_tracking=False)
-        for name, store in organisation.stores.items()
-    }
-    return Organisation(tables, {name: organisation.rows(name) for name in tables})
 
 
 @pytest.fixture

@@ -137,6 +137,18 @@ def test_a_cleared_load_that_succeeds_is_recorded_as_a_success(overlapping: Sync
         assert connection.execute(query).all() == [("succeeded", 1)]
 
 
+def test_a_load_that_died_after_its_commit_tells_its_retry_what_changed(
+    overlapping: SyncRuns,
+) -> None:
+    """Whoever waits for the store to change hears of it, though the first try could not say so."""
+    run = overlapping.begin()
+    overlapping.extract(run)
+    overlapping.transform(run)
+    first = overlapping.load(run)
+
+    assert overlapping.load(run)["changed"] == first["changed"] > 0
+
+
 def test_two_loads_at_once_wait_for_each_other(overlapping: SyncRuns, small: Organisation) -> None:
     """Neither fails, nothing deadlocks, and the store is what one full sync would give."""
     staged = [overlapping.begin("full") for _ in range(3)]

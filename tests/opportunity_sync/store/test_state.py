@@ -8,7 +8,7 @@ import pytest
 
 from opportunity_sync.errors import WrongOrganizationError
 from opportunity_sync.store.counts import Counts
-from opportunity_sync.store.runs import begin_run, end_run, has_succeeded, record_errors
+from opportunity_sync.store.runs import begin_run, end_run, record_errors, rows_changed_by
 from opportunity_sync.store.state import (
     StoreState,
     bump_revision,
@@ -92,7 +92,7 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(engine: Engine) -> None
     with engine.begin() as connection:
         window: dict[str, Any] = {"window_start": None, "window_end": later(5)}
         begin_run(connection, *RUN, mode="continue", started_at=NOON, **window)
-        assert not has_succeeded(connection, *RUN)
+        assert rows_changed_by(connection, *RUN) is None
     assert only_row(engine, sync_run)["outcome"] == "running"
     counts = {
         "contact": Counts(read=5, inserted=3, updated=1, refused=1),
@@ -100,7 +100,7 @@ def test_a_run_is_recorded_from_its_beginning_to_its_end(engine: Engine) -> None
     }
     with engine.begin() as connection:
         end_run(connection, *RUN, outcome="succeeded", counts=counts, requests=7)
-        assert has_succeeded(connection, *RUN)
+        assert rows_changed_by(connection, *RUN) == 6
         end_run(connection, *RUN, outcome="failed")
     row = only_row(engine, sync_run)
     assert (row["outcome"], row["requests"], row["window_end"]) == ("succeeded", 7, later(5))
