@@ -1,7 +1,8 @@
 """How fast the pipeline is and what memory it takes, beside what it is held against.
 
-    make bench                              the figures of docs/performance.md, about 15 minutes
-    make bench ARGS=--quick                 a look, about a minute
+    make bench                              the figures of docs/performance.md, about 35 minutes
+    make bench ARGS=--quick                 a look, two minutes
+    make bench ARGS=--incremental           incremental runs alone
     make bench ARGS="--rows 50000 --large 500000 --repeats 5 --save"
 
 Rows are those of all tables together, in the proportions 100 contacts : 40 accounts :
@@ -15,22 +16,36 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from changes import PARTS
 from ground import prepared
+from incremental import changes_for, incremental
+from incremental_figures import costs, growth, incremental_aims, touches
 from made_pages import SHARES, organisation_of
-from report import Aim, Line, aims, lines, machine, medians, plain_phases, single
+from measuring import start_seconds
+from report import Aim, aims, lines, machine, medians, plain_phases, single
 from saving import rendered, save
 from scenarios import extract_of, transform_of, whole_pass
 
+from dynamics_sandbox.generate import SMALLEST
+
+if TYPE_CHECKING:
+    from saving import Figures
+
 PROJECT = Path(__file__).resolve().parents[1]
 WIDEST = "extract_contacts"
+ONE_OF = 1000  # rows changes between a full sync and the run after it
+_GROWTH = (1, 10, 100)
 
 
 def main() -> int:
     """Measure, print, and save if asked; an aim that is missed is no failure."""
     given = arguments(sys.argv[1:])
-    started = time.monotonic()
-    figures, ratios = measure(given, PROJECT / ".bench" / str(os.getpid()))
+    started, folder = time.monotonic(), PROJECT / ".bench" / str(os.getpid())
+    figures, ratios = ({}, []) if given.incremental else measure(given, folder)
+    more, of_more = measure_incremental(given, folder)
+    figures, ratios = figures | more, ratios + of_more
     print(f"\n{rendered(machine(), figures, ratios)}")
     print(f"{time.monotonic() - started:.0f} s")
     if given.save:
@@ -44,17 +59,29 @@ def arguments(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=100_000, help="rows of the small organisation")
     parser.add_argument("--large", type=int, default=1_000_000, help="rows of the large one")
     parser.add_argument("--repeats", type=int, default=3, help="passes over the small one")
+    parser.add_argument(
+        "--store", type=int, default=2_800_000, help="of the store brought up to date"
+    )
+    parser.add_argument(
+        "--growth", type=int, default=10_000, help="of the smallest of three stores"
+    )
+    parser.add_argument("--changes", type=int, default=200, help="rows that change in each of them")
+    parser.add_argument("--incremental", action="store_true", help="incremental runs alone")
     parser.add_argument("--made-from", type=int, default=6_000, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="small sizes, one pass")
     parser.add_argument("--save", action="store_true", help="write results.json and docs")
     quick = {"rows": 20_000, "large": 60_000, "repeats": 1, "made_from": 500}
+    quick |= {"store": 50_000, "growth": 500, "changes": 20}
     if "--quick" in given:
         parser.set_defaults(**quick)
-    return parser.parse_args(given)
+    parsed = parser.parse_args(given)
+    if parsed.save and parsed.incremental:
+        parser.error("--save writes all figures, so all have to be measured")
+    return parsed
 
 
-def measure(given: argparse.Namespace, folder: Path) -> tuple[dict[str, list[Line]], list[Aim]]:
-    """All scenarios; returns the figures by title, and the aims."""
+def measure(given: argparse.Namespace, folder: Path) -> tuple[Figures, list[Aim]]:
+    """Full syncs and what they are held against; returns the figures by title, and the aims."""
     deals = given.large * sum(SHARES.values()) // SHARES["opportunities"]
     sizes = {
         "small": organisation_of(given.rows),
@@ -80,12 +107,41 @@ def measure(given: argparse.Namespace, folder: Path) -> tuple[dict[str, list[Lin
         *(single(f"{WIDEST} alone", found.results[0], found) for found in wide),
         single("transform, rows are opportunities", given.large, transformed),
     ]
-    figures = {
+    figures: Figures = {
         f"{given.rows:,} rows, median of {given.repeats}": [*lines(small), *plain_phases(small)],
         f"{given.large:,} rows": lines(large),
         "Single tasks": alone,
     }
     return figures, aims(small, large, wide)
+
+
+def measure_incremental(given: argparse.Namespace, folder: Path) -> tuple[Figures, list[Aim]]:
+    """Incremental runs beside the full sync of a store, and into stores of growing size."""
+    times, whole = min(given.repeats, PARTS), "whole"
+    rows = {whole: given.store} | {str(given.growth * by): given.growth * by for by in _GROWTH}
+    sizes = {name: organisation_of(count) for name, count in rows.items()}
+    changing = {}
+    for name, size in sizes.items():
+        few = given.store // ONE_OF if name == whole else given.changes
+        changing |= changes_for(name, size, rows=few, times=times)
+    made_from = max(sizes[str(given.growth)]["opportunities"], SMALLEST)
+    _say("incremental runs: making pages")
+    with prepared(folder, sizes, made_from=made_from, changing=changing) as ground:
+        found = {}
+        for kind in ("postgres", "sqlite"):
+            _say(f"incremental runs: {given.store:,} rows, {kind}")
+            found[kind] = incremental(ground, whole, kind)
+        grown = []
+        for by in _GROWTH:
+            _say(f"incremental runs: {given.growth * by:,} rows")
+            grown.append(incremental(ground, str(given.growth * by), "postgres"))
+    title = f"Incremental: one row in {ONE_OF} of {given.store:,} changed"
+    figures: Figures = {
+        **{f"{title}, {kind}, median of {times}": costs(each) for kind, each in found.items()},
+        f"{title}, what it touched, postgres": touches(found["postgres"]),
+        f"Incremental: the same changes in growing stores, median of {times}": growth(grown),
+    }
+    return figures, incremental_aims(found, grown, start_seconds=start_seconds())
 
 
 class _Plain(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):

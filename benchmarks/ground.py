@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import sqlalchemy as sa
+from changes import Changed, Wanted, changes_of
 from made_pages import made_tables
 from page_server import served
 
@@ -44,16 +45,23 @@ if TYPE_CHECKING:
 
 DAG_ID = "benchmark"
 SEED = 11
+_PARTS = ("host", "login", "password", "extra")
 
 
 @dataclass
 class Ground:
-    """Everything that runs while a benchmark runs; `urls` lead to organisations by their name."""
+    """Everything that runs while a benchmark runs; `urls` lead to organisations by their name.
+
+    `connection`: the parts of the one to the sandbox; `changes`: by organisation and set name.
+    """
 
     folder: Path
     urls: dict[str, str]
     client: DataverseClient
+    connection: dict[str, Any]
     postgres: sa.URL
+    postmaster: psutil.Process
+    changes: dict[str, dict[str, Changed]]
 
     def begin(self, name: str, store: str) -> dict[str, Any]:
         """Begin a run over one of the organisations."""
@@ -83,45 +91,58 @@ class Ground:
     def server_cpu_seconds(self) -> float:
         """CPU time of all PostgreSQL sessions that have ended."""
         time.sleep(0.3)  # a session that has just closed is still ending
-        engine = sa.create_engine(self.postgres, poolclass=sa.NullPool)
-        with engine.connect() as connection:
-            session = psutil.Process(connection.scalar(sa.text("SELECT pg_backend_pid()")))
-            times = psutil.Process(session.ppid()).cpu_times()
+        times = self.postmaster.cpu_times()
         return float(times.children_user + times.children_system)
 
 
 @contextmanager
 def prepared(
-    folder: Path, organisations: Mapping[str, Mapping[str, int]], *, made_from: int
+    folder: Path,
+    organisations: Mapping[str, Mapping[str, int]],
+    *,
+    made_from: int,
+    changing: Mapping[str, Wanted] | None = None,
 ) -> Iterator[Ground]:
-    """Start everything; `made_from` is the small organisation's number of opportunities."""
+    """Start everything; `made_from` is the small organisation's number of opportunities.
+
+    `changing`: later states of organisations, by a name of their own, and what changes till then.
+    """
+    wanted = changing or {}
+    later = {name: organisations[changes.of] for name, changes in wanted.items()}
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         made, rows = generate(seed=SEED, opportunities=made_from)
         # The page server tracks no changes: every read is a full pass or a window.
         plain = {name: replace(table, change_tracking=False) for name, table in made.items()}
-        small = Organisation(plain, rows)
-        sandbox = stack.enter_context(Sandbox(small))
-        given = sandbox.connection()
-        connection = DynamicsConnection.from_parts(
-            given["host"], given["login"], given["password"], given["extra"]
-        )
+        sandbox = stack.enter_context(Sandbox(Organisation(plain, rows)))
+        given = {part: sandbox.connection()[part] for part in _PARTS}
+        connection = DynamicsConnection.from_parts(**given)
         session = stack.enter_context(dynamics_session(connection))
         client = DataverseClient(session, connection.organization_url, settings=Settings())
         tables = made_tables(client, organization_plan(client, ENTITIES, language=None))
-        urls = stack.enter_context(served(tables, organisations))
+        changes = {name: changes_of(tables, later[name], each) for name, each in wanted.items()}
+        windows = {
+            name: {table: found.rows for table, found in changed.items()}
+            for name, changed in changes.items()
+        }
+        urls = stack.enter_context(served(tables, {**organisations, **later}, windows))
         postgres = stack.enter_context(running_cluster())
-        _keep_quiet(postgres)
-        yield Ground(folder, urls, client, postgres)
+        postmaster = _keep_quiet(postgres)
+        yield Ground(folder, urls, client, given, postgres, postmaster, changes)
 
 
-def _keep_quiet(postgres: sa.URL) -> None:
-    """No vacuum of one phase's rows in the time, and on the account, of the next phase."""
+def _keep_quiet(postgres: sa.URL) -> psutil.Process:
+    """No vacuum of one phase's rows in the time, and on the account, of the next phase.
+
+    Returns the server's first process, which has the CPU time of the sessions that have ended.
+    """
     engine = sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
         connection.execute(sa.text("ALTER SYSTEM SET autovacuum TO off"))
         connection.execute(sa.text("SELECT pg_reload_conf()"))
+        session = psutil.Process(connection.scalar(sa.text("SELECT pg_backend_pid()")))
+        return psutil.Process(session.ppid())
 
 
 def only_facts(run: dict[str, Any]) -> dict[str, Any]:

@@ -26,18 +26,22 @@ if TYPE_CHECKING:
 
 SHARES = {"contacts": 100, "accounts": 40, "opportunities": 60, "connections": 80}
 
-_GAP = b"zzzzzzzz"
-_LOGICAL_NAME = "@Microsoft.Dynamics.CRM.lookuplogicalname"
+GAP = b"zzzzzzzz"
+LOGICAL_NAME = "@Microsoft.Dynamics.CRM.lookuplogicalname"
 _REPEATED = frozenset(entity.name for entity in ENTITIES if not entity.is_always_read_whole)
 
 
 @dataclass(frozen=True, slots=True)
 class MadeTable:
-    """The rows of the small organisation as one text, where each starts, and where its gaps are."""
+    """The rows of the small organisation as one text, where each starts, and where its gaps are.
+
+    `numbers`: the place of each row by its key, where the table is repeated without the gap.
+    """
 
     text: np.ndarray
     starts: np.ndarray
     gaps: np.ndarray
+    numbers: dict[str, int]
     is_repeated: bool
 
     @property
@@ -54,12 +58,19 @@ class MadeTable:
             first += stop - start
         return b",".join(pieces)
 
+    def number_of(self, key: str) -> int | None:
+        """Where the row with this key stands in the large organisation, if that is large enough."""
+        if not self.is_repeated:
+            return self.numbers.get(key)
+        number, turn = self.numbers.get(key[: -len(GAP)]), key[-len(GAP) :]
+        return None if number is None or not turn.isdecimal() else int(turn) * self.rows + number
+
     def _filled(self, start: int, stop: int, turn: int) -> bytes:
         begin, end = int(self.starts[start]), int(self.starts[stop]) - 1
         text = self.text[begin:end].copy()
         low, high = np.searchsorted(self.gaps, (begin, end))
         digits = np.frombuffer(f"{turn:08}".encode(), np.uint8)
-        text[(self.gaps[low:high] - begin)[:, None] + np.arange(len(_GAP))] = digits
+        text[(self.gaps[low:high] - begin)[:, None] + np.arange(len(GAP))] = digits
         return text.tobytes()
 
 
@@ -75,15 +86,21 @@ def organisation_of(rows: int) -> dict[str, int]:
 
 
 def _made(client: DataverseClient, plan: Plan, entity: Entity) -> MadeTable:
-    rows = [_with_gaps(raw, entity) for raw in _raw_rows(client, plan, entity)]
+    made = list(_raw_rows(client, plan, entity))
+    rows = [_with_gaps(raw, entity) for raw in made]
+    keys = [orjson.loads(raw)[entity.key] for raw in made]
+    is_repeated = not entity.is_always_read_whole
     text = b",".join(rows) + b","
     lengths = np.fromiter((len(row) + 1 for row in rows), np.int64, len(rows))
-    gaps = np.fromiter((found.start() for found in re.finditer(_GAP, text)), np.int64)
+    gaps = np.fromiter((found.start() for found in re.finditer(GAP, text)), np.int64)
     return MadeTable(
         text=np.frombuffer(text, np.uint8),
         starts=np.concatenate(([0], np.cumsum(lengths))),
         gaps=gaps,
-        is_repeated=not entity.is_always_read_whole,
+        numbers={
+            key[: -len(GAP)] if is_repeated else key: number for number, key in enumerate(keys)
+        },
+        is_repeated=is_repeated,
     )
 
 
@@ -101,13 +118,13 @@ def _with_gaps(raw: bytes, entity: Entity) -> bytes:
         return raw
     row: dict[str, Any] = orjson.loads(raw)
     ids = {row[entity.key]} | {
-        row[name.removesuffix(_LOGICAL_NAME)]
+        row[name.removesuffix(LOGICAL_NAME)]
         for name, target in row.items()
-        if name.endswith(_LOGICAL_NAME) and target in _REPEATED
+        if name.endswith(LOGICAL_NAME) and target in _REPEATED
     }
     for found in ids:
         # The end of the id, not its beginning: keys arrive in no order, as real ones do.
-        raw = raw.replace(found.encode(), found[: -len(_GAP)].encode() + _GAP)
+        raw = raw.replace(found.encode(), found[: -len(GAP)].encode() + GAP)
     version = f'"{VERSION_SOURCE}":'.encode()
     number = row[VERSION_SOURCE]
-    return raw.replace(version + b"%d" % number, version + b"1" + _GAP + b"%06d" % number)
+    return raw.replace(version + b"%d" % number, version + b"1" + GAP + b"%06d" % number)

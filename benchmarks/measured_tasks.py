@@ -17,14 +17,35 @@ import requests
 import sqlalchemy as sa
 
 from opportunity_sync import pipeline
-from opportunity_sync.dynamics import ANNOTATIONS, DataverseClient
+from opportunity_sync.dynamics import (
+    ANNOTATIONS,
+    DataverseClient,
+    DynamicsConnection,
+    dynamics_session,
+)
 from opportunity_sync.dynamics.session import HEADERS
 from opportunity_sync.dynamics.transport import TrustingSession
+from opportunity_sync.pipeline import RunRequest
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import store_engine
 
 _TIMEOUT_SECONDS = 60
 _PIECE = 1 << 20
+
+
+def begin(
+    *, connection: dict[str, Any], store: str, request: dict[str, Any], staging: str
+) -> dict[str, Any]:
+    """The begin task of the pipeline, its sign-in included; returns the begun run."""
+    given = DynamicsConnection.from_parts(**connection)
+    with dynamics_session(given) as session:
+        client = DataverseClient(session, given.organization_url, settings=Settings())
+        return pipeline.begin(
+            client,
+            store_engine(store),
+            request=RunRequest(**request),
+            settings=Settings(staging_url=staging),
+        )
 
 
 def extract(*, url: str, run: dict[str, Any], task: str) -> int:

@@ -2,7 +2,8 @@
 
 What it costs to answer must not be what is measured, so it knows just enough HTTP and OData for
 the clients here: GETs on connections that stay open, first pages by set name and later ones by
-`$skiptoken`. Each size of organisation has a port of its own.
+`$skiptoken`, rows by their keys, and for any window the rows that are said to have changed. Each
+size of organisation, and each state of one, has a port of its own.
 """
 
 from __future__ import annotations
@@ -15,17 +16,22 @@ import threading
 from contextlib import contextmanager
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from made_pages import MadeTable
+
+    Rows = Mapping[str, Sequence[bytes]]
 
 PAGE_ROWS = 5000
 API = "/api/data/v9.2/"
 
 _REQUEST = re.compile(rb"GET (\S+) HTTP/1\.1\r\n")
 _PLACE = re.compile(r"[?&]\$skiptoken=(\d+)")
+_FILTER = re.compile(r"[?&](\$filter=[^&]*)")
+_KEY = re.compile(r"'([0-9a-f-]{36})'")
 _HEAD = (
     "HTTP/1.1 200 OK\r\n"
     "Content-Type: application/json; odata.metadata=minimal\r\n"
@@ -38,11 +44,17 @@ _HEAD = (
 
 
 class Organisation:
-    """The pages of one size of organisation; `sizes` are the rows of each repeated table."""
+    """The pages of one size of organisation; `sizes` are the rows of each repeated table.
 
-    def __init__(self, tables: Mapping[str, MadeTable], sizes: Mapping[str, int]) -> None:
+    `changed`: rows by set name, which are what any window on `modifiedon` shows.
+    """
+
+    def __init__(
+        self, tables: Mapping[str, MadeTable], sizes: Mapping[str, int], changed: Rows
+    ) -> None:
         """Serve these tables; one that is not repeated is served as it is."""
         self._tables = tables
+        self._changed = changed
         self._sizes = {
             name: sizes.get(name, 0) if table.is_repeated else table.rows
             for name, table in tables.items()
@@ -53,24 +65,54 @@ class Organisation:
         set_name = target.removeprefix(API).partition("?")[0]
         if set_name == "WhoAmI":
             return b"{}"
-        place = _PLACE.search(target)
+        asked, place = _FILTER.search(target), _PLACE.search(target)
+        count, rows_between = self._rows(set_name, unquote(asked[1]) if asked else "")
         first = int(place[1]) if place else 0
-        last = min(first + PAGE_ROWS, self._sizes[set_name])
+        last = min(first + PAGE_ROWS, count)
         head = {"@odata.context": f"{origin}{API}$metadata#{set_name}"}
-        if last < self._sizes[set_name]:
-            head["@odata.nextLink"] = f"{origin}{API}{set_name}?$skiptoken={last}"
-        rows = self._tables[set_name].rows_between(first, last)
+        if last < count:
+            kept = f"{asked[1]}&" if asked else ""
+            head["@odata.nextLink"] = f"{origin}{API}{set_name}?{kept}$skiptoken={last}"
+        rows = rows_between(first, last)
         return b"".join([json.dumps(head).encode()[:-1], b',"value":[', rows, b"]}"])
+
+    def _rows(self, set_name: str, asked: str) -> tuple[int, Callable[[int, int], bytes]]:
+        """How many rows a filter leaves, and how to get some of them."""
+        if not asked:
+            return self._sizes[set_name], self._tables[set_name].rows_between
+        if ".In(" in asked:
+            rows = self._with_keys(set_name, _KEY.findall(asked))
+        else:
+            rows = self._changed.get(set_name, ())
+        return len(rows), lambda first, last: b",".join(rows[first:last])
+
+    def _with_keys(self, set_name: str, keys: Sequence[str]) -> Sequence[bytes]:
+        table, size = self._tables[set_name], self._sizes[set_name]
+        numbers = (table.number_of(key) for key in keys)
+        return [
+            table.rows_between(number, number + 1)
+            for number in numbers
+            if number is not None and number < size
+        ]
 
 
 @contextmanager
 def served(
-    tables: Mapping[str, MadeTable], organisations: Mapping[str, Mapping[str, int]]
+    tables: Mapping[str, MadeTable],
+    organisations: Mapping[str, Mapping[str, int]],
+    changed: Mapping[str, Rows] | None = None,
 ) -> Iterator[dict[str, str]]:
-    """Serve organisations of several sizes; yields the URL of each by its name."""
+    """Serve organisations of several sizes; yields the URL of each by its name.
+
+    `changed`: the rows that windows show, by organisation and set name.
+    """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    server = spawn.Process(target=_serve, args=(theirs, tables, organisations), daemon=True)
+    served_by_name = {
+        name: Organisation(tables, sizes, (changed or {}).get(name, {}))
+        for name, sizes in organisations.items()
+    }
+    server = spawn.Process(target=_serve, args=(theirs, served_by_name), daemon=True)
     server.start()
     try:
         yield {name: f"http://127.0.0.1:{port}" for name, port in ours.recv().items()}
@@ -79,14 +121,12 @@ def served(
         server.join()
 
 
-def _serve(
-    pipe: Any, tables: Mapping[str, MadeTable], organisations: Mapping[str, Mapping[str, int]]
-) -> None:
+def _serve(pipe: Any, organisations: Mapping[str, Organisation]) -> None:
     listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in organisations}
     pipe.send({name: listener.getsockname()[1] for name, listener in listeners.items()})
     for name, listener in listeners.items():
-        organisation = Organisation(tables, organisations[name])
-        threading.Thread(target=_accept, args=(listener, organisation), daemon=True).start()
+        arguments = (listener, organisations[name])
+        threading.Thread(target=_accept, args=arguments, daemon=True).start()
     threading.Event().wait()
 
 

@@ -11,7 +11,7 @@ import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from measuring import Measured, middle
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EXTRACT_AIM = 1.5
 LOAD_AIM = 0.6
 MEMORY_AIM = 1.3
+_TENTH = 0.1
 
 _PHASES = {
     "fetch_and_parse": "the same pages, requests + orjson, four at once",
@@ -41,6 +42,8 @@ _PHASES = {
 class Line:
     """One measured phase; CPU of PostgreSQL is counted where it does the work."""
 
+    COLUMNS: ClassVar = "phase|rows|s|rows/s|CPU s|peak MB"
+
     name: str
     rows: int
     seconds: float
@@ -49,7 +52,7 @@ class Line:
 
     def __str__(self) -> str:
         """As the table shows it."""
-        cpu = "" if self.cpu_seconds is None else f"{self.cpu_seconds:.1f}"
+        cpu = "" if self.cpu_seconds is None else _two_digits(self.cpu_seconds)
         peak = "" if self.peak_mb is None else f"{self.peak_mb:.0f}"
         rate = f"{self.rows / self.seconds:,.0f}"
         return f"| {self.name} | {self.rows:,} | {self.seconds:.2f} | {rate} | {cpu} | {peak} |"
@@ -58,6 +61,8 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Aim:
     """A ratio and the bound that it is held to."""
+
+    COLUMNS: ClassVar = "ratio|is|promised|"
 
     name: str
     ratio: float
@@ -74,7 +79,8 @@ class Aim:
         """As the table shows it."""
         sign, met = "<=" if self.is_upper else ">=", "met" if self.is_met else "MISSED"
         remark = f" ({self.remark})" if self.remark else ""
-        return f"| {self.name} | {self.ratio:.2f} | {sign} {self.bound} | {met}{remark} |"
+        ratio = f"{self.ratio:.2f}" if self.bound > _TENTH else f"{self.ratio:.4f}"
+        return f"| {self.name} | {ratio} | {sign} {self.bound} | {met}{remark} |"
 
 
 def medians(passes: Sequence[Pass]) -> Pass:
@@ -139,11 +145,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(header: str, body: Sequence[Line] | Sequence[Aim]) -> str:
-    """A Markdown table, readable as it is."""
-    columns = header.split("|")
+def table(body: Sequence[Any]) -> str:
+    """A Markdown table, readable as it is, of rows that know their columns."""
+    columns = body[0].COLUMNS.split("|")
     rule = "|".join(["---", *["--:"] * (len(columns) - 1)])
     return "\n".join([f"| {' | '.join(columns)} |", f"|{rule}|", *map(str, body)])
+
+
+def _two_digits(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds >= 1 else f"{seconds:.2f}"
 
 
 def _line(name: str, rows: int, found: Measured) -> Line:

@@ -16,31 +16,29 @@ from report import table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from report import Aim, Line
+    from report import Aim
+
+    # Figures by title; rows are dataclasses that know their columns.
+    Figures = Mapping[str, Sequence[Any]]
 
 _PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = _PROJECT / "benchmarks" / "results.json"
 PAGE = _PROJECT / "docs" / "performance.md"
 
-_COLUMNS = "phase|rows|s|rows/s|CPU s|peak MB"
 _BEGIN = "<!-- figures: written by make bench ARGS=--save -->\n"
 _END = "<!-- end of figures -->"
 
 
-def rendered(
-    machine: Mapping[str, Any], figures: Mapping[str, Sequence[Line]], aims: Sequence[Aim]
-) -> str:
+def rendered(machine: Mapping[str, Any], figures: Figures, aims: Sequence[Aim]) -> str:
     """All figures as Markdown."""
     shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     parts = [f"Measured on: {shown}."]
-    parts += [f"### {title}\n\n{table(_COLUMNS, body)}" for title, body in figures.items()]
-    parts.append(f"### Promises\n\n{table('ratio|is|promised|', aims)}")
+    parts += [f"### {title}\n\n{table(body)}" for title, body in figures.items()]
+    parts.append(f"### Promises\n\n{table(aims)}")
     return "\n\n".join(parts) + "\n"
 
 
-def save(
-    machine: Mapping[str, Any], figures: Mapping[str, Sequence[Line]], aims: Sequence[Aim]
-) -> None:
+def save(machine: Mapping[str, Any], figures: Figures, aims: Sequence[Aim]) -> None:
     """Write both files."""
     content = {
         "machine": machine,

@@ -56,9 +56,9 @@ class Subject:
         return measured(Job("plain_loop", {"links": links, "store": store}))
 
     def transform(self, store: str) -> Measured:
-        """The transform task."""
-        url = self.ground.urls[self.name]
-        return measured(Job("transform", {"url": url, "store": store, "run": self.run}))
+        """The transform task; CPU is the client's and PostgreSQL's."""
+        arguments = {"url": self.ground.urls[self.name], "store": store, "run": self.run}
+        return with_server(self.ground, Job("transform", arguments))
 
     def load(self, store: str) -> Measured:
         """The load task; CPU is the client's and PostgreSQL's."""

@@ -7,15 +7,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 import requests
+from changes import PARTS, Wanted, changes_of
 from made_pages import made_tables, organisation_of
 from measuring import Job, TaskFailedError, measured
 from page_server import served
 from report import Aim
 from saving import PAGE, with_figures
+from touched import WrongRowsError, check, state_of
 
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.dynamics import (
@@ -26,6 +30,7 @@ from opportunity_sync.dynamics import (
 )
 from opportunity_sync.entities import ENTITIES
 from opportunity_sync.settings import Settings
+from opportunity_sync.store import migrate, store_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from made_pages import MadeTable
 
 PROJECT = Path(__file__).resolve().parents[2]
+KEYS = {entity.set_name: entity.key for entity in ENTITIES}
+FEW = {"contacts": 10, "accounts": 4, "opportunities": 6, "connections": 8}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +53,23 @@ def tables() -> Iterator[dict[str, MadeTable]]:
         with dynamics_session(connection) as session:
             client = DataverseClient(session, connection.organization_url, settings=Settings())
             yield made_tables(client, organization_plan(client, ENTITIES, language=None))
+
+
+def rows_of(table: MadeTable, count: int) -> list[dict[str, Any]]:
+    """The first rows of a made table."""
+    rows: list[dict[str, Any]] = json.loads(b"[" + table.rows_between(0, count) + b"]")
+    return rows
+
+
+def contacts_at(url: str, condition: str | None = None) -> list[dict[str, Any]]:
+    """The contacts on all pages of a served organisation, filtered or not."""
+    link, rows = f"{url}/api/data/v9.2/contacts?$select=contactid,modifiedon", []
+    link += f"&$filter={quote(condition)}" if condition else ""
+    while link:
+        page = requests.get(link, timeout=10).json()
+        rows += page["value"]
+        link = page.get("@odata.nextLink")
+    return rows
 
 
 def test_made_rows_are_whole_and_have_keys_and_versions_of_their_own(
@@ -95,6 +119,72 @@ def test_the_page_server_serves_every_row_over_its_links(tables: dict[str, MadeT
     assert all("lookuplogicalname" in each.headers["Preference-Applied"] for each in answers)
 
 
+def test_the_page_server_finds_rows_by_their_keys(tables: dict[str, MadeTable]) -> None:
+    """A key of any round leads to its row; one beyond the organisation's end leads to none."""
+    rounds = 2 * tables["contacts"].rows
+    keys = [row["contactid"] for row in rows_of(tables["contacts"], rounds + 1)]
+    asked = ",".join(
+        f"'{key}'" for key in (keys[3], keys[rounds - 1], keys[rounds], str(UUID(int=0)))
+    )
+    condition = f"Microsoft.Dynamics.CRM.In(PropertyName='contactid',PropertyValues=[{asked}])"
+
+    with served(tables, {"some": {"contacts": rounds}}) as urls:
+        found = contacts_at(urls["some"], condition)
+
+    assert [row["contactid"] for row in found] == [keys[3], keys[rounds - 1]]
+
+
+def test_the_page_server_shows_the_changed_rows_in_any_window(
+    tables: dict[str, MadeTable],
+) -> None:
+    """A filter on `modifiedon` brings what changed, in pages, and no filter the whole table."""
+    changed = [b'{"contactid":"%d"}' % number for number in range(5001)]
+
+    with served(tables, {"some": {"contacts": 7}}, {"some": {"contacts": changed}}) as urls:
+        shown = contacts_at(urls["some"], "modifiedon ge 2026-01-01T00:00:00Z")
+        whole = contacts_at(urls["some"])
+
+    assert [row["contactid"] for row in shown] == [str(number) for number in range(5001)]
+    assert whole == rows_of(tables["contacts"], 7)
+
+
+def test_changes_are_new_versions_of_rows_that_exist(tables: dict[str, MadeTable]) -> None:
+    """As many rows as wanted change, each once, differ in more than their version, and exist."""
+    sizes = {name: 3 * table.rows for name, table in tables.items()}
+
+    for part in range(PARTS):
+        for name, changed in changes_of(tables, sizes, Wanted("any", FEW, part)).items():
+            before = {row[KEYS[name]]: row for row in rows_of(tables[name], sizes[name])}
+            after = {row[KEYS[name]]: row for row in map(json.loads, changed.rows)}
+            assert len(after) == len(changed.rows) == FEW[name]
+            assert list(after) == list(changed.keys)
+            for key, row in after.items():
+                assert row["versionnumber"] > before[key]["versionnumber"]
+                differing = {column for column in row if row[column] != before[key].get(column)}
+                assert differing > {"versionnumber"} | ({"modifiedon"} & row.keys())
+
+
+def test_the_same_rows_of_a_round_change_at_any_size(tables: dict[str, MadeTable]) -> None:
+    """Keys of a small and of a large organisation are the same but for their rounds."""
+    found = []
+    for rounds in (1, 10):
+        sizes = {name: rounds * table.rows for name, table in tables.items()}
+        changed = changes_of(tables, sizes, Wanted("any", FEW))
+        found.append({name: [key[:-8] for key in each.keys] for name, each in changed.items()})
+
+    assert found[0] == found[1]
+
+
+def test_parts_of_an_organisation_change_apart(tables: dict[str, MadeTable]) -> None:
+    """The rows that change first are not those that change next."""
+    sizes = {name: 3 * table.rows for name, table in tables.items()}
+    first, second = (
+        changes_of(tables, sizes, Wanted("any", FEW, part))["contacts"].keys for part in (0, 1)
+    )
+
+    assert set(first).isdisjoint(second)
+
+
 def test_an_organisation_has_the_rows_that_were_asked_for() -> None:
     """The four tables share the rows out in their usual proportions."""
     assert organisation_of(2800) == {
@@ -130,9 +220,25 @@ def test_figures_replace_those_on_the_page_and_nothing_else() -> None:
     assert once.endswith(page.partition("<!-- end of figures")[2])
 
 
+def test_a_run_that_writes_too_much_ends_the_benchmark(
+    tables: dict[str, MadeTable], sqlite_url: str
+) -> None:
+    """Counts of a load that the store does not bear out are an error, not a figure."""
+    engine = store_engine(sqlite_url)
+    migrate(engine)
+    before = state_of(sqlite_url)
+    sizes = {name: table.rows for name, table in tables.items()}
+    counted = {name: {"updated": 1} for name in ("opportunity", "contact", "account", "role")}
+    results = {"transform": {"opportunities": 0}, "load": {"tables": counted}}
+
+    with pytest.raises(WrongRowsError, match="by synced_at: 0, expected 1"):
+        check(sqlite_url, changes_of(tables, sizes, Wanted("any", FEW)), results, before=before)
+
+
 def test_the_whole_benchmark_runs_on_postgres_at_toy_size() -> None:
     """Every phase, every rival and every aim is there, and nothing is left behind."""
     sizes = ["--rows", "700", "--large", "1400", "--repeats", "1", "--made-from", "50"]
+    sizes += ["--store", "1400", "--growth", "300", "--changes", "20"]
     run = subprocess.run(
         [sys.executable, str(PROJECT / "benchmarks" / "run.py"), *sizes],
         capture_output=True,
@@ -145,4 +251,6 @@ def test_the_whole_benchmark_runs_on_postgres_at_toy_size() -> None:
     assert run.returncode == 0, run.stderr[-2000:]
     for phase in ("extract to typed Parquet", "raw COPY", "load into SQLite", "to_sql, PostgreSQL"):
         assert phase in run.stdout
+    for figure in ("incremental: extract", "read in sequence", "CPU of an incremental run"):
+        assert figure in run.stdout
     assert run.stdout.count("<= 1.3") == 3
