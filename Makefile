@@ -48,7 +48,7 @@ check: set-up-development ## Lint, formatting, types, import rules, locks, gener
 	if [ -f scripts/generate_docs.py ]; then run $(python) scripts/generate_docs.py --check; fi; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-bench: set-up-development ## Measure speed and memory beside a plain loop; takes some minutes
+bench: set-up-development ## Measure speed and memory beside a plain loop; takes half an hour
 	@$(python) benchmarks/run.py $(ARGS)
 
 docs: set-up-development ## Write the generated pages anew: docs/settings.md and docs/store.md

@@ -1,7 +1,7 @@
 """How fast the pipeline is and what memory it takes, beside what it is held against.
 
-    make bench                              the figures of docs/performance.md, about 35 minutes
-    make bench ARGS=--quick                 a look, two minutes
+    make bench                              the figures of docs/performance.md, about half an hour
+    make bench ARGS=--quick                 a look, some minutes
     make bench ARGS=--incremental           incremental runs alone
     make bench ARGS="--rows 50000 --large 500000 --repeats 5 --save"
 
