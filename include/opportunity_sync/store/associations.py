@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Table, and_, delete, exists, or_, select, true, update
 
-from opportunity_sync.store.bulk import append, described, staged_table, temporary
+from opportunity_sync.store.bulk import (
+    append,
+    described,
+    looked_up_by_index,
+    staged_table,
+    temporary,
+)
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.tables import opportunity_contact_role, unresolved_association
 from opportunity_sync.store.types import Identifier
@@ -45,8 +51,11 @@ def write_roles(
     updated, those that no longer follow marked as deleted.
     """
     stored = opportunity_contact_role
-    with _staged(connection, stored, _ROLE, affected=affected) as (touched, desired):
-        read = _fill(connection, desired, roles)
+    with _staged(connection, stored, _ROLE, affected=affected, wanted=roles) as (
+        touched,
+        desired,
+        read,
+    ):
         gone = and_(~stored.c.is_deleted, _no_longer(stored, touched, desired))
         deletion = {"is_deleted": True, "deleted_at": moment, "synced_at": moment}
         deleted = connection.execute(update(stored).values(deletion).where(gone)).rowcount
@@ -77,8 +86,11 @@ def write_unresolved(
     What stays keeps its `first_seen_at`, also when its reason changes.
     """
     stored = unresolved_association
-    with _staged(connection, stored, _UNRESOLVED, affected=affected) as (touched, desired):
-        read = _fill(connection, desired, unresolved)
+    with _staged(connection, stored, _UNRESOLVED, affected=affected, wanted=unresolved) as (
+        touched,
+        desired,
+        read,
+    ):
         gone = _no_longer(stored, touched, desired)
         deleted = connection.execute(delete(stored).where(gone)).rowcount
         counts = upsert(
@@ -96,15 +108,22 @@ def write_unresolved(
 
 @contextmanager
 def _staged(
-    connection: Connection, stored: Table, names: Sequence[str], *, affected: Iterable[pa.Table]
-) -> Iterator[tuple[Table, Table]]:
-    """The affected opportunities, and an empty table for what is desired of them."""
+    connection: Connection,
+    stored: Table,
+    names: Sequence[str],
+    *,
+    affected: Iterable[pa.Table],
+    wanted: Iterable[pa.Table],
+) -> Iterator[tuple[Table, Table, int]]:
+    """The affected opportunities, what is desired of them, and how many rows that is."""
     with (
         staged_table(connection, _affected(stored)) as touched,
         staged_table(connection, _desired(stored, names)) as desired,
     ):
-        _fill(connection, touched, affected)
-        yield touched, desired
+        opportunities = _fill(connection, touched, affected)
+        rows = _fill(connection, desired, wanted)
+        with looked_up_by_index(connection, max(opportunities, rows)):
+            yield touched, desired, rows
 
 
 @cache

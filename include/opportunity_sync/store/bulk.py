@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _CSV = csv.WriteOptions(include_header=False, quoting_style="needed")
+_FEW_ROWS = 20_000  # that many look-ups cost no more than reading a table of some hundred thousand
 _CHUNK_ROWS = 5_000  # what a page holds; bounds the memory where a part is larger
 
 
@@ -107,13 +108,14 @@ def _indexes_dropped(connection: Connection, tables: Sequence[Table]) -> bool:
 
 
 @contextmanager
-def looked_up_by_key(connection: Connection) -> Iterator[None]:
-    """Join a small staged part to a large table through the table's key.
+def looked_up_by_index(connection: Connection, rows: int) -> Iterator[None]:
+    """Join a few staged rows to a large table through the table's index.
 
-    A temporary table has no statistics, and PostgreSQL then likes to read and hash the whole large
-    table once for each part (measured: four times as slow at 100,000 rows, worse above).
+    A temporary table has no statistics, nor has a large one that was filled just now, and
+    PostgreSQL then likes to read and hash all of the large one for a handful of rows. Where the
+    rows are many, that is right, and the planner is left alone.
     """
-    if connection.dialect.name != "postgresql":
+    if connection.dialect.name != "postgresql" or rows > _FEW_ROWS:
         yield
         return
     connection.exec_driver_sql(

@@ -7,6 +7,7 @@ store never held is kept as a fact by itself, for the same reason.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,13 @@ from sqlalchemy import (
 )
 
 from opportunity_sync.entities import CONTACT, OPPORTUNITY, VERSION
-from opportunity_sync.store.bulk import append, described, staged_table, temporary
+from opportunity_sync.store.bulk import (
+    append,
+    described,
+    looked_up_by_index,
+    staged_table,
+    temporary,
+)
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.tables import (
     fact_table,
@@ -37,7 +44,7 @@ from opportunity_sync.store.tables import (
 from opportunity_sync.store.types import Identifier, Instant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -59,9 +66,7 @@ def write_deleted(
     it, an opportunity's unresolved references go.
     """
     fact, key = fact_table(entity), entity.key_column
-    with staged_table(connection, _staged_keys(entity)) as staged:
-        for part in gone:
-            append(connection, staged, part)
+    with _staged(connection, entity, gone) as staged:
         is_gone = fact.c[key].in_(select(staged.c[key]))
         marked = facts = connection.execute(
             update(fact)
@@ -94,9 +99,8 @@ def live_versions(
         return {row[0]: row[1] for row in connection.execute(query)}
     if not keys:
         return {}
-    with staged_table(connection, _staged_keys(entity)) as staged:
-        append(connection, staged, pa.table({key: pa.array(sorted(keys), pa.string())}))
-        described(connection, staged)
+    wanted = pa.table({key: pa.array(sorted(keys), pa.string())})
+    with _staged(connection, entity, [wanted]) as staged:
         query = query.join(staged, staged.c[key] == fact.c[key])
         return {row[0]: row[1] for row in connection.execute(query)}
 
@@ -104,10 +108,7 @@ def live_versions(
 def holds_all(connection: Connection, entity: Entity, keys: Iterable[pa.Table]) -> bool:
     """Whether the store has ever heard of every one of the keys, be they alive or deleted."""
     fact, key = fact_table(entity), entity.key_column
-    with staged_table(connection, _staged_keys(entity)) as staged:
-        for part in keys:
-            append(connection, staged, part)
-        described(connection, staged)
+    with _staged(connection, entity, keys) as staged:
         unknown = select(staged).where(~exists().where(fact.c[key] == staged.c[key]))
         return not connection.scalar(select(exists(unknown)))
 
@@ -117,6 +118,19 @@ def count_live(connection: Connection, entity: Entity) -> int:
     fact = fact_table(entity)
     query = select(func.count()).select_from(fact).where(~fact.c.is_deleted)
     return connection.scalar(query) or 0
+
+
+@contextmanager
+def _staged(connection: Connection, entity: Entity, keys: Iterable[pa.Table]) -> Iterator[Table]:
+    """The keys in a temporary table, and look-ups of them by index where they are few."""
+    with staged_table(connection, _staged_keys(entity)) as staged:
+        rows = 0
+        for part in keys:
+            append(connection, staged, part)
+            rows += part.num_rows
+        described(connection, staged)
+        with looked_up_by_index(connection, rows):
+            yield staged
 
 
 @cache

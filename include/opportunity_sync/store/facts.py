@@ -1,8 +1,8 @@
 """Finding facts by index: what the rules ask the store about the neighbourhood of a change.
 
 The ids to look for can be a handful or a million. A handful are parameters of the query; more go
-into a temporary table and are joined, and PostgreSQL is told how many there are, so that it
-picks the index for some thousands and reads the whole table for all.
+into a temporary table and are joined: by index as long as they are some thousands, as PostgreSQL
+thinks best beyond that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ import pyarrow as pa
 from sqlalchemy import Column, bindparam, select
 
 from opportunity_sync.entities import VERSION, Kind
-from opportunity_sync.store.bulk import append, described, staged_table, temporary
+from opportunity_sync.store.bulk import (
+    append,
+    described,
+    looked_up_by_index,
+    staged_table,
+    temporary,
+)
 from opportunity_sync.store.tables import fact_table
 from opportunity_sync.store.types import Identifier
 
@@ -50,7 +56,8 @@ def find_facts(connection: Connection) -> Callable[[Entity, str, Ids], pa.Table]
             append(connection, staged, pa.table({"wanted": ids}))
             described(connection, staged)
             joined = query.join_from(staged, facts, facts.c[column] == staged.c.wanted)
-            return _read(connection, joined, schema)
+            with looked_up_by_index(connection, len(ids)):
+                return _read(connection, joined, schema)
 
     return find
 

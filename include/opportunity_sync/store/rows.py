@@ -21,8 +21,9 @@ from opportunity_sync.entities import VERSION
 from opportunity_sync.store.bulk import (
     append,
     clear,
+    described,
     indexes_made_after,
-    looked_up_by_key,
+    looked_up_by_index,
     staged_table,
     stamped,
     temporary,
@@ -86,7 +87,9 @@ def write_account_changes(
         return 0
     with staged_table(connection, _staged_accounts(entity)) as staged:
         append(connection, staged, changes)
-        return _move_accounts(connection, entity, staged, moment=moment)
+        described(connection, staged)
+        with looked_up_by_index(connection, changes.num_rows):
+            return _move_accounts(connection, entity, staged, moment=moment)
 
 
 @cache
@@ -145,13 +148,14 @@ def _merge(
     read_at: datetime,
 ) -> Counts:
     counts = Counts()
-    with staged_table(connection, _staged_rows(entity)) as staged, looked_up_by_key(connection):
+    with staged_table(connection, _staged_rows(entity)) as staged:
         for part in parts:
             append(connection, staged, part)
-            done = _merge_facts(connection, entity, staged, read_at=read_at)
-            counts += Counts(read=part.num_rows, facts=done.changed)
-            if entity.is_public:
-                done = _merge_public(connection, entity, staged, moment=moment)
+            with looked_up_by_index(connection, part.num_rows):
+                done = _merge_facts(connection, entity, staged, read_at=read_at)
+                counts += Counts(read=part.num_rows, facts=done.changed)
+                if entity.is_public:
+                    done = _merge_public(connection, entity, staged, moment=moment)
             counts += done
             clear(connection, staged)
     return counts
