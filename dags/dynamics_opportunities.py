@@ -145,6 +145,13 @@ def form(modes: Sequence[str]) -> dict[str, Param]:
             description="After the organisation was restored from a backup: let its lower versions "
             "replace those of the store. For full only.",
         )
+        fields["new_organization"] = Param(
+            None,
+            type=["null", "string"],
+            title="New organisation",
+            description="Hand the store over to the organisation with this id, which has taken the "
+            "other one's place. With new epoch only.",
+        )
     return fields | window_fields() if "range" in modes else fields
 
 

@@ -61,6 +61,7 @@ def request(run: StartedRun) -> RunRequest:
         window_end=end,
         accept_deletions=accepts_deletions(run, mode),
         new_epoch=run.run_type != "backfill" and bool(run.params.get("new_epoch")),
+        new_organization=new_organization(run),
     )
 
 
@@ -107,6 +108,12 @@ def accepts_deletions(run: StartedRun, mode: Mode) -> bool:
             "refused to mark them.",
         )
     return True
+
+
+def new_organization(run: StartedRun) -> str | None:
+    """The id of the organisation that takes the store over; a backfill's form does not count."""
+    given = (run.params.get("new_organization") or "").strip().strip("{}").lower()
+    return given if given and run.run_type != "backfill" else None
 
 
 def ordered(bounds: Interval, *, told_by: str) -> tuple[datetime, datetime]:

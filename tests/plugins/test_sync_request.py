@@ -59,6 +59,19 @@ def test_a_new_epoch_is_for_a_full_run_only() -> None:
         request(a_run(mode="continue", new_epoch=True))
 
 
+def test_a_store_is_handed_over_in_a_new_epoch_only() -> None:
+    """The id may be pasted as Dynamics shows it; a backfill's form does not count."""
+    form: dict[str, Any] = {
+        "mode": "full",
+        "new_epoch": True,
+        "new_organization": " {0B5E8FAD-1A2B} ",
+    }
+    assert request(a_run(**form)).new_organization == "0b5e8fad-1a2b"
+    assert request(a_run("backfill", **form)).new_organization is None
+    with pytest.raises(ConfigError, match="so an epoch begins"):
+        request(a_run(**form | {"new_epoch": False}))
+
+
 def test_a_full_run_takes_everything() -> None:
     """The form's third choice has no window."""
     assert window(a_run(mode="full")) == ("full", NOTHING)

@@ -52,7 +52,7 @@ class SyncRuns:
                 first_wait_seconds=0.05,
             )
 
-    def begin(self, mode: Mode = "continue", *window: datetime, **told: bool) -> dict[str, Any]:
+    def begin(self, mode: Mode = "continue", *window: datetime, **told: Any) -> dict[str, Any]:
         """Begin a run with an id of its own."""
         self.count += 1
         start, end = window or (None, None)
@@ -78,7 +78,7 @@ class SyncRuns:
     def finish(self, run: dict[str, Any], *, succeeded: bool = True) -> None:
         pipeline.finish(self.engine, run, succeeded=succeeded, settings=self.settings)
 
-    def run(self, mode: Mode = "continue", *window: datetime, **told: bool) -> dict[str, Any]:
+    def run(self, mode: Mode = "continue", *window: datetime, **told: Any) -> dict[str, Any]:
         """A whole run; returns what `load` reported."""
         begun = self.begin(mode, *window, **told)
         self.extract(begun)

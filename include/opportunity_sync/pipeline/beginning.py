@@ -51,7 +51,9 @@ def begin(
     wait = settings.store_lock_seconds
     store.migrate(engine, wait_seconds=wait, on_wait=report_wait)
     with store.locked(engine, wait_seconds=wait, on_wait=report_wait) as connection:
-        store.claim_organization(connection, plan.organization_id)
+        store.claim_organization(
+            connection, plan.organization_id, handed_to=request.new_organization
+        )
         state = store.read_state(connection)
         run = Run(
             dag_id=request.dag_id,

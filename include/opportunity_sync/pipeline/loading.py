@@ -61,7 +61,7 @@ def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
         )
     if run.new_epoch:
         log.warning("A new epoch begins: the versions read now replace all that is stored.")
-        store.begin_epoch(connection)
+        store.begin_epoch(connection, run.plan.organization_id)
     if run.new_epoch or state.revision != run.folder.read_json(REVISION)["revision"]:
         log.info("Another run has changed the store since transform: resolving again.")
         stage_resolution(connection, run)

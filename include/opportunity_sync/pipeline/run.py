@@ -36,7 +36,8 @@ class RunRequest:
     modified in [window_start, window_end), never moving a watermark; `full`: everything;
     `reconcile`: key and version of everything, and then only what differs. `accept_deletions`
     lets a run mark more rows as gone than the guard allows. `new_epoch` lets lower versions
-    replace higher ones, after the organisation was restored from a backup.
+    replace higher ones, after the organisation was restored from a backup. `new_organization`, with
+    it, is the id of the organisation to which the store is handed over.
     """
 
     dag_id: str
@@ -46,9 +47,15 @@ class RunRequest:
     window_end: datetime | None = None
     accept_deletions: bool = False
     new_epoch: bool = False
+    new_organization: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a range that is none, and an epoch that would begin with gaps."""
+        if self.new_organization and not self.new_epoch:
+            raise ConfigError(
+                "Another organisation's rows have versions of their own, so an epoch begins.",
+                next_step="trigger the run again with new_epoch and mode full.",
+            )
         if self.new_epoch and self.mode != "full":
             raise ConfigError(
                 f"A new epoch must begin with every row, and mode is {self.mode!r}.",

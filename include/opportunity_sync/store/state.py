@@ -56,20 +56,33 @@ def read_state(connection: Connection) -> StoreState:
     )
 
 
-def claim_organization(connection: Connection, organization_id: str) -> None:
+def claim_organization(
+    connection: Connection, organization_id: str, *, handed_to: str | None = None
+) -> None:
     """Make the store this organisation's, or find that it is.
 
+    `handed_to` is the organisation that a run is told to hand the store over to: it may read, and
+    `begin_epoch` makes the store its own.
+
     Raises:
-        WrongOrganizationError: it holds another organisation's rows.
+        WrongOrganizationError: the store holds another organisation's rows, or is to be handed
+            over to another one.
     """
+    if handed_to is not None and handed_to != organization_id:
+        raise WrongOrganizationError(
+            f"The store is to be handed over to organisation {handed_to}, the connection leads to "
+            f"{organization_id}.",
+            next_step="point dynamics_default to the new organisation, or give its id.",
+        )
     owner = connection.scalar(select(sync_store.c.organization_id))
     if owner is None:
         connection.execute(insert(sync_store), {"singleton": 1, "organization_id": organization_id})
-    elif owner != organization_id:
+    elif organization_id not in {owner, handed_to}:
         raise WrongOrganizationError(
             f"The store belongs to organisation {owner}, the connection leads to "
             f"{organization_id}.",
-            next_step="point dynamics_default back, or give the other organisation its own store.",
+            next_step="point dynamics_default back, or give the other organisation its own store; "
+            "if it has taken this one's place, see 'Another organisation' in docs/runbook.md.",
         )
 
 
@@ -78,13 +91,15 @@ def bump_revision(connection: Connection) -> None:
     connection.execute(update(sync_store).values(revision=sync_store.c.revision + 1))
 
 
-def begin_epoch(connection: Connection) -> None:
+def begin_epoch(connection: Connection, organization_id: str) -> None:
     """Rank everything stored below every version to come: the organisation went back in time.
 
-    Rows are ordered by epoch, then version: those of earlier epochs all count as version 0 from
-    now on, and runs that began in an earlier epoch are refused by `load`.
+    Or another one has taken its place: the store is this organisation's from now on. Rows are
+    ordered by epoch, then version: those of earlier epochs all count as version 0 from now on, and
+    runs that began in an earlier epoch are refused by `load`.
     """
-    connection.execute(update(sync_store).values(epoch=sync_store.c.epoch + 1))
+    begun = {"epoch": sync_store.c.epoch + 1, "organization_id": organization_id}
+    connection.execute(update(sync_store).values(begun))
     public = [public_table(entity) for entity in PUBLIC_ENTITIES]
     for table in (*public, *(fact_table(entity) for entity in ENTITIES)):
         connection.execute(update(table).values(version_number=0))

@@ -6,15 +6,18 @@ nobody can be told to do something that was never tried.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from sqlalchemy import text
 
 from doc_pages import DOCS, blocks
+from dynamics_sandbox import Organisation, Sandbox
+from opportunity_sync.errors import StagingError, WrongOrganizationError
 from oracle import actual_store, differences, expected_store
 
 if TYPE_CHECKING:
-    from dynamics_sandbox import Organisation
     from sync_runs import SyncRuns
 
 
@@ -102,3 +105,34 @@ def test_a_store_emptied_in_place_is_filled_again(sqlite_runs: SyncRuns) -> None
 
     assert not any(emptied.values())
     assert drift(sqlite_runs) == []
+
+
+def test_a_store_is_handed_over_to_a_copy_of_its_organisation(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """Only when told its id; what is gone in the copy goes, and the versions start anew."""
+    sqlite_runs.run()
+    tables = {name: store.table for name, store in organisation.stores.items()}
+    rows = {name: organisation.rows(name) for name in tables if name != "organizations"}
+    copy = Organisation(tables, rows, identity="the copy")
+    copy.delete("contacts", a_contact(copy))
+    copy.update("contacts", a_contact(copy), {"firstname": "Moved"})
+    with Sandbox(copy) as sandbox:
+        runs = replace(sqlite_runs, sandbox=sandbox)
+        with pytest.raises(WrongOrganizationError, match=copy.organisation_id):
+            runs.run("full", new_epoch=True)
+        with pytest.raises(WrongOrganizationError, match="or give its id"):
+            runs.run("full", new_epoch=True, new_organization=organisation.organisation_id)
+        late = sqlite_runs.begin("full")
+        sqlite_runs.extract(late)
+        sqlite_runs.transform(late)
+
+        runs.count = sqlite_runs.count
+        runs.run("full", new_epoch=True, new_organization=copy.organisation_id)
+
+        assert drift(runs) == []
+        assert runs.run()["changed"] == 0
+    with pytest.raises(StagingError, match="epoch"):
+        sqlite_runs.load(late)
+    with pytest.raises(WrongOrganizationError):
+        sqlite_runs.begin()
