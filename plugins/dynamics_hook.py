@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.hooks.http import HttpHook
-from airflow.sdk.log import mask_secret
 
+from dynamics_connection import parsed
 from opportunity_sync.errors import SyncError
 from opportunity_sync.settings import Settings
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from opportunity_sync.dynamics import DataverseClient, DynamicsConnection
 
-SECRET_EXTRAS = ("client_secret", "user_password", "private_key")
 TEST_SETTINGS = Settings(request_timeout_seconds=20, request_attempts=1)
 
 
@@ -42,16 +41,7 @@ class DynamicsHook(HttpHook):
 
         Raises `ConfigError` naming what is missing or unknown, never a value.
         """
-        from opportunity_sync.dynamics import DynamicsConnection
-
-        found = self.get_connection(self.http_conn_id)
-        extra = found.extra_dejson
-        for secret in (found.password, *(extra.get(name) for name in SECRET_EXTRAS)):
-            if secret:
-                mask_secret(secret)
-        host = found.host or ""
-        with_port = f"{host.rstrip('/')}:{found.port}" if found.port else host
-        return DynamicsConnection.from_parts(with_port, found.login, found.password, extra)
+        return parsed(self.get_connection(self.http_conn_id))
 
     def get_conn(
         self,

@@ -82,9 +82,11 @@ def dynamics_client(settings: Settings) -> Iterator[DataverseClient]:
 def dynamics_connection(settings: Settings) -> DynamicsConnection:
     """The parsed connection to the run's organisation."""
     if not is_demo(settings):
-        from dynamics_hook import DynamicsHook
+        from airflow.sdk import Connection
 
-        return DynamicsHook(DYNAMICS).parsed_connection()
+        from dynamics_connection import parsed
+
+        return parsed(Connection.get(DYNAMICS))
     from opportunity_sync.dynamics import DynamicsConnection
 
     given = sandbox_connection(demo_folder(settings))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from airflow.providers_manager import ProvidersManager
 
-from dynamics_hook import SECRET_EXTRAS, DynamicsHook
+from dynamics_connection import SECRET_EXTRAS
+from dynamics_hook import DynamicsHook
 from opportunity_sync.dynamics import AuthFlow, DynamicsConnection
 from opportunity_sync_provider import FIELDS
 
