@@ -22,7 +22,6 @@ from page_server import served
 
 from dynamics_sandbox import Organisation, Sandbox
 from dynamics_sandbox.generate import generate
-from opportunity_sync import pipeline
 from opportunity_sync.dynamics import (
     DataverseClient,
     DynamicsConnection,
@@ -33,8 +32,8 @@ from opportunity_sync.dynamics import (
     organization_plan,
 )
 from opportunity_sync.entities import ENTITIES
-from opportunity_sync.pipeline import RunRequest
-from opportunity_sync.pipeline.run import open_run
+from opportunity_sync.pipeline.beginning import begin
+from opportunity_sync.pipeline.run import RunRequest, open_run
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import store_engine
 from postgres_cluster import new_database, running_cluster
@@ -68,7 +67,7 @@ class Ground:
         engine = store_engine(store)
         settings = Settings(staging_url=str(self.folder / "staging" / uuid.uuid4().hex[:8]))
         request = RunRequest(DAG_ID, name, "full")
-        run = pipeline.begin(self.client, engine, request=request, settings=settings)
+        run = begin(self.client, engine, request=request, settings=settings)
         engine.dispose()
         return run
 

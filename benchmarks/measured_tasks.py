@@ -16,7 +16,6 @@ import pandas as pd
 import requests
 import sqlalchemy as sa
 
-from opportunity_sync import pipeline
 from opportunity_sync.dynamics import (
     ANNOTATIONS,
     DataverseClient,
@@ -25,7 +24,8 @@ from opportunity_sync.dynamics import (
 )
 from opportunity_sync.dynamics.session import HEADERS
 from opportunity_sync.dynamics.transport import TrustingSession
-from opportunity_sync.pipeline import RunRequest
+from opportunity_sync.pipeline import beginning, extraction, loading, transformation
+from opportunity_sync.pipeline.run import RunRequest
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import store_engine
 
@@ -40,7 +40,7 @@ def begin(
     given = DynamicsConnection.from_parts(**connection)
     with dynamics_session(given) as session:
         client = DataverseClient(session, given.organization_url, settings=Settings())
-        return pipeline.begin(
+        return beginning.begin(
             client,
             store_engine(store),
             request=RunRequest(**request),
@@ -53,7 +53,7 @@ def extract(*, url: str, run: dict[str, Any], task: str) -> int:
     with TrustingSession(None) as session:
         session.headers.update(HEADERS)
         client = DataverseClient(session, url, settings=Settings())
-        tables = pipeline.extract(client, run, task=task)
+        tables = extraction.extract(client, run, task=task)
     return sum(table["rows"] for table in tables.values())
 
 
@@ -109,12 +109,12 @@ def transform(*, url: str, store: str, run: dict[str, Any]) -> dict[str, Any]:
     with TrustingSession(None) as session:
         session.headers.update(HEADERS)
         client = DataverseClient(session, url, settings=Settings())
-        return pipeline.transform(client, store_engine(store), run, settings=Settings())
+        return transformation.transform(client, store_engine(store), run, settings=Settings())
 
 
 def load(*, store: str, run: dict[str, Any]) -> dict[str, Any]:
     """The load task of the pipeline."""
-    return pipeline.load(store_engine(store), run, settings=Settings())
+    return loading.load(store_engine(store), run, settings=Settings())
 
 
 def dump(*, store: str, folder: str, tables: list[str]) -> int:

@@ -17,7 +17,7 @@ from opportunity_sync.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opportunity_sync.pipeline import RunRequest
+    from opportunity_sync.pipeline.run import RunRequest
 
 Mode = Literal["continue", "range", "full", "reconcile"]
 Interval = tuple[datetime | None, datetime | None]
@@ -50,7 +50,7 @@ def started_run(context: Mapping[str, Any]) -> StartedRun:
 
 def request(run: StartedRun) -> RunRequest:
     """What the run shall bring; raises `ConfigError` when the form contradicts itself."""
-    from opportunity_sync.pipeline import RunRequest
+    from opportunity_sync.pipeline.run import RunRequest
 
     mode, (start, end) = window(run)
     return RunRequest(

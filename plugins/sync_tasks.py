@@ -1,7 +1,8 @@
 """What each task of the DAGs does: open its connections, call the pipeline, close them.
 
 The pipeline knows nothing of Airflow and the DAG file holds no logic; between them stand these
-few lines. Everything heavy is imported when a task runs, so that parsing the DAGs stays light.
+few lines. Everything heavy is imported when a task runs, so that parsing the DAGs stays light, and
+each task imports no more of the pipeline than its own module: it is a process of its own.
 """
 
 from __future__ import annotations
@@ -39,49 +40,49 @@ def settings() -> Settings:
 
 def begin(context: Mapping[str, Any]) -> Summary:
     """Check both ends, decide the window, plan the columns; what comes back goes to every task."""
-    from opportunity_sync import pipeline
+    from opportunity_sync.pipeline import beginning
     from sync_connections import dynamics_client, store
     from sync_request import request, started_run
 
     chosen = settings()
     asked = request(started_run(context))
     with dynamics_client(chosen) as client, store(chosen) as engine:
-        return pipeline.begin(client, engine, request=asked, settings=chosen)
+        return beginning.begin(client, engine, request=asked, settings=chosen)
 
 
 def extract(context: Mapping[str, Any]) -> Summary:
     """Read the task's table (connections: with their roles) into staging."""
-    from opportunity_sync import pipeline
+    from opportunity_sync.pipeline import extraction
     from sync_connections import dynamics_client
 
     chosen = settings()
     with told(context), dynamics_client(chosen) as client:
-        return pipeline.extract(client, begun(context), task=context["ti"].task_id)
+        return extraction.extract(client, begun(context), task=context["ti"].task_id)
 
 
 def transform(context: Mapping[str, Any]) -> Summary:
     """Resolve the associations of every opportunity that the staged rows affect."""
-    from opportunity_sync import pipeline
+    from opportunity_sync.pipeline import transformation
     from sync_connections import dynamics_client, store
 
     chosen = settings()
     with told(context), dynamics_client(chosen) as client, store(chosen) as engine:
-        return pipeline.transform(client, engine, begun(context), settings=chosen)
+        return transformation.transform(client, engine, begun(context), settings=chosen)
 
 
 def load(context: Mapping[str, Any]) -> Summary:
     """Write everything in one transaction; the result says how many rows changed."""
-    from opportunity_sync import pipeline
+    from opportunity_sync.pipeline import loading
     from sync_connections import store
 
     chosen = settings()
     with told(context), store(chosen) as engine:
-        return pipeline.load(engine, begun(context), settings=chosen)
+        return loading.load(engine, begun(context), settings=chosen)
 
 
 def finish(context: Mapping[str, Any]) -> None:
     """Close the run's books and its staging; a run that never began has neither."""
-    from opportunity_sync import pipeline
+    from opportunity_sync.pipeline import ending
     from sync_connections import store
 
     run = result(context, "begin")
@@ -93,10 +94,10 @@ def finish(context: Mapping[str, Any]) -> None:
     chosen = settings()
     try:
         with store(chosen) as engine:
-            pipeline.finish(engine, run, succeeded=succeeded, settings=chosen, error=error)
+            ending.finish(engine, run, succeeded=succeeded, settings=chosen, error=error)
     except ConfigError as error:
         log.warning("The run can't be closed in the store: %s", error)
-        pipeline.finish(None, run, succeeded=succeeded, settings=chosen)
+        ending.finish(None, run, succeeded=succeeded, settings=chosen)
 
 
 @contextmanager

@@ -16,8 +16,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from opportunity_sync import pipeline
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
+from opportunity_sync.pipeline import ending, extraction, loading, transformation
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import store_engine
 
@@ -58,13 +58,13 @@ def main(order: dict[str, Any]) -> None:
         client = DataverseClient(session, connection.organization_url, settings=settings)
         if order["step"] == "extract":
             for task in order["tasks"]:
-                pipeline.extract(client, run, task=task)
+                extraction.extract(client, run, task=task)
         elif order["step"] == "transform":
-            pipeline.transform(client, engine, run, settings=settings)
+            transformation.transform(client, engine, run, settings=settings)
         elif order["step"] == "load":
-            pipeline.load(engine, run, settings=settings)
+            loading.load(engine, run, settings=settings)
         else:
-            pipeline.finish(engine, run, succeeded=True, settings=settings)
+            ending.finish(engine, run, succeeded=True, settings=settings)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync import pipeline
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.entities import EXTRACTS
-from opportunity_sync.pipeline import RunRequest
+from opportunity_sync.pipeline import beginning, ending, extraction, loading, transformation
+from opportunity_sync.pipeline.run import RunRequest
 from opportunity_sync.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,25 +58,25 @@ class SyncRuns:
         start, end = window or (None, None)
         request = RunRequest(DAG_ID, f"run-{self.count}", mode, start, end, **told)
         with self.client() as client:
-            return pipeline.begin(client, self.engine, request=request, settings=self.settings)
+            return beginning.begin(client, self.engine, request=request, settings=self.settings)
 
     def extract(self, run: dict[str, Any], *tasks: str) -> dict[str, Any]:
         """Run these extract tasks, or all of them; returns the summaries by table."""
         summaries: dict[str, Any] = {}
         with self.client() as client:
             for task in tasks or EXTRACTS:
-                summaries |= pipeline.extract(client, run, task=task)
+                summaries |= extraction.extract(client, run, task=task)
         return summaries
 
     def transform(self, run: dict[str, Any]) -> dict[str, Any]:
         with self.client() as client:
-            return pipeline.transform(client, self.engine, run, settings=self.settings)
+            return transformation.transform(client, self.engine, run, settings=self.settings)
 
     def load(self, run: dict[str, Any]) -> dict[str, Any]:
-        return pipeline.load(self.engine, run, settings=self.settings)
+        return loading.load(self.engine, run, settings=self.settings)
 
     def finish(self, run: dict[str, Any], *, succeeded: bool = True) -> None:
-        pipeline.finish(self.engine, run, succeeded=succeeded, settings=self.settings)
+        ending.finish(self.engine, run, succeeded=succeeded, settings=self.settings)
 
     def run(self, mode: Mode = "continue", *window: datetime, **told: Any) -> dict[str, Any]:
         """A whole run; returns what `load` reported."""

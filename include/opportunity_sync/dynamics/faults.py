@@ -97,6 +97,8 @@ def deleted_ids(
     entity: Entity, tombstones: Sequence[Sequence[Any]]
 ) -> tuple[list[str], list[DataError]]:
     """Keys of the tombstones, and an error for each that does not say which row it means."""
+    if not tombstones:
+        return [], []
     found = guids([tombstone[DELETED_ID_AT] for tombstone in tombstones])
     keys = [key for key in found.arrays[0].to_pylist() if key is not None]
     errors = [

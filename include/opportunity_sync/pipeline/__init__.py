@@ -1,12 +1,6 @@
-"""What the tasks of a run do, in the order of the DAG: begin, extract, transform, load, finish."""
+"""What the tasks of a run do, in the order of the DAG, each in a module of its own.
 
-from __future__ import annotations
-
-from opportunity_sync.pipeline.beginning import begin
-from opportunity_sync.pipeline.ending import finish
-from opportunity_sync.pipeline.extraction import extract
-from opportunity_sync.pipeline.loading import load
-from opportunity_sync.pipeline.run import RunRequest
-from opportunity_sync.pipeline.transformation import transform
-
-__all__ = ["RunRequest", "begin", "extract", "finish", "load", "transform"]
+`beginning`, `extraction`, `transformation`, `loading`, `ending`. They are not gathered here: each
+task is a process of its own and imports its own module, so that only `transform`, and `load`
+which may have to resolve again, wait for pandas.
+"""
