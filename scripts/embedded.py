@@ -39,6 +39,7 @@ class Embedded:
 
     folder: Path
     rows: Path | None = None  # a folder of Web API rows instead of the generated organisation
+    database: str | None = None  # a URL for Airflow's metadata instead of a SQLite file
 
     @property
     def state(self) -> Path:
@@ -60,20 +61,31 @@ class Embedded:
             for name, value in os.environ.items()
             if name in CONNECTIONS or not name.startswith("AIRFLOW")
         }
-        # Eight tasks at once write to it: five seconds, the default, are too few for a backfill.
-        database = f"{self.airflow_home / 'airflow.db'}?timeout=60"
         return kept | {
             "AIRFLOW_HOME": str(self.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+            **self.metadata(),
             # `airflow standalone` starts its services by name.
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")]),
             "PYTHONPATH": os.pathsep.join([str(PROJECT / "include"), str(PROJECT / "plugins")]),
             "PYTHONWARNINGS": "ignore",
             **more,
         }
+
+    def metadata(self) -> dict[str, str]:
+        """Where Airflow keeps its metadata.
+
+        Eight tasks at once write to a SQLite file, so five seconds, the default, are too few to
+        wait for its lock. Longer than tasks wait for an answer (half a minute) would be too long:
+        the API server writes its audit log in the thread that shall also end the request which
+        has the lock, and then stands still for all of that time.
+        """
+        conn = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+        if self.database:
+            return {conn: self.database, f"{conn}_ASYNC": self.database}
+        return {conn: f"sqlite:///{self.airflow_home / 'airflow.db'}?timeout=20"}
 
     def migrate(self, environment: dict[str, str]) -> None:
         """Make Airflow's metadata database, or bring it up to date; nothing to do the next time."""

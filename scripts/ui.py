@@ -7,6 +7,7 @@ those are used, and no sandbox is started.
 
 PORT=number     listens there instead of on the first free port from 8080 on.
 UI_FOLDER=path  keeps everything there instead of in .ui.
+UI_DATABASE=url keeps Airflow's metadata there (postgresql+psycopg://...) instead of in SQLite.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ PRELOADED = (
 def main() -> int:
     """Serve until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    ui = Embedded(Path(os.environ.get("UI_FOLDER") or PROJECT / ".ui").resolve())
+    folder = Path(os.environ.get("UI_FOLDER") or PROJECT / ".ui").resolve()
+    ui = Embedded(folder, database=os.environ.get("UI_DATABASE"))
     try:
         serve(ui, port=chosen_port())
     except NotStartedError as error:

@@ -75,19 +75,25 @@ def until(ask: Callable[[], Found | None], *, seconds: float, what: str) -> Foun
     while time.monotonic() < deadline:
         if found := ask():
             return found
-        time.sleep(0.3)
+        time.sleep(1)
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
 @contextmanager
-def running_airflow(sandbox: Sandbox, store: URL, folder: Path) -> Iterator[RunningAirflow]:
-    """`make ui` on the sandbox and the store; all its processes are gone afterwards."""
+def running_airflow(
+    sandbox: Sandbox, store: URL, folder: Path, *, database: str | None = None
+) -> Iterator[RunningAirflow]:
+    """`make ui` on the sandbox and the store; all its processes are gone afterwards.
+
+    `database`: the URL of Airflow's own, instead of a SQLite file.
+    """
     environment = os.environ | {
         "AIRFLOW_CONN_DYNAMICS_DEFAULT": json.dumps(sandbox.connection()),
         "AIRFLOW_CONN_MARKETO_STORE": json.dumps(store_connection(store)),
         "OPPORTUNITY_SYNC_STAGING_URL": str(folder / "staging"),
         "OPPORTUNITY_SYNC_PAGE_SIZE": "100",
         "UI_FOLDER": str(folder / "ui"),
+        "UI_DATABASE": database or "",
     }
     with started(environment) as process:
         lines = iter(process.stdout or [])
