@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 SYNC = "dynamics_opportunity_sync"
 BACKFILL = "dynamics_opportunity_backfill"
-# Each window is eight processes of Airflow; BACKFILL_WINDOWS=30 plays a whole month.
-WINDOWS = int(os.environ.get("BACKFILL_WINDOWS", "6"))
+# Each window is eight processes of Airflow; BACKFILL_WINDOWS=6 shows most of it sooner.
+WINDOWS = int(os.environ.get("BACKFILL_WINDOWS", "30"))
 FIRST_DAY = datetime(2025, 3, 1, tzinfo=UTC)
 LAST_DAY = FIRST_DAY + timedelta(days=WINDOWS - 1)
 ENDED = {"success", "failed"}
@@ -53,11 +53,16 @@ def engine(sqlite_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def airflow(organisation: Organisation, engine: Engine, tmp_path: Path) -> Iterator[RunningAirflow]:
-    """Airflow on the organisation and an empty store."""
+def airflow(
+    organisation: Organisation, engine: Engine, tmp_path: Path, postgres: str
+) -> Iterator[RunningAirflow]:
+    """Airflow on the organisation and an empty store, its metadata in PostgreSQL.
+
+    On SQLite, Airflow's API server can wait for itself when runs are triggered while tasks write.
+    """
     with (
         Sandbox(organisation) as sandbox,
-        running_airflow(sandbox, engine.url, tmp_path) as running,
+        running_airflow(sandbox, engine.url, tmp_path, database=postgres) as running,
     ):
         until(lambda: knows(running, BACKFILL), seconds=30, what="the backfill DAG")
         yield running
