@@ -80,28 +80,34 @@ RETRIES: dict[str, Any] = {
 }
 
 
-@task(execution_timeout=SHORT)
+# A task returns one dict that is read as one: not unrolled into an XCom, and a request, per key.
+@task(execution_timeout=SHORT, multiple_outputs=False)
 def begin() -> dict[str, Any]:
     import sync_tasks
 
     return sync_tasks.begin(get_current_context())
 
 
-@task(execution_timeout=LONG)
+@task(execution_timeout=LONG, multiple_outputs=False)
 def extract() -> dict[str, Any]:
     import sync_tasks
 
     return sync_tasks.extract(get_current_context())
 
 
-@task(execution_timeout=LONG)
+@task(execution_timeout=LONG, multiple_outputs=False)
 def transform() -> dict[str, Any]:
     import sync_tasks
 
     return sync_tasks.transform(get_current_context())
 
 
-@task(execution_timeout=LONG, max_active_tis_per_dag=1, outlets=[CHANGES])
+@task(
+    execution_timeout=LONG,
+    multiple_outputs=False,
+    max_active_tis_per_dag=1,
+    outlets=[CHANGES],
+)
 def load() -> dict[str, Any]:
     import sync_tasks
 

@@ -118,6 +118,12 @@ def test_every_task_backs_off_and_ends(bag: DagBag, dag_id: str) -> None:
 
 
 @each_dag
+def test_a_result_is_stored_once(bag: DagBag, dag_id: str) -> None:
+    """Airflow does not take a returned dict apart, into a request for each of its keys."""
+    assert not any(getattr(task, "multiple_outputs", True) for task in bag.dags[dag_id].tasks)
+
+
+@each_dag
 def test_the_runbook_is_on_the_dags_page(bag: DagBag, dag_id: str) -> None:
     """`doc_md` is the file's own docstring and names the long runbook."""
     assert "docs/runbook.md" in str(bag.dags[dag_id].doc_md)
