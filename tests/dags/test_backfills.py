@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from airflow_services import RunningAirflow, running_airflow, until
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store import store_engine
 from oracle import actual_store, differences, expected_store
+from organisations import untracked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +37,7 @@ ENDED = {"success", "failed"}
 @pytest.fixture
 def organisation() -> Organisation:
     """Every case of the truth table, without change tracking."""
-    made = Organisation.generated(seed=7, opportunities=150)
-    tables = {
-        name: replace(store.table, change_tracking=False) for name, store in made.stores.items()
-    }
-    return Organisation(tables, {name: made.rows(name) for name in tables})
+    return untracked(Organisation.generated(seed=7, opportunities=150))
 
 
 @pytest.fixture
