@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamics_sandbox import FaultKind
 from histories import EVENTS, SETS, Step, renew, wait
@@ -245,11 +245,12 @@ class Stage:
     sandbox: Sandbox
     engine: Engine
     folder: Path
+    # What organisations of the same tables answer; any of them, on any stage.
+    remembered: ClassVar[dict[str, dict[tuple[str, str], dict[str, Any]]]] = {}
 
     def __post_init__(self) -> None:
-        """One session for all histories, and one memory for organisations of the same tables."""
+        """One session for all histories."""
         self.runs = HistoryRuns(self.sandbox, self.engine, settings_for_tests(self.folder))
-        self.remembered: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
 
     def history(self, options: Mapping[str, Any]) -> History:
         """A new organisation and runs that know nothing of those before."""

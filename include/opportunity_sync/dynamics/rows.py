@@ -8,6 +8,7 @@ come unasked) and check each value's type while it reads, at less than the cost 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
@@ -59,20 +60,25 @@ class RowShape:
     @classmethod
     def of(cls, entity: Entity, plan: EntityPlan) -> RowShape:
         """The shape of the planned columns; every property may be absent, and is then null."""
-        properties: list[tuple[str, Any]] = [
-            (entity.key, str | None),
-            (VERSION_SOURCE, _Int64 | None),
-            ("@odata.context", str | None),
-            ("id", str | None),
-        ]
-        slots = []
-        for field in plan.fields(entity):
-            at = len(properties)
-            properties.append((field.select, _TYPES[field.kind]))
-            if field.polymorphic:
-                properties.append((field.select + LOOKUP_TYPE, str | None))
-            slots.append(Slot(field, at, at + 1 if field.polymorphic else None))
-        return cls(_struct(properties), tuple(slots))
+        return _shape(entity.key, tuple(plan.fields(entity)))
+
+
+@cache
+def _shape(key: str, fields: tuple[Field, ...]) -> RowShape:
+    properties: list[tuple[str, Any]] = [
+        (key, str | None),
+        (VERSION_SOURCE, _Int64 | None),
+        ("@odata.context", str | None),
+        ("id", str | None),
+    ]
+    slots = []
+    for field in fields:
+        at = len(properties)
+        properties.append((field.select, _TYPES[field.kind]))
+        if field.polymorphic:
+            properties.append((field.select + LOOKUP_TYPE, str | None))
+        slots.append(Slot(field, at, at + 1 if field.polymorphic else None))
+    return RowShape(_struct(properties), tuple(slots))
 
 
 def _struct(properties: list[tuple[str, Any]]) -> Any:
