@@ -172,16 +172,24 @@ def is_healthy(port: int) -> bool:
 
 def unpause(origin: str, password: str, *, log: Path) -> None:
     """Let the sync run on its schedule; the other DAGs wait until someone asks."""
-    credentials = {"username": USER, "password": password}
-    login = requests.post(f"{origin}/auth/token", json=credentials, timeout=30)
-    headers = {"Authorization": f"Bearer {login.json()['access_token']}"}
-    address, change = f"{origin}/api/v2/dags/{DAG}", {"is_paused": False}
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        if requests.patch(address, json=change, headers=headers, timeout=30).ok:
+        if is_unpaused(origin, {"username": USER, "password": password}):
             return
-        time.sleep(1)  # the DAG file has not been parsed yet
-    raise NotStartedError(f"Airflow does not know the DAG {DAG}: see {log}")
+        time.sleep(1)
+    raise NotStartedError(f"Airflow does not let the DAG {DAG} run: see {log}")
+
+
+def is_unpaused(origin: str, credentials: dict[str, str]) -> bool:
+    """Whether it could be done now: the DAG file may not have been parsed, SQLite may be busy."""
+    address, change = f"{origin}/api/v2/dags/{DAG}", {"is_paused": False}
+    try:
+        login = requests.post(f"{origin}/auth/token", json=credentials, timeout=30)
+        token = login.json().get("access_token")
+        headers = {"Authorization": f"Bearer {token}"}
+        return bool(token) and requests.patch(address, json=change, headers=headers, timeout=30).ok
+    except requests.RequestException:
+        return False
 
 
 def welcome(port: int, password: str, log: Path) -> str:

@@ -59,14 +59,20 @@ class RunningAirflow:
 
     def ask(self, path: str, method: str = "GET", **body: Any) -> dict[str, Any]:
         """One request to Airflow's public API, again while it is busy; returns its answer."""
-        again = Retry(total=6, backoff_factor=1, status_forcelist=BUSY, allowed_methods=None)
-        with requests.Session() as session:
-            session.mount(self.origin, HTTPAdapter(max_retries=again))
+        with patient_session(self.origin) as session:
             session.headers["Authorization"] = f"Bearer {self.token}"
             answer = session.request(method, f"{self.origin}{path}", json=body or None, timeout=60)
         answer.raise_for_status()
         said: dict[str, Any] = answer.json()
         return said
+
+
+def patient_session(origin: str) -> requests.Session:
+    """A session that asks again while Airflow is busy."""
+    again = Retry(total=6, backoff_factor=1, status_forcelist=BUSY, allowed_methods=None)
+    session = requests.Session()
+    session.mount(origin, HTTPAdapter(max_retries=again))
+    return session
 
 
 def until(ask: Callable[[], Found | None], *, seconds: float, what: str) -> Found:
@@ -124,6 +130,7 @@ def started(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 def log_in(origin: str, password: str) -> str:
     """A token for the printed login."""
     credentials = {"username": "admin", "password": password}
-    answer = requests.post(f"{origin}/auth/token", json=credentials, timeout=30)
+    with patient_session(origin) as session:
+        answer = session.post(f"{origin}/auth/token", json=credentials, timeout=30)
     answer.raise_for_status()
     return str(answer.json()["access_token"])
