@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 CPU_AIM = 0.02
 GROWTH_AIM = 1.25
 SEQUENCE_AIM = 0.01
-PROCESSES = 7  # begin, four extracts, transform, load
 
 _SET_NAMES = {entity.name: entity.set_name for entity in ENTITIES}
 
@@ -133,7 +132,7 @@ def growth(found: Sequence[Incremental]) -> list[Growth]:
 def incremental_aims(
     stores: Mapping[str, Incremental], grown: Sequence[Incremental], *, start_seconds: float
 ) -> list[Aim]:
-    """What is promised of incremental runs; `start_seconds`: CPU to start one process."""
+    """What is promised of incremental runs; `start_seconds`: CPU to start all its processes."""
     least, most = grown[0], grown[-1]
     in_sequence = sum(table.in_sequence for table in most.first.touched.values())
     return [
@@ -153,10 +152,9 @@ def incremental_aims(
 
 def _cost_aim(store: str, found: Incremental, start_seconds: float) -> Aim:
     run, full = cpu_seconds(found.run), cpu_seconds(found.full)
-    starts = PROCESSES * start_seconds
     remark = (
-        f"{run:.2f} s of {full:.1f} s; with {PROCESSES} starts of Python, {start_seconds:.1f} s "
-        f"each, on both sides {(run + starts) / (full + starts):.3f}"
+        f"{run:.2f} s of {full:.1f} s; with {start_seconds:.1f} s to start Python for each task, "
+        f"on both sides, {(run + start_seconds) / (full + start_seconds):.3f}"
     )
     name = f"CPU of an incremental run : full sync, {store}"
     return Aim(name, run / full, CPU_AIM, remark=remark)
