@@ -104,6 +104,7 @@ MEANINGS = {
     "label": "the option's label",
     "sync_state.entity": "logical name of the table",
     "watermark_at": "everything modified before is in the store",
+    "whole_passes": "how often the link began anew, with a reading of the whole table",
     "delta_link": "where change tracking goes on; null: with a full pass, or it is not used",
     "columns_fingerprint": "of the columns that were read; when they change, the table is read "
     "whole",

@@ -66,6 +66,7 @@ def begin(
             requests=client.counters.requests,
             delta_links=_delta_links(request, plan, state, client=client),
             stored_links=state.delta_links,
+            whole_passes=state.whole_passes,
             accept_deletions=request.accept_deletions,
             epoch=state.epoch,
             new_epoch=request.new_epoch,

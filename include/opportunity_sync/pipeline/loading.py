@@ -68,7 +68,7 @@ def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
     overtaken = [
         entity
         for entity in ENTITIES
-        if _is_overtaken(connection, run, entity, link=state.delta_links.get(entity.name))
+        if _is_overtaken(connection, run, entity, passes=state.whole_passes.get(entity.name))
     ]
     relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
     counts = _write_rows(connection, run, moment)
@@ -79,20 +79,22 @@ def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
     return counts
 
 
-def _is_overtaken(connection: Connection, run: Run, entity: Entity, *, link: str | None) -> bool:
-    """Whether the stored delta `link` may lie behind the deletion of a row of this run.
+def _is_overtaken(connection: Connection, run: Run, entity: Entity, *, passes: int | None) -> bool:
+    """Whether the stored delta link may lie behind the deletion of a row of this run.
 
-    Another run has read the table since this one began. A row that only this run knows may have
-    been deleted before that, and then no change that is read by that link will ever say so.
+    Another run has read the whole table since this one began: `passes`, of the stored link, has
+    grown. A row that only this run knows may have been deleted before that, and then no change
+    that is read by that link will ever say so. (Of a run that read changes, a tombstone would be
+    stored.)
     """
-    if link is None or link == run.stored_links.get(entity.name):
+    if passes is None or passes == run.whole_passes.get(entity.name, 0):
         return False
     parts = (run.folder.read(part, [entity.key_column]) for part in run.row_parts(entity))
     if store.holds_all(connection, entity, parts):
         return False
     log.info(
-        "%s: another run has read them since this one began, and does not know all that this one "
-        "brings; the next run reads again what may have been deleted in between.",
+        "%s: another run has read all of them since this one began, and does not know all that "
+        "this one brings; the next run reads again what may have been deleted in between.",
         entity.set_name,
     )
     return True
@@ -194,8 +196,9 @@ def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtake
         connection,
         entity.name,
         began_with=None if is_overtaken else run.stored_links.get(entity.name),
-        to=last["delta_link"],
-        fingerprint=run.plan.fingerprint(entity),
+        to=store.DeltaLink(
+            last["delta_link"], run.plan.fingerprint(entity), is_whole=last["is_whole"]
+        ),
     )
 
 

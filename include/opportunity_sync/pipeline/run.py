@@ -110,6 +110,7 @@ class Run:
         default_factory=dict
     )  # of tracked entities, at begin
     stored_links: dict[str, str] = field(default_factory=dict)  # as the store had them at begin
+    whole_passes: dict[str, int] = field(default_factory=dict)  # likewise
     accept_deletions: bool = False
     epoch: int = 0  # of the store at begin
     new_epoch: bool = False
@@ -156,6 +157,7 @@ class Run:
             "requests": self.requests,
             "delta_links": self.delta_links,
             "stored_links": self.stored_links,
+            "whole_passes": self.whole_passes,
             "accept_deletions": self.accept_deletions,
             "epoch": self.epoch,
             "new_epoch": self.new_epoch,
@@ -206,6 +208,7 @@ def _loaded(saved: dict[str, Any]) -> Run:
         requests=saved["requests"],
         delta_links=saved["delta_links"],
         stored_links=saved["stored_links"],
+        whole_passes=saved["whole_passes"],
         accept_deletions=saved["accept_deletions"],
         epoch=saved["epoch"],
         new_epoch=saved["new_epoch"],

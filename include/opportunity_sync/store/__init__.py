@@ -26,6 +26,7 @@ from opportunity_sync.store.runs import (
     rows_changed_by,
 )
 from opportunity_sync.store.state import (
+    DeltaLink,
     StoreState,
     begin_epoch,
     bump_revision,
@@ -39,6 +40,7 @@ from opportunity_sync.store.state import (
 __all__ = [
     "Connection",
     "Counts",
+    "DeltaLink",
     "StoreState",
     "begin_epoch",
     "begin_run",

@@ -33,11 +33,24 @@ class StoreState:
     epoch: int = 0
     delta_links: dict[str, str] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+    whole_passes: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether no load has changed the store yet."""
         return self.revision == 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaLink:
+    """Where change tracking goes on, None where it is not used.
+
+    `fingerprint` stands for the columns that were read; `is_whole`: the whole table was.
+    """
+
+    url: str | None
+    fingerprint: str
+    is_whole: bool = False
 
 
 def read_state(connection: Connection) -> StoreState:
@@ -53,6 +66,7 @@ def read_state(connection: Connection) -> StoreState:
         watermarks={row.entity: row.watermark_at for row in marks},
         delta_links={row.entity: row.delta_link for row in marks if row.delta_link},
         fingerprints={row.entity: row.columns_fingerprint for row in marks},
+        whole_passes={row.entity: row.whole_passes for row in marks if row.delta_link},
     )
 
 
@@ -133,16 +147,16 @@ def forget_delta_link(connection: Connection, entity: str) -> None:
 
 
 def move_delta_link(
-    connection: Connection, entity: str, *, began_with: str | None, to: str | None, fingerprint: str
+    connection: Connection, entity: str, *, began_with: str | None, to: DeltaLink
 ) -> bool:
     """Replace an entity's delta link, unless another run has moved it since this one began.
 
-    `fingerprint` stands for the columns that were read; it is written where the link is. Returns
-    whether it moved. The entity must have a watermark already.
+    Returns whether it moved. The entity must have a watermark already.
     """
+    passes = sync_state.c.whole_passes + int(to.is_whole)
     statement = (
         update(sync_state)
-        .values(delta_link=to, columns_fingerprint=fingerprint)
+        .values(delta_link=to.url, columns_fingerprint=to.fingerprint, whole_passes=passes)
         .where(
             sync_state.c.entity == entity,
             sync_state.c.delta_link.is_not_distinct_from(began_with),

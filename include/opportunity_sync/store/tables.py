@@ -191,6 +191,7 @@ sync_state = Table(
     Column("watermark_at", Instant),
     Column("delta_link", Text),
     Column("columns_fingerprint", Text),  # of the columns that watermark and link stand for
+    Column("whole_passes", BigInteger, nullable=False, server_default="0"),  # that gave a link
 )
 
 sync_store = Table(

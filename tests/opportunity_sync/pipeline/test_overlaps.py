@@ -209,3 +209,22 @@ def test_a_slow_run_that_brings_nothing_new_leaves_the_delta_link_alone(
     with engine.connect() as connection:
         assert before == read_state(connection).delta_links
     assert before
+
+
+def test_a_slow_run_that_brings_new_rows_beside_read_changes_leaves_the_delta_link_alone(
+    overlapping: SyncRuns, small: Organisation, engine: Engine
+) -> None:
+    """Deletions are among the changes then, so a reconciliation costs no full pass beside."""
+    overlapping.run()
+    slow = overlapping.begin("reconcile")
+    overlapping.run()
+    with engine.connect() as connection:
+        before = read_state(connection).delta_links
+    small.create("contacts", {"lastname": "Newcomer"})
+    overlapping.extract(slow)
+    overlapping.transform(slow)
+    overlapping.load(slow)
+
+    with engine.connect() as connection:
+        assert before == read_state(connection).delta_links
+    assert drift(overlapping) == []

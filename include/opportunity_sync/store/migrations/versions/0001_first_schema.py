@@ -269,6 +269,7 @@ _TABLES: dict[str, tuple[sa.schema.SchemaItem, ...]] = {
         sa.Column("watermark_at", Instant()),
         sa.Column("delta_link", sa.Text()),
         sa.Column("columns_fingerprint", sa.Text()),
+        sa.Column("whole_passes", sa.BigInteger(), nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("entity", name="pk_sync_state"),
     ),
     "sync_store": (
