@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _CSV = csv.WriteOptions(include_header=False, quoting_style="needed")
 _FEW_ROWS = 20_000  # that many look-ups cost no more than reading a table of some hundred thousand
+# PostgreSQL's ways to read all of a table.
+_WHOLE_TABLE = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 _CHUNK_ROWS = 5_000  # what a page holds; bounds the memory where a part is larger
 
 
@@ -118,13 +120,9 @@ def looked_up_by_index(connection: Connection, rows: int) -> Iterator[None]:
     if connection.dialect.name != "postgresql" or rows > _FEW_ROWS:
         yield
         return
-    connection.exec_driver_sql(
-        "SET LOCAL enable_hashjoin TO off; SET LOCAL enable_mergejoin TO off"
-    )
+    connection.exec_driver_sql("; ".join(f"SET LOCAL {each} TO off" for each in _WHOLE_TABLE))
     yield
-    connection.exec_driver_sql(
-        "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"
-    )
+    connection.exec_driver_sql("; ".join(f"SET LOCAL {each} TO DEFAULT" for each in _WHOLE_TABLE))
 
 
 def _plain(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:

@@ -49,14 +49,14 @@ def find_facts(connection: Connection) -> Callable[[Entity, str, Ids], pa.Table]
         facts = fact_table(entity)
         schema = _schema(entity)
         query = select(*(facts.c[name] for name in schema.names))
-        if len(ids) <= _FEW:
-            few = query.where(facts.c[column].in_(bindparam("wanted", expanding=True)))
-            return _read(connection, few, schema, wanted=ids.to_pylist())
-        with staged_table(connection, _WANTED) as staged:
-            append(connection, staged, pa.table({"wanted": ids}))
-            described(connection, staged)
-            joined = query.join_from(staged, facts, facts.c[column] == staged.c.wanted)
-            with looked_up_by_index(connection, len(ids)):
+        with looked_up_by_index(connection, len(ids)):
+            if len(ids) <= _FEW:
+                few = query.where(facts.c[column].in_(bindparam("wanted", expanding=True)))
+                return _read(connection, few, schema, wanted=ids.to_pylist())
+            with staged_table(connection, _WANTED) as staged:
+                append(connection, staged, pa.table({"wanted": ids}))
+                described(connection, staged)
+                joined = query.join_from(staged, facts, facts.c[column] == staged.c.wanted)
                 return _read(connection, joined, schema)
 
     return find
