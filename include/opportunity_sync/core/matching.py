@@ -27,7 +27,8 @@ class UniqueKey:
     def __init__(self, keys: pd.Series | Values) -> None:
         self._keys = array_of(keys, pa.string())
         if pc.count_distinct(self._keys, mode="all").as_py() != len(self._keys):
-            raise ValueError("A key is not unique, so a row could match several.")
+            name = keys.name if isinstance(keys, pd.Series) else "the key"
+            raise ValueError(f"{name} is not unique, so a row could match several")
 
     def matches(self, references: pd.Series | Values) -> Values:
         """Position of each reference among the keys, null where it is null or not there."""

@@ -141,7 +141,9 @@ def masters_of(records: pa.Table) -> Ids:
 def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arrivals:
     key = entity.key_column
     facts = [column.name for column in entity.fact_columns]
-    arrived = news.arrived.filter(pc.invert(pc.is_in(news.arrived[key], value_set=news.gone)))
+    arrived = news.arrived
+    if len(news.gone):  # mostly nothing is, and then a whole table need not be copied
+        arrived = arrived.filter(pc.invert(pc.is_in(arrived[key], value_set=news.gone)))
     if find_stored is None:
         nothing = arrived.select([key, *facts]).slice(0, 0)
         return Arrivals(arrived[key], arrived, distinct(arrived[key]), nothing)

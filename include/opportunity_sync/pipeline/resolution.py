@@ -88,17 +88,15 @@ def _missing_references(gathered: Mapping[str, pa.Table], links: pd.DataFrame) -
     parties = to_table(links)
     people = parties.filter(pc.invert(_among(parties["connectionrole_id"], others)))["contact_id"]
     customers, parents = (opportunities, "customer"), (contacts, "parent")
-    wanted = {
-        CONTACT.name: distinct(_of_type(*customers, "contact"), people, masters_of(contacts)),
-        ACCOUNT.name: distinct(
-            _of_type(*customers, "account"), _of_type(*parents, "account"), masters_of(accounts)
-        ),
-        CONNECTION_ROLE.name: distinct(parties["connectionrole_id"]),
-    }
+    wanted_contacts = distinct(_of_type(*customers, "contact"), people, masters_of(contacts))
+    wanted_accounts = distinct(
+        _of_type(*customers, "account"), _of_type(*parents, "account"), masters_of(accounts)
+    )
+    wanted_roles = distinct(parties["connectionrole_id"])
     return {
-        CONTACT.name: without(wanted[CONTACT.name], contacts["contact_id"]),
-        ACCOUNT.name: without(wanted[ACCOUNT.name], accounts["account_id"]),
-        CONNECTION_ROLE.name: without(wanted[CONNECTION_ROLE.name], roles["connectionrole_id"]),
+        CONTACT.name: without(wanted_contacts, contacts["contact_id"]),
+        ACCOUNT.name: without(wanted_accounts, accounts["account_id"]),
+        CONNECTION_ROLE.name: without(wanted_roles, roles["connectionrole_id"]),
     }
 
 

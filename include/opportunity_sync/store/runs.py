@@ -70,7 +70,7 @@ def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
 
 def rows_changed_by(connection: Connection, dag_id: str, run_id: str) -> int | None:
     """How many rows the run changed by its own record; None where its rows are not committed."""
-    changes = (f"{name}_{count}" for name in COUNTED for count in COUNTS if count in CHANGES)
+    changes = (f"{name}_{count}" for name in COUNTED for count in CHANGES)
     changed = sum((sync_run.c[change] for change in changes), start=literal(0))
     is_committed = sync_run.c.outcome == SUCCEEDED
     return connection.scalar(select(changed).where(_is(sync_run, dag_id, run_id), is_committed))
