@@ -18,7 +18,7 @@ from postgres_cluster import new_database, running_cluster
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from sqlalchemy import URL
+    from sqlalchemy import URL, Engine
 
 AIRFLOW_HOME = isolate_environment()
 block_network()
@@ -47,6 +47,16 @@ def postgres(postgres_server: URL) -> Iterator[str]:
 def sqlite_url(tmp_path: Path) -> str:
     """SQLAlchemy URL of a SQLite file that does not exist yet, this test's own."""
     return f"sqlite:///{tmp_path / 'store.sqlite'}"
+
+
+@pytest.fixture
+def sqlite_engine(sqlite_url: str) -> Iterator[Engine]:
+    """An empty SQLite store, where the kind of store makes no difference."""
+    from opportunity_sync.store import store_engine
+
+    engine = store_engine(sqlite_url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ import pytest
 
 from airflow_services import RunningAirflow, running_airflow, until
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.store import store_engine
 from oracle import actual_store, differences, expected_store
 from organisations import untracked
 
@@ -41,16 +40,8 @@ def organisation() -> Organisation:
 
 
 @pytest.fixture
-def engine(sqlite_url: str) -> Iterator[Engine]:
-    """The store's engine, on the test's side."""
-    made = store_engine(sqlite_url)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
 def airflow(
-    organisation: Organisation, engine: Engine, tmp_path: Path, postgres: str
+    organisation: Organisation, sqlite_engine: Engine, tmp_path: Path, postgres: str
 ) -> Iterator[RunningAirflow]:
     """Airflow on the organisation and an empty store, its metadata in PostgreSQL.
 
@@ -58,7 +49,7 @@ def airflow(
     """
     with (
         Sandbox(organisation) as sandbox,
-        running_airflow(sandbox, engine.url, tmp_path, database=postgres) as running,
+        running_airflow(sandbox, sqlite_engine.url, tmp_path, database=postgres) as running,
     ):
         until(lambda: knows(running, BACKFILL), seconds=30, what="the backfill DAG")
         yield running
@@ -141,15 +132,15 @@ def most_at_once(runs: list[dict[str, Any]]) -> int:
 
 @pytest.mark.timeout(900)
 def test_daily_windows_four_at_once_beside_the_schedule(
-    airflow: RunningAirflow, organisation: Organisation, engine: Engine
+    airflow: RunningAirflow, organisation: Organisation, sqlite_engine: Engine
 ) -> None:
     """The sync alone misses what was imported; with the backfill the store is the oracle's."""
     first = until(lambda: airflow.runs(SYNC), seconds=60, what="the first scheduled run")[0]
     until(lambda: ended(airflow, first["dag_run_id"]), seconds=120, what="the first sync")
-    assert drift(organisation, engine) == []
+    assert drift(organisation, sqlite_engine) == []
     import_history(organisation)
     sync(airflow)
-    assert drift(organisation, engine) != []
+    assert drift(organisation, sqlite_engine) != []
 
     airflow.ask(
         "/api/v2/backfills",
@@ -173,4 +164,4 @@ def test_daily_windows_four_at_once_beside_the_schedule(
     assert [run["state"] for run in runs] == ["success"] * WINDOWS
     assert most_at_once(runs) == 4
     assert syncs >= 2
-    assert drift(organisation, engine) == []
+    assert drift(organisation, sqlite_engine) == []

@@ -15,7 +15,6 @@ import pytest
 
 from airflow_services import RunningAirflow, running_airflow, until
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.store import store_engine
 from oracle import actual_store, differences, expected_store
 
 if TYPE_CHECKING:
@@ -46,23 +45,15 @@ def sandbox(organisation: Organisation) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def engine(sqlite_url: str) -> Iterator[Engine]:
-    """The store's engine, on the test's side."""
-    made = store_engine(sqlite_url)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def airflow(sandbox: Sandbox, engine: Engine, tmp_path: Path) -> Iterator[RunningAirflow]:
+def airflow(sandbox: Sandbox, sqlite_engine: Engine, tmp_path: Path) -> Iterator[RunningAirflow]:
     """Airflow on the sandbox and an empty store."""
-    with running_airflow(sandbox, engine.url, tmp_path) as running:
+    with running_airflow(sandbox, sqlite_engine.url, tmp_path) as running:
         yield running
 
 
 @pytest.mark.timeout(300)
 def test_the_scheduler_runs_the_extracts_at_once_and_heals_a_killed_one(
-    airflow: RunningAirflow, sandbox: Sandbox, organisation: Organisation, engine: Engine
+    airflow: RunningAirflow, sandbox: Sandbox, organisation: Organisation, sqlite_engine: Engine
 ) -> None:
     """Four extracts overlap; one dies by SIGKILL, is retried, goes on, and the store is right."""
     until(lambda: len(sandbox.requests.all("contacts")) >= 3, seconds=90, what="three pages")
@@ -84,4 +75,4 @@ def test_the_scheduler_runs_the_extracts_at_once_and_heals_a_killed_one(
     pages = sandbox.requests.all("/contacts")
     after = [page for page in pages if page.started > killed_at]
     assert all("skiptoken" in request.query for request in after), "it goes on, not from the start"
-    assert differences(expected_store(organisation), actual_store(engine)) == []
+    assert differences(expected_store(organisation), actual_store(sqlite_engine)) == []

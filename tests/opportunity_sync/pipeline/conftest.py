@@ -27,14 +27,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def sqlite_engine(sqlite_url: str) -> Iterator[Engine]:
-    """An empty SQLite store, where the kind of store makes no difference."""
-    engine = store_engine(sqlite_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
 def organisation() -> Organisation:
     """A small organisation with every case of the truth table in it."""
     return Organisation.generated(seed=7, opportunities=150)
