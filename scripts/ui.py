@@ -32,7 +32,7 @@ from embedded import PROJECT, Embedded, NotStartedError, given_connections
 DAG = "dynamics_opportunity_sync"
 USER = "admin"
 FIRST_PORT = 8080
-READY_SECONDS = 120
+READY_SECONDS = 600
 END_SECONDS = 10
 # What tasks would otherwise import each for itself, most of a second; nothing of ours, so that a
 # change to the pipeline counts from the next task on.

@@ -192,7 +192,7 @@ def test_the_sandbox_understands_its_options() -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     ).stdout
     options = [word.partition("=")[0] for word in SERVICES["sandbox"]["command"][3:]]
 
@@ -218,7 +218,7 @@ def compose_config(
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -227,7 +227,7 @@ def compose_client() -> list[str]:
     for client in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(client[0]):
             asked = subprocess.run(
-                [*client, "version"], check=False, capture_output=True, timeout=60
+                [*client, "version"], check=False, capture_output=True, timeout=300
             )
             if asked.returncode == 0:
                 return client

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dynamics_sandbox.faults import FaultScript
     from dynamics_sandbox.organisation import Organisation
 
-_START_SECONDS = 30
+_START_SECONDS = 120
 _STOP_SECONDS = 5
 
 

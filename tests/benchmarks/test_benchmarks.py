@@ -66,7 +66,7 @@ def contacts_at(url: str, condition: str | None = None) -> list[dict[str, Any]]:
     link, rows = f"{url}/api/data/v9.2/contacts?$select=contactid,modifiedon", []
     link += f"&$filter={quote(condition)}" if condition else ""
     while link:
-        page = requests.get(link, timeout=10).json()
+        page = requests.get(link, timeout=60).json()
         rows += page["value"]
         link = page.get("@odata.nextLink")
     return rows
@@ -112,7 +112,7 @@ def test_the_page_server_serves_every_row_over_its_links(tables: dict[str, MadeT
     with served(tables, {"some": {"contacts": 12_345}}) as urls:
         link, answers = f"{urls['some']}/api/data/v9.2/contacts?$select=contactid", []
         while link:
-            answers.append(requests.get(link, timeout=10))
+            answers.append(requests.get(link, timeout=60))
             link = answers[-1].json().get("@odata.nextLink")
 
     assert [len(answer.json()["value"]) for answer in answers] == [5000, 5000, 2345]

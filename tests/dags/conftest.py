@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import fcntl
+from typing import TYPE_CHECKING
 
 import pytest
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """All of them go to one worker, which also makes Airflow's database only once."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+    item.add_marker(pytest.mark.xdist_group("airflow"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_second_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails where another worker of this test run was given some of them."""
+    turn = tmp_path_factory.getbasetemp().parent / "airflow.lock"
+    with turn.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.fail("two workers run tests of Airflow: pytest-xdist does not group them")
+        yield

@@ -51,7 +51,7 @@ def airflow(
         Sandbox(organisation) as sandbox,
         running_airflow(sandbox, sqlite_engine.url, tmp_path, database=postgres) as running,
     ):
-        until(lambda: knows(running, BACKFILL), seconds=30, what="the backfill DAG")
+        until(lambda: knows(running, BACKFILL), what="the backfill DAG")
         yield running
 
 
@@ -106,7 +106,7 @@ def drift(organisation: Organisation, engine: Engine) -> list[str]:
 def sync(airflow: RunningAirflow) -> None:
     """One more run of the sync, as the schedule would start it, to its end."""
     run_id = airflow.ask(f"/api/v2/dags/{SYNC}/dagRuns", "POST", logical_date=None)["dag_run_id"]
-    run = until(lambda: ended(airflow, run_id), seconds=300, what="the end of the sync")
+    run = until(lambda: ended(airflow, run_id), what="the end of the sync")
     assert run["state"] == "success"
 
 
@@ -130,13 +130,13 @@ def most_at_once(runs: list[dict[str, Any]]) -> int:
     return int(max(counts))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_daily_windows_four_at_once_beside_the_schedule(
     airflow: RunningAirflow, organisation: Organisation, sqlite_engine: Engine
 ) -> None:
     """The sync alone misses what was imported; with the backfill the store is the oracle's."""
-    first = until(lambda: airflow.runs(SYNC), seconds=60, what="the first scheduled run")[0]
-    until(lambda: ended(airflow, first["dag_run_id"]), seconds=120, what="the first sync")
+    first = until(lambda: airflow.runs(SYNC), what="the first scheduled run")[0]
+    until(lambda: ended(airflow, first["dag_run_id"]), what="the first sync")
     assert drift(organisation, sqlite_engine) == []
     import_history(organisation)
     sync(airflow)

@@ -47,7 +47,7 @@ class SandboxCredential:
                 "scope": " ".join(scopes),
             },
             verify=str(sandbox.ca_path),
-            timeout=10,
+            timeout=60,
         ).json()
         return AccessToken(answer["access_token"], int(time.time()) + answer["expires_in"])
 

@@ -141,14 +141,14 @@ def test_what_is_wrong_with_a_sign_in_has_entras_number(
 def test_an_unknown_tenant_is_refused(caller: Caller) -> None:
     """Discovery fails, as msal expects it to."""
     url = f"{caller.sandbox.url}/nosuchtenant/v2.0/.well-known/openid-configuration"
-    answer = caller.session.get(url, timeout=10)
+    answer = caller.session.get(url, timeout=60)
     assert (answer.status_code, answer.json()["error_codes"]) == (400, [90002])
 
 
 def test_instance_discovery_names_the_sandbox_itself(caller: Caller) -> None:
     """What msal asks after a token error."""
     url = f"{caller.sandbox.url}/common/discovery/instance?api-version=1.1"
-    metadata = caller.session.get(url, timeout=10).json()["metadata"]
+    metadata = caller.session.get(url, timeout=60).json()["metadata"]
     assert f"localhost:{caller.sandbox.port}" in metadata[0]["aliases"]
 
 
@@ -183,7 +183,7 @@ def test_a_client_that_does_not_know_the_authority_is_not_fooled(sandbox: Sandbo
     with requests.Session() as session:
         session.trust_env = False
         with pytest.raises(requests.exceptions.SSLError):
-            session.get(sandbox.url, timeout=5)
+            session.get(sandbox.url, timeout=60)
 
 
 def test_secrets_stay_out_of_the_log_and_of_representations(caller: Caller) -> None:

@@ -112,7 +112,7 @@ def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path, number: int
     with SandboxAdmin(url, described["admin_token"], ca) as admin:
         assert len(admin.call("rows", "opportunities")) == 60
     process.send_signal(number)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
     assert not description.exists()
 
@@ -120,7 +120,7 @@ def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path, number: int
 def test_a_folder_without_rows_is_a_readable_mistake(tmp_path: Path) -> None:
     """One sentence and no traceback."""
     process = start(tmp_path / "state", "--folder", str(tmp_path))
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, len(errors.splitlines())) == (2, 1)
     assert "There is nothing to serve" in errors
 
@@ -137,10 +137,10 @@ def test_the_program_serves_the_banking_organisation_without_tls(
         assert described["url"].startswith("http://")
         assert described["ca_path"] is None
         health = f"{described['url']}/sandbox/health"
-        assert requests.get(health, timeout=5).json() == {"status": "ready"}
+        assert requests.get(health, timeout=60).json() == {"status": "ready"}
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_the_program_ends_with_its_parent(tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_the_program_ends_with_its_parent(tmp_path: Path) -> None:
     child = int(parent.stdout.readline())
     assert "Sandbox ready" in parent.stdout.readline()
     parent.kill()
-    parent.wait(timeout=10)
-    deadline = time.monotonic() + 10
+    parent.wait(timeout=60)
+    deadline = time.monotonic() + 60
     while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not (tmp_path / "sandbox.json").exists()

@@ -241,7 +241,7 @@ def batch(
         "Prefer": prefer,
     }
     return caller.session.post(
-        f"{caller.root}$batch", data=f"{parts}--batch_7a--\r\n", headers=headers, timeout=10
+        f"{caller.root}$batch", data=f"{parts}--batch_7a--\r\n", headers=headers, timeout=60
     )
 
 

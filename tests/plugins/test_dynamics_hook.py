@@ -143,7 +143,7 @@ def test_no_part_of_the_connection_leaves_with_a_request(
     )
     hook = DynamicsHook()
 
-    hook.get_conn().get(f"{recorder.url}/api/data/v9.2/WhoAmI", timeout=10)
+    hook.get_conn().get(f"{recorder.url}/api/data/v9.2/WhoAmI", timeout=60)
     hook.run("api/data/v9.2/WhoAmI")
 
     assert len(recorder.heard) == 2

@@ -27,7 +27,7 @@ def heavy(
     """The heavy modules that each task of a run without rows has, by task."""
     connect(monkeypatch, sandbox, make_url(sqlite_url), tmp_path / "staging")
     command = [sys.executable, str(PROGRAM), *HEAVY]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
     return found

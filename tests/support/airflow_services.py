@@ -36,6 +36,9 @@ Found = TypeVar("Found")
 # Airflow on SQLite answers so where another of its processes writes at the same moment.
 BUSY = (500, 503)
 
+# Seconds; what takes a few of them on a free machine can take minutes on a busy one.
+PATIENCE = 600
+
 UI = Path(__file__).parents[2] / "scripts" / "ui.py"
 
 
@@ -75,14 +78,14 @@ def patient_session(origin: str) -> requests.Session:
     return session
 
 
-def until(ask: Callable[[], Found | None], *, seconds: float, what: str) -> Found:
+def until(ask: Callable[[], Found | None], *, what: str) -> Found:
     """Ask again and again until the answer is one."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if found := ask():
             return found
         time.sleep(1)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {PATIENCE} s: {what}")
 
 
 @contextmanager
@@ -120,8 +123,8 @@ def started(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     finally:
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=40)
-        _, alive = psutil.wait_procs(family, timeout=5)
+        process.communicate(timeout=120)
+        _, alive = psutil.wait_procs(family, timeout=30)
         for left in alive:
             left.kill()
     assert alive == []
@@ -131,6 +134,6 @@ def log_in(origin: str, password: str) -> str:
     """A token for the printed login."""
     credentials = {"username": "admin", "password": password}
     with patient_session(origin) as session:
-        answer = session.post(f"{origin}/auth/token", json=credentials, timeout=30)
+        answer = session.post(f"{origin}/auth/token", json=credentials, timeout=60)
     answer.raise_for_status()
     return str(answer.json()["access_token"])

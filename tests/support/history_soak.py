@@ -14,8 +14,10 @@ import os
 import secrets
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import ExitStack
+from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING
 
 from histories import EVENTS
@@ -26,6 +28,7 @@ from postgres_cluster import new_database, running_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from sqlalchemy import URL
 
@@ -37,23 +40,35 @@ POSTGRES_EVERY = 5
 
 
 def prove_many(
-    count: int, *, first_seed: int, postgres: URL, say: Callable[[str], object]
+    count: int,
+    *,
+    first_seed: int,
+    postgres: URL,
+    say: Callable[[str], object],
+    minutes: float = inf,
 ) -> Report:
-    """Play at least `count` histories. Raises `ConvergenceError` with a script of the first bad."""
+    """Play at least `count` histories, or those that were begun within so many minutes.
+
+    Raises `ConvergenceError` with a script of the first bad one.
+    """
     total, started = Report(), time.monotonic()
-    workers = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=workers) as pool:
-        chunks = -(-count // CHUNK)
-        waiting = [pool.submit(_chunk, first_seed, index, postgres) for index in range(chunks)]
-        try:
-            for done in as_completed(waiting):
-                total += done.result()
-                say(
-                    f"{total.histories} of {chunks * CHUNK} histories, {total.runs} runs, "
-                    f"{time.monotonic() - started:.0f} s"
-                )
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    cores, chunks = os.cpu_count() or 1, iter(range(-(-count // CHUNK)))
+    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
+
+        def begun(number: int) -> set[Future[Report]]:
+            return {
+                pool.submit(_chunk, first_seed, index, postgres) for index in islice(chunks, number)
+            }
+
+        under_way = begun(cores)
+        while under_way:
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for chunk in done:
+                total += chunk.result()
+            seconds = time.monotonic() - started
+            say(f"{total.histories} of {count} histories, {total.runs} runs, {seconds:.0f} s")
+            if seconds < 60 * minutes:
+                under_way |= begun(len(done))
     return total
 
 

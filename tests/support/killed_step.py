@@ -1,7 +1,5 @@
 """One step of a run in a process of its own that is killed at a chosen point, for real.
 
-    python killed_step.py '{"step": ..., "run": ..., "connection": ..., "store": ..., ...}'
-
 The point is a function and the number of the call to it; SIGKILL strikes before or after that
 call, so no handler, no `finally` and no rollback of ours runs. Only this process is changed.
 """
@@ -9,10 +7,8 @@ call, so no handler, no `finally` and no rollback of ours runs. Only this proces
 from __future__ import annotations
 
 import functools
-import json
 import os
 import signal
-import sys
 from importlib import import_module
 from typing import Any
 
@@ -45,7 +41,7 @@ def strike_at(target: str, nth: int, *, after: bool) -> None:
     setattr(owner, name, struck)
 
 
-def main(order: dict[str, Any]) -> None:
+def do(order: dict[str, Any]) -> None:
     """Do the step; the process does not survive it."""
     strike_at(order["target"], order["nth"], after=order["after"])
     settings = Settings(**order["settings"])
@@ -65,7 +61,3 @@ def main(order: dict[str, Any]) -> None:
             loading.load(engine, run, settings=settings)
         else:
             ending.finish(engine, run, succeeded=True, settings=settings)
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

@@ -46,7 +46,7 @@ def running_cluster() -> Iterator[sa.URL]:
             ("-w", "-D", str(data), "-l", str(server.log), "-o", f"-p {port} {options}", "start"),
             bin_path=server.bin_path,
             user=server.system_user,
-            timeout=60,
+            timeout=300,
         )
         server.ensure_postgres_running()
         try:

@@ -35,7 +35,7 @@ class Caller:
             "scope": f"{self.sandbox.url}/.default",
         }
         url = f"{self.sandbox.authority}/{self.sandbox.tenant_id}/oauth2/v2.0/token"
-        answer = self.session.post(url, data={**form, **changes}, timeout=10)
+        answer = self.session.post(url, data={**form, **changes}, timeout=60)
         self.token = answer.json().get("access_token", "")
         return answer
 
@@ -47,7 +47,7 @@ class Caller:
         sent = {"Authorization": f"Bearer {self.token}", **headers}
         if prefer:
             sent["Prefer"] = prefer
-        return self.session.get(url, headers=sent, timeout=10)
+        return self.session.get(url, headers=sent, timeout=60)
 
     def read(self, path: str, prefer: str = "") -> Any:
         """The JSON of a successful GET, decimals exact."""

@@ -189,23 +189,23 @@ def test_a_stall_meets_the_page_time_out(
     client_of: Callable[..., DataverseClient], sandbox: Sandbox
 ) -> None:
     """It is bounded by the page's time, however often it is tried."""
-    sandbox.faults.add("stall", "contacts", times=99, seconds=5)
+    sandbox.faults.add("stall", "contacts", times=99, seconds=60)
     client = client_of(
         connection_to(sandbox), request_timeout_seconds=0.3, page_timeout_seconds=0.8
     )
     started = time.monotonic()
     with pytest.raises(TransientError):
         list(client.pages("contacts", params=QUERY))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def test_a_body_that_trickles_meets_the_page_time_out(server: ScriptedServer) -> None:
     """Each byte is in time, the page is not: no read time-out ever sees it."""
-    server.replies.append(Reply(b'{"value":[]}' + b" " * 200, pause=0.05))
+    server.replies.append(Reply(b'{"value":[]}' + b" " * 200, pause=0.4))
     started = time.monotonic()
     with pytest.raises(TransientError, match="did not arrive whole"):
         list(server.client(page_timeout_seconds=0.5).pages("contacts"))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def test_the_token_is_asked_for_once(

@@ -33,7 +33,7 @@ FAULTS: dict[FaultKind, dict[str, Any]] = {
     FaultKind.TRUNCATE: {},
     FaultKind.TRUNCATE_JSON: {},
     FaultKind.SIGN_IN_PAGE: {},
-    FaultKind.STALL: {"seconds": 3.0},
+    FaultKind.STALL: {"seconds": 6.0},
     FaultKind.REVOKE_TOKENS: {},
     FaultKind.REPEAT_NEXT_LINK: {},
     FaultKind.LOSE_ANNOTATIONS: {},
@@ -43,13 +43,13 @@ HARMLESS = (FaultKind.EMPTY_PAGE, FaultKind.DUPLICATE_ROW)
 
 @pytest.fixture
 def impatient(sandbox: Sandbox, sqlite_engine: Engine, tmp_path: Path) -> SyncRuns:
-    """Runs that give up soon: two seconds of silence, three attempts, small pages."""
+    """Runs that give up soon: four seconds of silence, three attempts, small pages."""
     settings = settings_for_tests(
         tmp_path,
         page_size=60,
-        request_timeout_seconds=2,
+        request_timeout_seconds=4,
         request_attempts=3,
-        page_timeout_seconds=15,
+        page_timeout_seconds=40,
     )
     return SyncRuns(sandbox, sqlite_engine, settings)
 

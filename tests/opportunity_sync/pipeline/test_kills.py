@@ -6,16 +6,14 @@ step is tried again, as Airflow would, and the run goes on to its end.
 
 from __future__ import annotations
 
-import json
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import killed_step
 from oracle import actual_store, differences, expected_store
 from store_dumps import dump
 
@@ -23,8 +21,8 @@ if TYPE_CHECKING:
     from dynamics_sandbox import Organisation
     from sync_runs import SyncRuns
 
-PROJECT = Path(__file__).parents[3]
 STEPS = ("extract", "transform", "load", "finish")
+MODULES = ("extraction", "transformation", "loading", "ending")
 FOLDER = "opportunity_sync.staging.folder:RunFolder"
 STORE = "opportunity_sync.store"
 LOADING = "opportunity_sync.pipeline.loading"
@@ -55,6 +53,11 @@ POINTS: list[tuple[str, str, int, bool]] = [
 ]
 
 
+# Each process is forked from one that has the pipeline imported and no threads.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([f"opportunity_sync.pipeline.{name}" for name in MODULES])
+
+
 def kill(runs: SyncRuns, run: dict[str, Any], point: tuple[str, str, int, bool]) -> None:
     """Do the point's step in a process that does not survive it."""
     step, target, nth, after = point
@@ -69,16 +72,10 @@ def kill(runs: SyncRuns, run: dict[str, Any], point: tuple[str, str, int, bool])
         "store": runs.engine.url.render_as_string(hide_password=False),
         "settings": runs.settings.model_dump(mode="json"),
     }
-    paths = [str(PROJECT / "include"), str(PROJECT / "tests" / "support")]
-    killed = subprocess.run(
-        [sys.executable, str(PROJECT / "tests/support/killed_step.py"), json.dumps(order)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    process = FORKS.Process(target=killed_step.do, args=(order,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def through(runs: SyncRuns, point: tuple[str, str, int, bool]) -> None:
