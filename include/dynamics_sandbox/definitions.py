@@ -6,6 +6,7 @@ Common properties only; what belongs to a type (lengths, targets, option sets) i
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -23,6 +24,7 @@ _TYPE_NAMES = {
 }
 
 
+@cache
 def metadata_id(*names: str) -> str:
     """A stable id for a piece of metadata."""
     return str(uuid5(NAMESPACE_OID, "/".join(names)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,7 +95,7 @@ class Window:
         return f"{since}, before {self.end:%Y-%m-%d %H:%M:%S} UTC" if self.end else since
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """A begun run: `windows` by entity name; `started_at` is the server's time (UTC)."""
 
@@ -115,7 +116,7 @@ class Run:
     epoch: int = 0  # of the store at begin
     new_epoch: bool = False
 
-    @property
+    @cached_property
     def folder(self) -> RunFolder:
         """Where the rows of this run are staged."""
         return RunFolder(self.staging)

@@ -53,6 +53,7 @@ class RunFolder:
         """Open by URL; nothing is created until something is written."""
         self.url = url
         self._files, self._root = fsspec.core.url_to_fs(url)
+        self._footers: dict[str, Part] = {}
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a small JSON document under `name`, whole or not at all."""
@@ -70,11 +71,13 @@ class RunFolder:
         metadata = {_STATE: json.dumps(dict(state or {})).encode()}
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata(metadata), sink, **_FORMAT)
-        self._write(f"{group}/part-{number:06d}{_PART_ENDING}", sink.getvalue().to_pybytes())
+        name = f"{group}/part-{number:06d}{_PART_ENDING}"
+        self._write(name, sink.getvalue().to_pybytes())
+        self._footers.pop(name, None)
 
     def parts(self, group: str) -> list[Part]:
         """The complete parts of `group`, in order; empty where none was written."""
-        return [self._part(path) for path in self._paths(group)]
+        return [self._part(group, path) for path in self._paths(group)]
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one part, or only some columns of them."""
@@ -93,6 +96,7 @@ class RunFolder:
         """Forget the parts of `group`, last one first, so that no gap can ever be seen."""
         for path in reversed(self._paths(group)):
             self._files.rm_file(path)
+            self._footers.pop(f"{group}/{path.rpartition('/')[2]}", None)
 
     def remove(self) -> None:
         """Remove the folder and all that is in it; it may be gone already."""
@@ -107,11 +111,15 @@ class RunFolder:
             return []
         return sorted(path for path in paths if path.endswith(_PART_ENDING))
 
-    def _part(self, path: str) -> Part:
-        with self._files.open(path, "rb") as source:
-            footer = pq.read_metadata(source)
-        metadata = footer.metadata or {}
-        return Part(path, footer.num_rows, json.loads(metadata.get(_STATE, b"{}")))
+    def _part(self, group: str, path: str) -> Part:
+        """What its footer says, read once: a part that can be seen changes no more."""
+        name = f"{group}/{path.rpartition('/')[2]}"
+        if name not in self._footers:
+            with self._files.open(path, "rb") as source:
+                footer = pq.read_metadata(source)
+            state = (footer.metadata or {}).get(_STATE, b"{}")
+            self._footers[name] = Part(path, footer.num_rows, json.loads(state))
+        return self._footers[name]
 
     def _write(self, name: str, content: bytes) -> None:
         path = f"{self._root}/{name}"

@@ -43,6 +43,21 @@ def test_parts_come_back_in_order_with_their_state(folder: RunFolder) -> None:
     ]
 
 
+def test_a_footer_is_read_once_and_again_when_its_part_is_written_anew(folder: RunFolder) -> None:
+    """On an object store each reading is a request or two; a part that was replaced counts."""
+    folder.write_part("contact", 0, some_rows("a"), state={"try": 1})
+    folder.write_part("contact", 1, some_rows("b"))
+    [first, second] = folder.parts("contact")
+    Path(second.path).write_bytes(b"not read again")
+
+    assert folder.parts("contact") == [first, second]
+    folder.write_part("contact", 0, some_rows("a", "b"), state={"try": 2})
+    assert [part.rows for part in folder.parts("contact")] == [2, 1]
+    folder.remove_group("contact")
+    RunFolder(folder.url).write_part("contact", 1, some_rows("a", "b", "c"))
+    assert [part.rows for part in folder.parts("contact")] == [3]
+
+
 def test_a_group_that_nobody_wrote_has_no_parts(folder: RunFolder) -> None:
     """And one of its name deeper down is another group."""
     folder.write_part("listing/contact", 0, some_rows("a"))
