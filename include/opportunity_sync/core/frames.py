@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +19,12 @@ Mask = Any
 
 TEXT = pd.ArrowDtype(pa.string())
 FLAG = pd.ArrowDtype(pa.bool_())
+
+
+def kept(table: pa.Table, mask: Mask) -> pa.Table:
+    """The rows where the mask holds; mostly all of them, and then nothing is copied."""
+    is_whole = pc.all(mask, skip_nulls=False, min_count=0).as_py() is True
+    return table if is_whole else table.filter(mask)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

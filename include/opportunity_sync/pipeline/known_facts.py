@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from opportunity_sync.core.frames import kept
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.merges import is_loser
 from opportunity_sync.entities import ENTITIES, VERSION
@@ -96,7 +97,7 @@ class KnownFacts:
     def where(self, entity: Entity, column: str, ids: Ids) -> pa.Table:
         """Facts of every live record whose `column` is among `ids`."""
         arrived, key = self.current(entity), entity.key_column
-        here = arrived.filter(pc.is_in(arrived[column], value_set=ids))
+        here = kept(arrived, pc.is_in(arrived[column], value_set=ids))
         if self._find_stored is None or not len(ids):
             return here
         stored = self._find_stored(entity, column, ids)
@@ -141,9 +142,7 @@ def masters_of(records: pa.Table) -> Ids:
 def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arrivals:
     key = entity.key_column
     facts = [column.name for column in entity.fact_columns]
-    arrived = news.arrived
-    if len(news.gone):  # mostly nothing is, and then a whole table need not be copied
-        arrived = arrived.filter(pc.invert(pc.is_in(arrived[key], value_set=news.gone)))
+    arrived = kept(news.arrived, pc.invert(pc.is_in(news.arrived[key], value_set=news.gone)))
     if find_stored is None:
         nothing = arrived.select([key, *facts]).slice(0, 0)
         return Arrivals(arrived[key], arrived, distinct(arrived[key]), nothing)
@@ -162,7 +161,7 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
     changed_ids = distinct(arrived[key].filter(arrives), news.gone)
     return Arrivals(
         ids=arrived[key],
-        current=arrived.filter(pc.invert(is_set_aside)),
+        current=kept(arrived, pc.invert(is_set_aside)),
         changed_ids=changed_ids,
         before=stored.filter(pc.is_in(stored[key], value_set=changed_ids)).select([key, *facts]),
     )

@@ -20,7 +20,7 @@ from opportunity_sync.core.associations import (
     contact_accounts,
     resolve,
 )
-from opportunity_sync.core.frames import to_frame, to_table
+from opportunity_sync.core.frames import kept, to_frame, to_table
 from opportunity_sync.entities import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
 from opportunity_sync.pipeline.known_facts import KnownFacts, distinct, masters_of, without
 
@@ -62,7 +62,7 @@ def resolve_changes(known: KnownFacts) -> Resolution:
     reach = _reach(known)
     opportunities = known.by_key(OPPORTUNITY, reach.opportunities)
     is_synced = pc.fill_null(opportunities["sync_filter"], fill_value=True)
-    gathered = _neighbourhood(known, opportunities.filter(is_synced), reach.contacts)
+    gathered = _neighbourhood(known, kept(opportunities, is_synced), reach.contacts)
     facts = Facts(**{name: to_frame(table) for name, table in gathered.items()})
     is_asked = _among(gathered["contacts"]["contact_id"], reach.contacts).to_numpy()
     people = facts.contacts[is_asked]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opportunity_sync.core.frames import to_frame
+from opportunity_sync.core.frames import kept, to_frame
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.dynamics import DataverseClient, staged_schema
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
@@ -152,10 +152,7 @@ def _is_newest(entity: Entity, facts: pa.Table) -> Mask:
 
 def _news(run: Run, entity: Entity, staged: Staged) -> News:
     gone = [table[entity.key_column] for table in run.folder.tables(gone_group(entity))]
-    # Mostly every row is the newest of its key, and then a whole table need not be copied.
-    is_all = pc.all(staged.is_newest).as_py() is not False
-    newest = staged.facts if is_all else staged.facts.filter(staged.is_newest)
-    return News(newest, distinct(*gone), run.started_at)
+    return News(kept(staged.facts, staged.is_newest), distinct(*gone), run.started_at)
 
 
 def _stage(run: Run, group: str, table: pa.Table) -> None:
