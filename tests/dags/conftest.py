@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +20,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _no_second_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Fails where another worker of this test run was given some of them."""
-    turn = tmp_path_factory.getbasetemp().parent / "airflow.lock"
-    with turn.open("w") as held:
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (shared / "airflow.lock").open("w") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
