@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opportunity_sync.dynamics import EntityPlan, PageDecoder, Plan, staged_schema
@@ -231,6 +231,7 @@ def test_halves_written_as_bytes_are_replaced() -> None:
     assert (page.table.column("name").to_pylist(), page.replaced) == (["\ufffd!"], 1)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=30), st.booleans())
 def test_text_survives_as_it_is(text: str, escaped: bool) -> None:
     """Whatever a person typed, in either spelling of JSON, but for U+0000."""
