@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
@@ -71,15 +71,20 @@ def begin(
             epoch=state.epoch,
             new_epoch=request.new_epoch,
         )
-        root = staging_root(settings)
+        root, attempt = staging_root(settings), uuid.uuid4().hex[:8]
         earlier = _died_first_sync(root, run, connection) if state.is_empty else None
         if earlier is not None:
             log.info(
                 "Going on with the rows that run %s has staged before it died.", earlier.run_id
             )
-            run = replace(run, staging=earlier.staging, started_at=earlier.started_at)
+            run = replace(
+                run,
+                staging=earlier.staging,
+                started_at=earlier.started_at,
+                changed_since=earlier.started_at - timedelta(minutes=settings.overlap_minutes),
+                resumption=attempt,
+            )
         else:
-            attempt = uuid.uuid4().hex[:8]
             folder = root.new_folder(request.dag_id, request.run_id, attempt)
             run = replace(run, staging=folder.url)
         _record(run, request, connection)

@@ -17,7 +17,7 @@ from opportunity_sync.dynamics import DataverseClient, PageDecoder, is_expired_d
 from opportunity_sync.entities import EXTRACTS, Entity
 from opportunity_sync.errors import DataError, QueryError, ResponseError
 from opportunity_sync.pipeline.run import Run, open_run
-from opportunity_sync.pipeline.source import Source, source_of
+from opportunity_sync.pipeline.source import Source, changes_beside, source_of
 
 if TYPE_CHECKING:
     from opportunity_sync.staging import Part
@@ -56,6 +56,27 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
 
 
 def _extract_entity(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
+    summary = _read_table(client, run, entity)
+    return summary if run.resumption is None else _catch_up(client, run, entity)
+
+
+def _catch_up(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
+    """Read what changed since the earlier run whose rows this one goes on with."""
+    group = run.rows_group(entity)
+    parts = run.folder.parts(group)
+    if parts[-1].state["resumption"] == run.resumption:
+        return _summary(_tally(parts))
+    if not entity.is_always_read_whole:
+        changes = changes_beside(run, entity, parts)
+        try:
+            return _read_pages(client, run, entity, source=changes, parts=parts)
+        except QueryError as error:
+            log.warning("%s: starting again: %s", entity.set_name, error)
+    run.folder.remove_group(group)
+    return _read_pages(client, run, entity, source=source_of(run, entity), parts=[])
+
+
+def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
     group = run.rows_group(entity)
     parts = run.folder.parts(group)
     if parts and parts[-1].state["next_link"] is None:
@@ -100,6 +121,7 @@ def _read_pages(
             "delta_link": decoded.delta_link,
             "deleted_ids": decoded.deleted_ids,
             "is_whole": source.is_whole,
+            "resumption": source.resumption,
             "refused": [refused_row(error) for error in decoded.refused],
             "replaced_characters": decoded.replaced,
             "requests": requests,

@@ -115,6 +115,10 @@ class Run:
     accept_deletions: bool = False
     epoch: int = 0  # of the store at begin
     new_epoch: bool = False
+    # Of a run that goes on with an earlier one's rows: from when on to read what changed, and a
+    # name that no other such run has.
+    changed_since: datetime | None = None
+    resumption: str | None = None
 
     @cached_property
     def folder(self) -> RunFolder:
@@ -162,6 +166,8 @@ class Run:
             "accept_deletions": self.accept_deletions,
             "epoch": self.epoch,
             "new_epoch": self.new_epoch,
+            "changed_since": self.changed_since and self.changed_since.isoformat(),
+            "resumption": self.resumption,
         }
         self.folder.write_json(_PLAN, pointer | saved)
         return pointer
@@ -198,6 +204,7 @@ def _loaded(saved: dict[str, Any]) -> Run:
         name: Window(*(bound and datetime.fromisoformat(bound) for bound in bounds))
         for name, bounds in saved["windows"].items()
     }
+    changed_since = saved["changed_since"]
     return Run(
         dag_id=saved["dag_id"],
         run_id=saved["run_id"],
@@ -213,6 +220,8 @@ def _loaded(saved: dict[str, Any]) -> Run:
         accept_deletions=saved["accept_deletions"],
         epoch=saved["epoch"],
         new_epoch=saved["new_epoch"],
+        changed_since=changed_since and datetime.fromisoformat(changed_since),
+        resumption=saved["resumption"],
     )
 
 

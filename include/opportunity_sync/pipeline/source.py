@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class Source:
     """One reading: first link or path, what is asked for, and what its end proves.
 
-    `is_whole`: every row of the table comes, so what is missing is gone.
+    `is_whole`: every row of the table comes, so what is missing is gone. `resumption`: of the run
+    that goes on with an earlier one's rows and after this reading has none older than itself.
     """
 
     link: str
@@ -41,11 +42,18 @@ class Source:
     is_whole: bool = False
     is_tracked: bool = False
     is_delta: bool = False
+    resumption: str | None = None
 
     def after(self, parts: list[Part]) -> Source:
         """The same reading, going on after its last staged part."""
         state = parts[-1].state
-        return replace(self, link=state["next_link"], params={}, is_whole=state["is_whole"])
+        return replace(
+            self,
+            link=state["next_link"],
+            params={},
+            is_whole=state["is_whole"],
+            resumption=state["resumption"],
+        )
 
 
 def source_of(run: Run, entity: Entity, *, from_the_start: bool = False) -> Source:
@@ -71,4 +79,15 @@ def source_of(run: Run, entity: Entity, *, from_the_start: bool = False) -> Sour
         what=str(window),
         is_whole=window == Window(),
         is_tracked=is_tracked,
+        resumption=run.resumption,
     )
+
+
+def changes_beside(run: Run, entity: Entity, parts: list[Part]) -> Source:
+    """What changed since an earlier run began to stage these parts, which this one goes on with."""
+    whole, state = source_of(run, entity), parts[-1].state
+    what = "what changed since its rows were staged"
+    if state["delta_link"] is not None:
+        return replace(whole, link=state["delta_link"], params={}, is_delta=True, what=what)
+    path, params = first_query(entity, run.plan, run.changed_since, None)
+    return replace(whole, link=path, params=params, what=what)

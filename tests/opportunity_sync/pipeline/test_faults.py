@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dynamics_sandbox import FaultKind
+from dynamics_sandbox import FaultKind, Organisation, Sandbox
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from oracle import actual_store, differences, expected_store
+from organisations import untracked
 from store_dumps import dump
 from sync_runs import SyncRuns, settings_for_tests
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
-
-    from dynamics_sandbox import Organisation, Sandbox
 
 FOR_EVER = 1000
 
@@ -175,7 +174,7 @@ def test_a_run_that_begins_again_supersedes_its_old_staging(impatient: SyncRuns)
 def test_a_first_sync_that_died_is_gone_on_with_by_the_next_run(
     impatient: SyncRuns, organisation: Organisation
 ) -> None:
-    """Its staged pages are not read again, and its tasks can no longer disturb."""
+    """Its staged pages are not read again, only changes, and its tasks can no longer disturb."""
     fault = impatient.sandbox.faults.add(FaultKind.STATUS, "contacts", page=4, times=FOR_EVER)
     died = impatient.begin()
     with pytest.raises(TransientError):
@@ -186,10 +185,57 @@ def test_a_first_sync_that_died_is_gone_on_with_by_the_next_run(
     impatient.run()
 
     pages = [request for request in contact_requests(impatient) if "$top" not in request.query]
-    assert len(pages) == -(-len(organisation.rows("contacts")) // 60) - 3
+    assert [page for page in pages if "deltatoken" in page.query] == pages[-1:]
+    assert len(pages[:-1]) == -(-len(organisation.rows("contacts")) // 60) - 3
     assert differences(expected_store(organisation), actual_store(impatient.engine)) == []
     with pytest.raises(ConfigError):
         impatient.extract(died, "extract_accounts")
+
+
+@pytest.mark.parametrize("is_tracked", [True, False], ids=["change tracking", "windows"])
+def test_what_changed_after_a_first_sync_died_is_there_when_the_next_run_ends(
+    sqlite_engine: Engine, tmp_path: Path, is_tracked: bool
+) -> None:
+    """However many runs it takes, and though the pages that were staged are not read again."""
+    organisation = Organisation.generated(seed=7, opportunities=150)
+    organisation = organisation if is_tracked else untracked(organisation)
+    with Sandbox(organisation) as sandbox:
+        runs = SyncRuns(sandbox, sqlite_engine, settings_for_tests(tmp_path, page_size=60))
+        die_before_accounts(runs)
+        first, second, third = (row["contactid"] for row in organisation.rows("contacts")[:3])
+        organisation.update("contacts", first, {"lastname": "Lovelace"})
+        die_before_accounts(runs)
+        organisation.update("contacts", first, {"lastname": "Byron"})
+        organisation.update("contacts", second, {"lastname": "Babbage"})
+        organisation.create("contacts", {"lastname": "Somerville"})
+        if is_tracked:
+            organisation.delete("contacts", third)
+        sandbox.requests.clear()
+        runs.run()
+
+        assert not [page for page in contact_requests(runs) if "skiptoken" in page.query]
+        assert differences(expected_store(organisation), actual_store(sqlite_engine)) == []
+
+
+def die_before_accounts(runs: SyncRuns) -> None:
+    """A run that stages all contacts and fails then."""
+    run = runs.begin()
+    runs.extract(run, "extract_contacts")
+    runs.finish(run, succeeded=False)
+
+
+def test_an_expired_link_of_a_first_sync_that_died_means_to_read_the_table_again(
+    impatient: SyncRuns, organisation: Organisation
+) -> None:
+    """It may have been dead for longer than Dynamics remembers changes."""
+    die_before_accounts(impatient)
+    organisation.update(
+        "contacts", organisation.rows("contacts")[0]["contactid"], {"lastname": "Lovelace"}
+    )
+    impatient.sandbox.faults.add(FaultKind.EXPIRE_DELTA_TOKEN, "deltatoken")
+    impatient.run()
+
+    assert differences(expected_store(organisation), actual_store(impatient.engine)) == []
 
 
 def test_a_dropped_column_is_reported_and_the_run_goes_on(
