@@ -163,5 +163,5 @@ def test_daily_windows_four_at_once_beside_the_schedule(
     runs = backfilled(airflow)
     assert [run["state"] for run in runs] == ["success"] * WINDOWS
     assert most_at_once(runs) == 4
-    assert syncs
+    assert syncs >= min(2, WINDOWS // 6)
     assert drift(organisation, sqlite_engine) == []

@@ -62,7 +62,7 @@ class TokenTransport(TrustingSession):
         self.retry_after: float | None = None
         self._authority = urlsplit(connection.authority)
 
-    def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]  # its other arguments go on as they are
         """Send with a time-out, and with the port that msal drops from the user realm's URL."""
         self.last_status = self.retry_after = None
         kwargs["timeout"] = kwargs.get("timeout") or _TOKEN_TIMEOUT_SECONDS

@@ -138,7 +138,7 @@ def _copy(connection: Connection, table: Table, rows: pa.Table) -> None:
     statement = f"COPY {quoted(table.name)} ({names}) FROM STDIN (FORMAT csv)".encode()
     sink = pa.BufferOutputStream()
     csv.write_csv(rows, sink, _CSV)
-    driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows any driver's
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(memoryview(sink.getvalue()))
 

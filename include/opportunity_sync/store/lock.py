@@ -100,7 +100,7 @@ def _taken(connection: Connection) -> bool:
 
 
 def _began_immediately(connection: Connection) -> bool:
-    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows any driver's
     driver.execute("PRAGMA busy_timeout=0")
     connection.execution_options(**{BEGIN: "IMMEDIATE"})
     try:

@@ -46,7 +46,7 @@ class Instant(TypeDecorator[datetime]):
             return None
         if dialect.name == "sqlite":
             value = datetime.fromisoformat(value)
-        return value.astimezone(UTC)  # type: ignore[no-any-return]
+        return value.astimezone(UTC)  # type: ignore[no-any-return]  # drivers are untyped
 
 
 class Day(TypeDecorator[date]):
@@ -64,7 +64,7 @@ class Day(TypeDecorator[date]):
     def process_result_value(self, value: Any, dialect: Dialect) -> date | None:
         if value is not None and dialect.name == "sqlite":
             return date.fromisoformat(value)
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # drivers are untyped
 
 
 class Money(TypeDecorator[Decimal]):
@@ -82,7 +82,7 @@ class Money(TypeDecorator[Decimal]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         if value is not None and dialect.name == "sqlite":
             return Decimal(value)
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # drivers are untyped
 
 
 STORED_AS: dict[Kind, TypeEngine[Any]] = {

@@ -72,9 +72,9 @@ def kill(runs: SyncRuns, run: dict[str, Any], point: tuple[str, str, int, bool])
         "store": runs.engine.url.render_as_string(hide_password=False),
         "settings": runs.settings.model_dump(mode="json"),
     }
-    process = FORKS.Process(target=killed_step.do, args=(order,))
+    process = FORKS.Process(target=killed_step.do, args=(order,), daemon=True)
     process.start()
-    process.join()
+    process.join(timeout=600)
     assert process.exitcode == -signal.SIGKILL
 
 
