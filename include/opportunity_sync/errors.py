@@ -60,6 +60,11 @@ class SyncError(Exception):
         where = f" [{request}]" if request else ""
         super().__init__(f"{problem}{where} Next step: {next_step}")
 
+    @property
+    def code(self) -> str:
+        """A short name of the error that never changes: its class, unless the class says else."""
+        return type(self).__name__
+
 
 class ConfigError(SyncError):
     """A person must act; trying again cannot help."""
@@ -121,12 +126,22 @@ class DataError(SyncError):
     """One record cannot be taken: it is refused and listed in `sync_error`, the run goes on."""
 
     def __init__(
-        self, problem: str, *, entity: str, record_id: str | None, field: str | None
+        self,
+        problem: str,
+        *,
+        entity: str,
+        record_id: str | None,
+        field: str | None,
+        version: int | None = None,
     ) -> None:
-        """Name the record and the field; the next step is always to mend it in Dynamics."""
+        """Name the record, its version where it can be read, and the field.
+
+        The next step is always to mend the record in Dynamics.
+        """
         self.entity = entity
         self.record_id = record_id
         self.field = field
+        self.version = version
         where = f"{entity} {record_id or '(no id)'}" + (f", column {field}" if field else "")
         super().__init__(
             f"{where}: {problem}",

@@ -8,11 +8,12 @@ already on its way while the caller works on the current one, never more than on
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -20,11 +21,11 @@ import requests
 
 from opportunity_sync.dynamics.characters import decoded
 from opportunity_sync.dynamics.exchange import Answer, Bounds, answer_to
-from opportunity_sync.dynamics.failures import API_ROOT
+from opportunity_sync.dynamics.failures import API_ROOT, says_it_does_not_exist
 from opportunity_sync.dynamics.paging import ANNOTATIONS, Page, Trail, require_own
 from opportunity_sync.dynamics.patience import Counters, Patience
 from opportunity_sync.dynamics.session import BearerAuth
-from opportunity_sync.errors import AuthenticationError
+from opportunity_sync.errors import AuthenticationError, QueryError
 
 if TYPE_CHECKING:
     from opportunity_sync.entities import Entity
@@ -35,9 +36,13 @@ log = logging.getLogger(__name__)
 IDS_PER_REQUEST: Final = 100  # the most values of `In` is not documented; 500 is said to fail
 _SAFE: Final = "$,()'=:/@*"
 
+_ERRORS: Final = frozenset({"error", "odata.error"})
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
 _object = msgspec.json.Decoder(dict[str, Any])
 
 Params = Mapping[str, str]
+Result = TypeVar("Result")
 
 
 class DataverseClient:
@@ -73,16 +78,7 @@ class DataverseClient:
         self, path: str, params: Params | None = None, *, prefer: Sequence[str] = ()
     ) -> dict[str, Any]:
         """As `get`, and the JSON object of the answer."""
-        url = self.url_of(path, params)
-
-        def whole_object(bounds: Bounds) -> dict[str, Any]:
-            answer = self._answer(url, tuple(prefer), bounds)
-            try:
-                return decoded(_object, answer.body)
-            except ValueError as error:
-                raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
-
-        return self._patience.with_retries(whole_object)
+        return self._proven(self.url_of(path, params), tuple(prefer), lambda _, found: found)
 
     def pages(
         self,
@@ -131,8 +127,36 @@ class DataverseClient:
             yield from self.pages(entity.set_name, params=params)
 
     def who_am_i(self) -> dict[str, str]:
-        """`UserId`, `BusinessUnitId` and `OrganizationId`: the cheapest proof of access."""
-        return self.get_json("WhoAmI")
+        """`UserId` and `OrganizationId`, both GUIDs: the cheapest proof of access.
+
+        Raises:
+            ResponseError: one of them is missing; an answer that does not say whose rows it
+                brings proves nothing.
+        """
+        return self._proven(self.url_of("WhoAmI"), (), _identity)
+
+    def organization_id(self) -> str:
+        """The id of the organisation that answers now, a GUID in lower case."""
+        return self.who_am_i()["OrganizationId"]
+
+    def is_gone(self, entity: Entity, record_id: str) -> bool:
+        """Whether Dataverse says of this record that it does not exist.
+
+        Any other refusal is raised: what can't be answered is not gone.
+        """
+
+        def is_the_record(answer: Answer, found: dict[str, Any]) -> bool:
+            if str(found.get(entity.key)).lower() != record_id.lower():
+                raise answer.broken("The answer is not the record that was asked for.")
+            return True
+
+        url = self.url_of(f"{entity.set_name}({record_id})", {"$select": entity.key})
+        try:
+            return not self._proven(url, (), is_the_record)
+        except QueryError as error:
+            if not says_it_does_not_exist(error):
+                raise
+            return True
 
     def url_of(self, path_or_link: str, params: Params | None = None) -> str:
         """The whole URL; a link is kept to the letter, and must be the organisation's own."""
@@ -144,6 +168,20 @@ class DataverseClient:
         )
         url = f"{self.organization_url}{API_ROOT}{path_or_link.lstrip('/')}"
         return f"{url}?{query}" if query else url
+
+    def _proven(
+        self,
+        url: str,
+        prefer: tuple[str, ...],
+        prove: Callable[[Answer, dict[str, Any]], Result],
+    ) -> Result:
+        """What `prove` makes of the JSON object of an answer; asked again where it is none."""
+
+        def whole_object(bounds: Bounds) -> Result:
+            answer = self._answer(url, prefer, bounds)
+            return prove(answer, _object_of(answer))
+
+        return self._patience.with_retries(whole_object)
 
     def _page(self, trail: Trail, url: str, *, cancelled: Event) -> Page:
         def whole_page(bounds: Bounds) -> Page:
@@ -176,10 +214,31 @@ class DataverseClient:
         return request
 
 
+def _object_of(answer: Answer) -> dict[str, Any]:
+    try:
+        found = decoded(_object, answer.body)
+    except ValueError as error:
+        raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
+    if _ERRORS & {name.lower() for name in found}:
+        # OData reports what goes wrong after the status line has been sent in this way.
+        raise answer.broken("The answer carries an error in place of its content.")
+    return found
+
+
+def _identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:
+    identity = {}
+    for name in ("UserId", "OrganizationId"):
+        value = found.get(name)
+        if not isinstance(value, str) or not _GUID.fullmatch(value):
+            raise answer.broken(f"The answer to WhoAmI has no {name}.")
+        identity[name] = value.lower()
+    return identity
+
+
 def check(client: DataverseClient) -> str:
     """One sentence for the connection form's Test; raises what stands in the way."""
     answer = client.who_am_i()
     return (
-        f"Connected to organisation {answer.get('OrganizationId')} at {client.organization_url} "
-        f"as user {answer.get('UserId')}."
+        f"Connected to organisation {answer['OrganizationId']} at {client.organization_url} "
+        f"as user {answer['UserId']}."
     )

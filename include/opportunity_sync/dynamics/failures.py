@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 
 API_ROOT: Final = "/api/data/v9.2/"
 EXPIRED_DELTA_CODE: Final = "0x80044352"
+UNKNOWN_RECORD_CODE: Final = "0x80040217"
 _LONGEST_MESSAGE: Final = 400
 _TOKEN: Final = re.compile(r"(?i)\bBearer\s+\S+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|_token=[^&\s\"]+")
 _PRIVILEGE: Final = re.compile(r"missing (prv\w+) privilege")
+_NOT_THERE: Final = re.compile(r"(?i)\bwith id\b.*\bdoes not exist\b")
 _TABLE: Final = re.compile(r"for entity '(\w+)'")
 
 
@@ -88,7 +90,7 @@ BY_CODE: Final[Mapping[str, Failure]] = {
     ),
     "0x80060888": Failure(QueryError, "Dataverse does not know a column or option", _REPORT),
     "0x8006088a": Failure(QueryError, "Dataverse does not know the table", _REPORT),
-    "0x80040217": Failure(QueryError, "the record does not exist", _REPORT),
+    UNKNOWN_RECORD_CODE: Failure(QueryError, "the record does not exist", _REPORT),
 }
 
 BY_STATUS: Final[Mapping[int, Failure]] = {
@@ -227,3 +229,14 @@ def is_expired_delta(error: SyncError) -> bool:
     """Whether Dataverse asks for a full synchronisation instead of a delta."""
     code = error.request.code if error.request else None
     return code == EXPIRED_DELTA_CODE or "full sync" in error.problem.lower()
+
+
+def says_it_does_not_exist(error: SyncError) -> bool:
+    """Whether Dataverse says that the record asked for does not exist: a 404 that says so.
+
+    A bare 404 can be a gateway's, or a wrong address; it proves nothing about the record.
+    """
+    request = error.request
+    if request is None or request.status != requests.codes.not_found:
+        return False
+    return request.code == UNKNOWN_RECORD_CODE or bool(_NOT_THERE.search(error.problem))

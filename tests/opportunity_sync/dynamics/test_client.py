@@ -384,9 +384,91 @@ def test_a_server_that_is_not_there_is_worth_waiting_for(server: ScriptedServer)
         client.get("contacts")
 
 
+IDENTITY = {
+    "UserId": "00000000-0000-4000-8000-00000000000A",
+    "OrganizationId": "00000000-0000-4000-8000-00000000000B",
+}
+
+
 def test_the_json_of_an_answer_is_whole_or_an_error(server: ScriptedServer) -> None:
     """Metadata is read with the same care as pages."""
-    server.say(b'{"OrganizationId":"x"')
-    server.say({"OrganizationId": "x"})
-    assert server.client().who_am_i() == {"OrganizationId": "x"}
+    server.say(json.dumps(IDENTITY).encode()[:-1])
+    server.say(IDENTITY)
+    assert server.client().organization_id() == IDENTITY["OrganizationId"].lower()
     assert json.dumps(server.paths).count("WhoAmI") == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"code": "0x80040216", "message": "no"}},
+        {**IDENTITY, "error": {"code": "", "message": "broke off"}},
+        {**IDENTITY, "odata.error": None},
+        {"UserId": IDENTITY["UserId"]},
+        {**IDENTITY, "OrganizationId": None},
+        {**IDENTITY, "OrganizationId": ""},
+        {**IDENTITY, "OrganizationId": 7},
+        {**IDENTITY, "OrganizationId": "contoso"},
+        {**IDENTITY, "UserId": ["x"]},
+    ],
+    ids=str,
+)
+def test_an_answer_that_does_not_say_who_it_is_claims_nothing(
+    server: ScriptedServer, answer: dict[str, Any]
+) -> None:
+    """Neither an error within a success nor a missing or odd id becomes an organisation's."""
+    server.say(answer)
+    with pytest.raises(ResponseError, match="Given up after trying 3 times"):
+        server.client().organization_id()
+
+
+RECORD = "00000000-0000-4000-8000-0000000000c1"
+
+
+def test_a_record_is_gone_when_dataverse_says_so(
+    client: DataverseClient, organisation: Organisation
+) -> None:
+    """Of one that is there it says nothing of the kind."""
+    there = organisation.create("contacts", {"lastname": "N"})
+    assert (client.is_gone(CONTACT, there), client.is_gone(CONTACT, RECORD)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, {"error": {"code": "0x80040217", "message": "no"}}),
+        (404, {"error": {"code": "-2147220969", "message": "no"}}),
+        (404, {"error": {"code": "", "message": f"contact With Id = {RECORD} Does Not Exist"}}),
+    ],
+    ids=str,
+)
+def test_gone_is_said_in_some_ways(server: ScriptedServer, status: int, body: Any) -> None:
+    """By its code in either spelling, or in words."""
+    server.say(body, status)
+    assert server.client().is_gone(CONTACT, RECORD)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (404, b"", QueryError),
+        (404, {"error": {"code": "", "message": "Resource not found for the segment"}}, QueryError),
+        (404, {"error": {"code": "", "message": "The host does not exist"}}, QueryError),
+        (400, {"error": {"code": "0x80040217", "message": "no"}}, QueryError),
+        (403, {"error": {"code": "0x80040220", "message": "no"}}, PrivilegeError),
+        (410, b"", QueryError),
+        (503, b"", TransientError),
+        (200, {"error": {"code": "0x80040217", "message": "no"}}, ResponseError),
+        (200, {"value": []}, ResponseError),
+        (200, {"contactid": None}, ResponseError),
+        (200, {"contactid": RECORD.replace("c1", "c2")}, ResponseError),
+    ],
+    ids=str,
+)
+def test_whatever_else_is_answered_proves_no_absence(
+    server: ScriptedServer, status: int, body: Any, error: type[Exception]
+) -> None:
+    """A gateway's 404, a refusal and an odd success are raised."""
+    server.say(body, status)
+    with pytest.raises(error):
+        server.client().is_gone(CONTACT, RECORD)
