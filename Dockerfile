@@ -11,9 +11,9 @@ RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow airflow
     && chown -R airflow:0 /opt/airflow
 
 WORKDIR /opt/airflow
-COPY requirements.txt requirements-docker.txt ./
-RUN pip install --no-cache-dir uv==0.13.9 \
-    && uv pip install --system --no-cache --compile-bytecode \
+COPY requirements.txt requirements-docker.txt requirements-uv.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-uv.txt \
+    && uv pip install --system --no-cache --compile-bytecode --require-hashes \
         -r requirements.txt -r requirements-docker.txt
 
 # Code last and read-only: a change of ours rebuilds seconds, not minutes.

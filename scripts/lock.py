@@ -1,7 +1,9 @@
 """Turn each `requirements*.in` into a complete lock, and tell when a lock is behind its source.
 
-A lock opens with the checksum of what it was made from, so `--check` needs neither the network
-nor a resolver: it fails when somebody edited the short list and forgot `make lock`.
+A lock names every package at one version with the checksums of its files, so that what is
+installed is what was tried, whichever registry hands it out. It opens with the checksum of what
+it was made from, so `--check` needs neither the network nor a resolver: it fails when somebody
+edited the short list and forgot `make lock`.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
-# In this order: the later ones are constrained by the first lock.
-NAMES = ("requirements", "requirements-dev", "requirements-docker")
+# In this order: later ones are constrained by the first.
+NAMES = ("requirements", "requirements-dev", "requirements-docker", "requirements-uv")
 OLDEST_PYTHON = "3.11"
+CONSTRAINT = re.compile(r"^-c (\S+)$", re.MULTILINE)
 CHECKSUM = re.compile(r"^# made from: sha256 ([0-9a-f]{64})$", re.MULTILINE)
 
 
@@ -42,10 +45,11 @@ def check() -> int:
 
 
 def checksum(name: str) -> str:
-    """Digest of what decides a lock: its short list and, where constrained, the first lock."""
-    sources = [f"{name}.in"] if name == NAMES[0] else [f"{name}.in", f"{NAMES[0]}.txt"]
+    """Digest of what decides a lock: its short list and the lock that constrains it, if any."""
+    listed = f"{name}.in"
+    constraints = CONSTRAINT.findall((PROJECT / listed).read_text())
     digest = hashlib.sha256()
-    for source in sources:
+    for source in [listed, *constraints]:
         digest.update((PROJECT / source).read_bytes())
     return digest.hexdigest()
 
@@ -63,14 +67,15 @@ def lock(name: str, *, upgrade: bool) -> None:
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", f"{name}.in", "--output-file", target.name),
         *("--universal", "--python-version", OLDEST_PYTHON, "--no-emit-index-url", "--no-header"),
-        *("--quiet", *(["--upgrade"] if upgrade else [])),
+        *("--generate-hashes", "--quiet", *(["--upgrade"] if upgrade else [])),
     ]
     subprocess.run(command, cwd=PROJECT, check=True)
     pins = target.read_text()
     if "://" in pins:
         sys.exit(f"{target.name} names an address: a lock must hold versions only")
     target.write_text(
-        f"# Every package at an exact version, Python 3.11 to 3.13. Re-made by `make lock`.\n"
+        f"# Every package at an exact version with its files' checksums, Python 3.11 to 3.13.\n"
+        f"# Re-made by `make lock`.\n"
         f"# made from: sha256 {checksum(name)}\n{pins}"
     )
     count = len(re.findall(r"^\w", pins, re.MULTILINE))

@@ -9,7 +9,6 @@
 # three seconds compiling, again and again.
 set -eu
 
-uv_version=0.13.9
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX || true
 
@@ -47,10 +46,11 @@ make_environment() {
 }
 
 install() {
-    "$python" -m pip install --quiet --disable-pip-version-check "uv==$uv_version"
-    requirements=""
+    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+    requirements="--require-hashes"
     for lock in $locks; do requirements="$requirements -r $lock"; done
     # uv reads none of pip's settings: where only pip knows the way (a company's mirror), pip goes.
+    # Either takes only files whose checksum the lock names.
     # shellcheck disable=SC2086
     "$python" -m uv pip install --quiet --compile-bytecode --python "$python" $requirements || {
         echo "uv could not install; trying pip, which takes a few minutes"

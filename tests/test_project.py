@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import socket
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,8 @@ import sqlalchemy as sa
 from isolation import NetworkBlockedError
 
 PROJECT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements", "requirements-dev", "requirements-docker")
+LOCKS = ("requirements", "requirements-dev", "requirements-docker", "requirements-uv")
+PINNED = re.compile(r"[A-Za-z0-9._-]+==\S+( ; [^\\]+)? \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+")
 TARGET = re.compile(r"^([a-z-]+):.*## (.+)$", re.MULTILINE)
 
 pytest_plugins = ["pytester"]
@@ -102,13 +105,61 @@ def test_a_skip_of_a_proof_fails_where_ci_is_set(
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_holds_exact_versions_and_no_addresses(name: str) -> None:
-    """Each line of a lock pins one package, and none names a registry or a folder."""
-    lines = (PROJECT / f"{name}.txt").read_text().splitlines()
-    pins = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+def test_a_lock_holds_exact_versions_with_checksums_and_no_addresses(name: str) -> None:
+    """Each entry of a lock pins one package and its files; none names a registry or a folder."""
+    text = (PROJECT / f"{name}.txt").read_text()
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    entries = re.split(r"(?<!\\)\n", "\n".join(line for line in lines if line.strip()))
 
-    assert [line for line in pins if not re.match(r"^[A-Za-z0-9._-]+==[^ ]+( ; .+)?$", line)] == []
-    assert not [line for line in lines if "://" in line or re.search(r"(^|\s)/\w", line)]
+    assert [entry for entry in entries if not PINNED.fullmatch(entry)] == []
+    assert "://" not in text
+    assert not [line for line in text.splitlines() if re.search(r"(^|\s)/\w", line)]
+
+
+@pytest.mark.parametrize("file", ["scripts/set_up.sh", "Dockerfile"])
+def test_whatever_is_installed_has_its_checksum_proven(file: str) -> None:
+    """No package is installed by its name alone: each command takes locks, with checksums."""
+    text = (PROJECT / file).read_text().replace("\\\n", " ")
+    commands = re.findall(r"pip install .*?(?=&&|\|\||$)", text, re.MULTILINE)
+
+    assert commands
+    for command in commands:
+        assert "--require-hashes" in command or "$requirements" in command, command
+        assert not re.search(r"\w==|[<>]=", command), command
+    if "$requirements" in text:
+        assert 'requirements="--require-hashes"' in text
+
+
+def test_a_file_with_another_checksum_is_not_installed(tmp_path: Path) -> None:
+    """The lock's checksums are what counts: a package that was exchanged is refused."""
+    wheel = tmp_path / "exchanged-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("exchanged.py", "")
+        archive.writestr("exchanged-1.0.dist-info/METADATA", "Name: exchanged\nVersion: 1.0\n")
+        archive.writestr("exchanged-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("exchanged-1.0.dist-info/RECORD", "")
+    lock = tmp_path / "lock.txt"
+
+    def install(checksum: str) -> subprocess.CompletedProcess[str]:
+        lock.write_text(f"exchanged==1.0 --hash=sha256:{checksum}\n")
+        return subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "install", "--isolated", "--no-index"),
+                *("--find-links", str(tmp_path), "--target", str(tmp_path / "installed")),
+                *("--upgrade", "--require-hashes", "-r", str(lock)),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    genuine = install(hashlib.sha256(wheel.read_bytes()).hexdigest())
+    exchanged = install("0" * 64)
+
+    assert genuine.returncode == 0, genuine.stderr
+    assert exchanged.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in exchanged.stderr
 
 
 def test_the_locks_agree_with_each_other() -> None:
@@ -116,11 +167,11 @@ def test_the_locks_agree_with_each_other() -> None:
     versions: dict[str, set[str]] = {}
     for name in LOCKS:
         found = re.findall(
-            r"^([a-z0-9._-]+)==(.+)$", (PROJECT / f"{name}.txt").read_text(), re.MULTILINE
+            r"^([a-z0-9._-]+)==(\S+)", (PROJECT / f"{name}.txt").read_text(), re.MULTILINE
         )
         pins: dict[str, list[str]] = {}
         for package, version in found:
-            pins.setdefault(package, []).append(version.partition(" ")[0])
+            pins.setdefault(package, []).append(version)
         for package, locked in pins.items():
             versions.setdefault(package, set()).add(" / ".join(sorted(locked)))
 
