@@ -7,10 +7,13 @@ the descriptions below.
 
 from __future__ import annotations
 
+import difflib
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from opportunity_sync.errors import ConfigError
 
@@ -18,6 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "OPPORTUNITY_SYNC_"
+
+_ZONE_NAME = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
+
+
+def _time_zone(given: str) -> str:
+    """The name as the IANA time zone database has it, without white space around it."""
+    name = given.strip()
+    known = sorted(filter(_ZONE_NAME.fullmatch, available_timezones()))
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, 1, 0.7)
+    hint = f"; the nearest name is {near[0]}" if near else ""
+    message = f"it is no time zone of the IANA database such as Europe/Berlin{hint}"
+    raise ValueError(message if known else "no time zone database is installed (package tzdata)")
 
 
 class Settings(BaseModel):
@@ -62,6 +79,13 @@ class Settings(BaseModel):
         default=None,
         description="LCID of the language of choice labels (1033 is English). Empty: the "
         "organisation's base language.",
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = Field(
+        default=None,
+        description="IANA name (`Europe/Berlin`) of the time zone whose day counts where a date "
+        "comes as an instant, as close dates do in organisations upgraded from CRM 2015 and older. "
+        "There is no safe default: where it is needed and empty, UTC is taken, and every run warns "
+        "of it.",
     )
     store_lock_seconds: float = Field(
         default=1800,

@@ -7,7 +7,7 @@ all that query and decoding need to know of the organisation.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import msgspec
 
@@ -18,20 +18,29 @@ if TYPE_CHECKING:
 
 Labels = dict[str, dict[int, str]]
 
+# What keeps a column from being read: the organisation has none such, column security hides it or
+# gives masked texts, its type is another than ours, or only a query turned out not to know it.
+State: TypeAlias = Literal["missing", "secured", "masked", "retyped", "refused"]
+
 
 class LeftOut(msgspec.Struct, frozen=True):
     """A selected column that is not read, by its Dataverse name, and why."""
 
     source: str
     reason: str
+    state: State = "missing"
 
 
 class EntityPlan(msgspec.Struct, frozen=True):
-    """One table: `columns` are the names of the planned fields; `labels` go by field and code."""
+    """One table: `columns` are the names of the planned fields; `labels` go by field and code.
+
+    `zones`: the dates whose values come as instants, and the time zone in which their day counts.
+    """
 
     columns: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
     labels: Labels = {}
+    zones: dict[str, str] = {}
     change_tracking_enabled: bool = False
     reads_every_row: bool | None = None  # None: the privileges could not be determined
 
@@ -43,6 +52,17 @@ class EntityPlan(msgspec.Struct, frozen=True):
     def select(self, entity: Entity) -> tuple[str, ...]:
         """The names for `$select`: key and version first."""
         return (entity.key, VERSION_SOURCE, *(field.select for field in self.fields(entity)))
+
+    def readings(self, entity: Entity) -> dict[str, str]:
+        """How each planned field is read; the same values come out as long as this is the same.
+
+        Mostly there is but one way, the empty text; a day that is taken of an instant depends on
+        the time zone.
+        """
+        return {
+            field.column: f"day in {self.zones[field.column]}" if field.column in self.zones else ""
+            for field in self.fields(entity)
+        }
 
 
 class Plan(msgspec.Struct, frozen=True):

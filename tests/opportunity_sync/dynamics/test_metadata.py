@@ -12,6 +12,7 @@ import pytest
 from dynamics_sandbox import TABLES, Attribute, Organisation
 from opportunity_sync.dynamics import (
     DataverseClient,
+    EntityPlan,
     LeftOut,
     PageDecoder,
     Plan,
@@ -179,3 +180,11 @@ def test_metadata_costs_few_requests(client: DataverseClient) -> None:
 def test_the_report_is_readable(client: DataverseClient) -> None:
     """One line per table."""
     assert "contact: " in "\n".join(the_plan(client, CONTACT).report())
+
+
+def test_readings_tell_a_day_in_a_time_zone_from_everything_else() -> None:
+    """Another zone makes other values of the same rows, so it is another reading."""
+    bare = EntityPlan(("name", "actual_close_date"))
+    assert bare.readings(OPPORTUNITY) == {"name": "", "actual_close_date": ""}
+    zoned = EntityPlan(bare.columns, zones={"actual_close_date": "Europe/Berlin"})
+    assert zoned.readings(OPPORTUNITY)["actual_close_date"] == "day in Europe/Berlin"
