@@ -46,7 +46,6 @@ class AdminSurface:
             "add_attribute": self._add_attribute,
             "version": lambda: organisation.version,
             "set_clock": self._set_clock,
-            "set_read_depth": organisation.read_depth.__setitem__,
             "add_fault": lambda **options: asdict(faults.add(**options)),
             "faults": faults.all,
             "clear_faults": faults.clear,
@@ -89,4 +88,7 @@ class AdminSurface:
 _OF_ORGANISATION = (
     "create", "update", "delete", "restore", "merge", "deactivate", "connect", "rows", "row",
     "drop_attribute", "hide", "show", "expire_delta_tokens", "restore_version_counter",
+    "drop_column", "secure_column", "retype_column", "restore_column", "add_column",
+    "leave_out_of_metadata", "garble_metadata", "garble", "mend", "set_read_depth",
+    "set_team_depth", "skew_clock", "set_change_tracking", "switch_identity",
 )  # fmt: skip

@@ -61,11 +61,20 @@ class Application:
         """Serve this organisation to holders of these credentials."""
         self.faults = FaultScript()
         self.requests = RequestLog()
-        self._organisation = organisation
         self._tokens = tokens
+        self._admin_token = admin_token
+        self.serve(organisation)
+
+    def serve(self, organisation: Organisation) -> None:
+        """Answer for this organisation from now on, whoever asks."""
+        self._organisation = organisation
         self._api = WebApi(organisation)
         self._admin = AdminSurface(
-            organisation, tokens, faults=self.faults, requests=self.requests, token=admin_token
+            organisation,
+            self._tokens,
+            faults=self.faults,
+            requests=self.requests,
+            token=self._admin_token,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +96,7 @@ class Application:
             answer = WebApi.refusal(
                 DataverseError(500, UNEXPECTED, "An unexpected error occurred.")
             )
-        answer.headers["Date"] = format_datetime(self._organisation.now, usegmt=True)
+        answer.headers["Date"] = format_datetime(self._organisation.server_date(), usegmt=True)
         if not incoming.path.startswith("/sandbox/"):
             self._log(incoming, answer, started=started, struck=struck)
         await _deliver(answer, scope, send)

@@ -26,10 +26,13 @@ _PATH_STEPS = 2
 
 def readable(organisation: Organisation, store: RowStore, name: str) -> tuple[Attribute, int]:
     """A property's attribute and its place in a row; unknown ones are a 400."""
-    attribute = store.by_property.get(name)
-    if attribute is None or not attribute.is_valid_for_read:
+    defined = store.by_property.get(name)
+    set_name = store.table.set_name
+    attribute = None if defined is None else organisation.attribute(set_name, defined.name)
+    if attribute is None or not attribute.is_valid_for_read or attribute.property_name != name:
         raise unknown_property(name, store.table.name)
-    if attribute.is_secured and not organisation.is_field_security_administrator:
+    is_hidden = organisation.is_hidden(set_name, attribute.name)
+    if is_hidden and not organisation.is_field_security_administrator:
         return attribute, NULL
     return attribute, store.position[name]
 

@@ -1,6 +1,7 @@
 """The Web API functions that a reader of tables needs.
 
-`WhoAmI`, `RetrieveVersion`, `RetrieveUserPrivileges`, `RetrievePrincipalAccess`,
+`WhoAmI`, `RetrieveVersion`, `RetrieveUserPrivileges` (which counts what teams give as Basic),
+`RetrieveUserSetOfPrivilegesByNames` (which counts it in full), `RetrievePrincipalAccess`,
 `RetrieveTotalRecordCount` and the service document.
 """
 
@@ -18,6 +19,8 @@ from dynamics_sandbox.reader import Request, privilege_name
 from dynamics_sandbox.rows import sort_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dynamics_sandbox.organisation import Organisation
 
 _OF_USER = re.compile(
@@ -25,6 +28,8 @@ _OF_USER = re.compile(
 )
 _COUNT = re.compile(r"RetrieveTotalRecordCount\(EntityNames=(?P<names>.+)\)")
 _TARGET = re.compile(r"(?P<set>\w+)\((?P<id>[0-9a-fA-F-]{36})\)")
+_BY_NAMES = "RetrieveUserSetOfPrivilegesByNames"
+_PRIVILEGE_NAMES = re.compile(r"\(PrivilegeNames=(?P<names>@\w+|\[.*\])\)")
 _TYPE = "Microsoft.Dynamics.CRM"
 
 
@@ -71,12 +76,7 @@ class Functions:
         return {"@odata.context": f"{request.base}/$metadata", "value": sets}
 
     def _record_counts(self, names: str, request: Request) -> dict[str, Any]:
-        options = split_options(request.raw_query)
-        text = options.get(names, names) if names.startswith("@") else names
-        try:
-            wanted = json.loads(text.replace("'", '"'))
-        except ValueError as error:
-            raise bad_query("EntityNames must be an array of names.") from error
+        wanted = _names("EntityNames", names, request)
         sets = self._organisation.set_of
         counts = {
             name: len(self._organisation.stores[sets[name]]) for name in wanted if name in sets
@@ -100,12 +100,37 @@ class Functions:
         if not known:
             raise no_such_row("systemuser", user)
         if match["name"] == "RetrieveUserPrivileges":
-            return self._privileges(request)
+            return self._privileges(match["name"], self._own_depths(), request)
+        if match["name"] == _BY_NAMES:
+            return self._privileges_by_names(match["arguments"] or "", request)
         if match["name"] == "RetrievePrincipalAccess":
             return self._access(request)
         raise unknown_resource(f"{_TYPE}.{match['name']}")
 
-    def _privileges(self, request: Request) -> dict[str, Any]:
+    def _own_depths(self) -> dict[str, str]:
+        """Of own roles as they are, of teams' roles Basic, however deep they reach."""
+        teams = self._organisation.team_depth
+        own = self._organisation.read_depth
+        return {
+            table: "Basic" if own.get(table, "None") == "None" and table in teams else own[table]
+            for table in {**own, **teams}
+        }
+
+    def _privileges_by_names(self, arguments: str, request: Request) -> dict[str, Any]:
+        match = _PRIVILEGE_NAMES.fullmatch(arguments)
+        if match is None:
+            raise bad_query(f"{_BY_NAMES} needs PrivilegeNames.")
+        wanted = {name.lower() for name in _names("PrivilegeNames", match["names"], request)}
+        depths = {
+            table: self._organisation.depth(table)
+            for table in self._organisation.set_of
+            if privilege_name(table).lower() in wanted
+        }
+        return self._privileges(_BY_NAMES, depths, request)
+
+    def _privileges(
+        self, function: str, depths: Mapping[str, str], request: Request
+    ) -> dict[str, Any]:
         unit = self._organisation.business_unit_id
         privileges = [
             {
@@ -116,11 +141,11 @@ class Functions:
                 "RecordFilterId": _NO_FILTER,
                 "RecordFilterUniqueName": "",
             }
-            for table, depth in self._organisation.read_depth.items()
+            for table, depth in depths.items()
             if depth != "None"
         ]
         return {
-            "@odata.context": self._context(request, "RetrieveUserPrivileges"),
+            "@odata.context": self._context(request, function),
             "RolePrivileges": privileges,
         }
 
@@ -133,13 +158,23 @@ class Functions:
         row_id = target["id"].lower()
         if sort_key(row_id) not in store.rows:
             raise no_such_row(store.table.name, row_id)
-        depth = self._organisation.read_depth.get(store.table.name, "None")
+        depth = self._organisation.depth(store.table.name)
         seen = depth != "None" and row_id not in self._organisation.hidden.get(target["set"], ())
         rights = "ReadAccess" if seen else "None"
         return {
             "@odata.context": self._context(request, "RetrievePrincipalAccess"),
             "AccessRights": rights,
         }
+
+
+def _names(parameter: str, text: str, request: Request) -> list[str]:
+    """An array of names, written out or by its alias."""
+    given = split_options(request.raw_query).get(text, text) if text.startswith("@") else text
+    try:
+        names = json.loads(given.replace("'", '"'))
+    except ValueError as error:
+        raise bad_query(f"{parameter} must be an array of names.") from error
+    return [str(name) for name in names]
 
 
 _NO_FILTER = "00000000-0000-0000-0000-000000000000"

@@ -57,7 +57,10 @@ class MetadataReader:
             if name not in _OPTIONS and not name.startswith("@"):
                 raise bad_query(f"The query parameter {name} is not supported.")
         with self._organisation.lock:
-            tables = [table_definition(store.table) for store in self._organisation.stores.values()]
+            tables = [
+                table_definition(self._organisation.table(name))
+                for name in self._organisation.stores
+            ]
         if path["attributes"]:
             table = _keyed(tables, path["key"], "entity")
             context = f"{request.base}/$metadata#EntityDefinitions('{table['LogicalName']}')"
@@ -98,7 +101,7 @@ class MetadataReader:
             inner = split_options((match["options"] or "").replace(";", "&"))
             answer["Attributes"] = [
                 _selected(column, inner.get("$select"), "AttributeMetadata")
-                for column in self._filtered(columns, inner)
+                for column in self._shown(table["EntitySetName"], self._filtered(columns, inner))
             ]
         return answer
 
@@ -111,10 +114,14 @@ class MetadataReader:
         options: Mapping[str, str],
     ) -> dict[str, Any]:
         columns: list[Definition] = table["Attributes"]
+        set_name = table["EntitySetName"]
         if path["column"] is not None:
-            columns = [_keyed(columns, path["column"], "attribute")]
+            asked = self._shown(set_name, [_keyed(columns, path["column"], "attribute")])
+            columns = [_keyed(asked, path["column"], "attribute")]
         if path["cast"]:
-            columns = self._cast(table["LogicalName"], columns, path["cast"])
+            columns = self._cast(set_name, columns, path["cast"])
+        if path["column"] is None:
+            columns = self._shown(set_name, columns)
             context += f"/Microsoft.Dynamics.CRM.{path['cast']}"
         expanded = _expanded(options.get("$expand"))
         rendered = [
@@ -130,13 +137,22 @@ class MetadataReader:
             return {"@odata.context": f"{context}/$entity", **rendered[0]}
         return {"@odata.context": context, "value": rendered}
 
-    def _cast(self, table: str, columns: Iterable[Definition], cast: str) -> list[Definition]:
+    def _shown(self, set_name: str, columns: Iterable[Definition]) -> list[Definition]:
+        """The columns that this answer has, with what is odd about them."""
+        organisation = self._organisation
+        return [
+            {**column, **organisation.odd_metadata(set_name, column["LogicalName"])}
+            for column in columns
+            if not organisation.takes_from_metadata(set_name, column["LogicalName"])
+        ]
+
+    def _cast(self, set_name: str, columns: Iterable[Definition], cast: str) -> list[Definition]:
         if cast == "EnumAttributeMetadata" or not cast.endswith("AttributeMetadata"):
             raise bad_query(f"The type 'Microsoft.Dynamics.CRM.{cast}' can't be cast to.")
-        store = self._organisation.stores[self._organisation.set_of[table]]
+        table = self._organisation.table(set_name)
         wanted = f"#Microsoft.Dynamics.CRM.{cast}"
         return [
-            {**column, **cast_extras(store.table, store.table.attributes[column["LogicalName"]])}
+            {**column, **cast_extras(table, table.attributes[column["LogicalName"]])}
             for column in columns
             if column["@odata.type"] == wanted
         ]

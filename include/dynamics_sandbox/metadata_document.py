@@ -32,7 +32,7 @@ _TRACKING = "Org.OData.Capabilities.V1.ChangeTracking"
 
 def metadata_document(organisation: Organisation) -> bytes:
     """The whole document, with change tracking as an annotation of each set."""
-    tables = [store.table for store in organisation.stores.values()]
+    tables = [organisation.table(name) for name in organisation.stores]
     names = {table.name: table for table in tables}
     types = (piece for table in tables for piece in _entity_type(table, names))
     sets = (piece for table in tables for piece in _entity_set(table, names))

@@ -22,6 +22,7 @@ from dynamics_sandbox.folder import load_folder
 from dynamics_sandbox.generate import generate
 from dynamics_sandbox.rows import RowStore
 from dynamics_sandbox.schema import FORMATTED_VALUE, LOOKUP_TABLE, TABLES, Attribute, Table
+from dynamics_sandbox.surroundings import Surroundings
 
 Rows = Mapping[str, Iterable[Mapping[str, Any]]]
 
@@ -40,7 +41,7 @@ def instant(moment: datetime | str) -> str:
     return parsed.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Organisation:
+class Organisation(Surroundings):
     """The rows of every table and the one who reads them."""
 
     def __init__(
@@ -51,6 +52,7 @@ class Organisation:
         identity: str | None = None,
     ) -> None:
         """Serve these rows in these tables (the standard ones); `identity` fixes its id."""
+        super().__init__()
         self.lock = threading.RLock()
         given = rows or {}
         self.stores = {
@@ -58,12 +60,11 @@ class Organisation:
         }
         self.set_of = {store.table.name: name for name, store in self.stores.items()}
         self.business_unit_id = str(uuid5(NAMESPACE_OID, "dynamics-sandbox-business-unit"))
-        self.read_depth: dict[str, str] = dict.fromkeys(self.set_of, "Global")
+        self.read_depth = dict.fromkeys(self.set_of, "Global")
         self.hidden: dict[str, set[str]] = {}
         self.is_field_security_administrator = False
         self.oldest_delta_version = 0
         self.generation = 0
-        self.metadata_version = 1
         self.version = max((self._newest(store) for store in self.stores.values()), default=0)
         self._fixed_now: datetime | None = None
         self._recycle_bin: dict[tuple[str, str], dict[str, Any]] = {}

@@ -74,7 +74,7 @@ class TableReader:
         store = self._organisation.stores.get(set_name)
         if store is None:
             raise unknown_resource(set_name)
-        depth = self._organisation.read_depth.get(store.table.name, "None")
+        depth = self._organisation.depth(store.table.name)
         if depth == "None" or (tracking and depth != "Global"):
             raise self._missing_privilege(store)
         return store
@@ -193,7 +193,7 @@ class TableReader:
         self, store: RowStore, query: Query, position: Position, *, request: Request
     ) -> dict[str, Any]:
         """Rows changed since the token, by version, then what was deleted."""
-        since = self._token_version(query.delta_token or "")
+        since = self._token_version(query.delta_token or "", store.table.set_name)
         size = request.preferences.page_size
         projection = self._projection(store, query, request)
         after = max(since, position.after)
@@ -226,11 +226,15 @@ class TableReader:
             body["@odata.deltaLink"] = self._delta_link(request, position.snapshot)
         return body
 
-    def _token_version(self, token: str) -> int:
+    def _token_version(self, token: str, set_name: str) -> int:
         version, made_at = from_delta_token(token)
         age = self._organisation.now - made_at
         days = timedelta(days=self._organisation.change_tracking_days)
-        if age > days or version < self._organisation.oldest_delta_version:
+        oldest = max(
+            self._organisation.oldest_delta_version,
+            self._organisation.oldest_version_of.get(set_name, 0),
+        )
+        if age > days or version < oldest:
             message = (
                 "Version stamp associated with the client has expired. Please perform a full sync."
             )
@@ -264,7 +268,8 @@ class TableReader:
         with self._organisation.lock:
             store = self.store(set_name)
             if query.delta_token is not None:
-                since, upto = self._token_version(query.delta_token), self._organisation.version
+                since = self._token_version(query.delta_token, set_name)
+                upto = self._organisation.version
                 changed = store.between("versionnumber", since + 1, upto)
                 return str(len(changed) + len(store.deleted_between(since, upto)))
             return str(

@@ -53,6 +53,13 @@ class Projection:
             self._plan.append((name, place))
         self._output = tuple(name for name, _ in self._plan)
         self._take = itemgetter(*(place for _, place in self._plan), -1)
+        set_name = store.table.set_name
+        conversions = ((name, self._conversion(name)) for name in self.names)
+        self._converted = [(name, convert) for name, convert in conversions if convert]
+        self._key, self._garbled = (
+            store.position[store.table.key],
+            organisation.garbled.get(set_name, {}),
+        )
         self._version = store.position.get("versionnumber", -1)
         self._expanded: list[tuple[str, Callable[[Row], Any]]] = []
 
@@ -61,7 +68,7 @@ class Projection:
             return [
                 name
                 for name, attribute in self._store.by_property.items()
-                if attribute.is_valid_for_read
+                if self._is_known(attribute)
             ]
         names = list(dict.fromkeys(select))
         money = any(
@@ -72,6 +79,16 @@ class Projection:
         if self._store.table.key not in names:
             names.append(self._store.table.key)
         return names
+
+    def _is_known(self, defined: Attribute) -> bool:
+        shown = self._organisation.attribute(self._store.table.set_name, defined.name)
+        return bool(
+            shown and shown.is_valid_for_read and shown.property_name == defined.property_name
+        )
+
+    def _conversion(self, name: str) -> Callable[[Any], Any] | None:
+        attribute = self._store.by_property[name]
+        return self._organisation.conversion(self._store.table.set_name, attribute.name)
 
     def _annotate(self, name: str, attribute: Attribute) -> None:
         preferences = self._preferences
@@ -120,6 +137,10 @@ class Projection:
             if (text := read(row)) is not None:
                 rendered[name] = text
         rendered.update(zip(self._output, self._take(row), strict=False))
+        for name, convert in self._converted:
+            rendered[name] = convert(rendered[name])
+        if self._garbled:
+            rendered.update(self._garbled.get(row[self._key], {}))
         for name in self._maybe:
             if rendered[name] is None:
                 del rendered[name]

@@ -84,6 +84,11 @@ class Sandbox:
         self.port = 0
         self.ca_path: Path | None = None
 
+    def serve(self, organisation: Organisation) -> None:
+        """Answer for another organisation at the same address, as after a copy or a restore."""
+        self.organisation = organisation
+        self._application.serve(organisation)
+
     @property
     def faults(self) -> FaultScript:
         """The scripted faults."""
