@@ -134,7 +134,8 @@ def _affected(stored: Table) -> Table:
 @cache
 def _desired(stored: Table, names: Sequence[str]) -> Table:
     columns = [Column(name, stored.c[name].type) for name in names]
-    return temporary(f"desired_{stored.name}", *columns)
+    key = [column.name for column in stored.primary_key]
+    return temporary(f"desired_{stored.name}", *columns, searched=key)
 
 
 def _fill(connection: Connection, staged: Table, parts: Iterable[pa.Table]) -> int:

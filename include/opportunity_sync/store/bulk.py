@@ -28,12 +28,24 @@ _CSV = csv.WriteOptions(include_header=False, quoting_style="needed")
 _FEW_ROWS = 20_000  # that many look-ups cost no more than reading a table of some hundred thousand
 # PostgreSQL's ways to read all of a table.
 _WHOLE_TABLE = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+_SEARCHED = "searched"
 _CHUNK_ROWS = 5_000  # what a page holds; bounds the memory where a part is larger
 
 
-def temporary(name: str, *columns: Column[Any]) -> Table:
-    """A temporary table, yet to be made. Statements about the same one are compiled only once."""
-    return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"], postgresql_on_commit="DROP")
+def temporary(name: str, *columns: Column[Any], searched: Sequence[str] = ()) -> Table:
+    """A temporary table, yet to be made. Statements about the same one are compiled only once.
+
+    `searched`: the columns by which a statement looks its rows up one by one; without an index
+    each look-up would read the whole table, and the load would take the square of its rows.
+    """
+    return Table(
+        name,
+        MetaData(),
+        *columns,
+        prefixes=["TEMPORARY"],
+        postgresql_on_commit="DROP",
+        info={_SEARCHED: tuple(searched)},
+    )
 
 
 @contextmanager
@@ -53,7 +65,13 @@ def clear(connection: Connection, table: Table) -> None:
 
 
 def described(connection: Connection, table: Table) -> None:
-    """Tell PostgreSQL what a temporary table holds, where it may be a handful or a million rows."""
+    """Make a filled temporary table fit for statements: its index, and its size for PostgreSQL.
+
+    The index is built at once and not row by row, which costs half.
+    """
+    if columns := table.info[_SEARCHED]:
+        names = ", ".join(map(connection.dialect.identifier_preparer.quote, columns))
+        connection.exec_driver_sql(f"CREATE INDEX ix_{table.name} ON {table.name} ({names})")
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"ANALYZE {table.name}")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from traceback import format_exception
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import insert, make_url, text
@@ -17,6 +18,7 @@ from opportunity_sync.store.migrate import migrate
 from opportunity_sync.store.tables import sync_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -42,6 +44,27 @@ def test_what_is_no_address_is_refused_without_repeating_it(url: str) -> None:
 def test_postgresql_is_reached_through_psycopg(scheme: str) -> None:
     """Whatever driver the address names, also in Airflow's own spelling."""
     assert store_engine(f"{scheme}://u:p@h/d").url.drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize("open_transaction", [reading, writing, partial(locked, wait_seconds=0)])
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("jit", "off"),  # compiling costs a small load more than all its statements
+        ("tcp_keepalives_idle", "20"),  # a host that vanished frees the lock within a minute
+        ("tcp_keepalives_interval", "10"),
+        ("tcp_keepalives_count", "4"),
+        ("tcp_user_timeout", "60000"),
+    ],
+)
+def test_each_transaction_has_its_settings_whatever_the_server_s(
+    postgres_store: Engine, open_transaction: Callable[..., Any], setting: str, value: str
+) -> None:
+    """A server with its defaults has other ones, and a pooler gives a session to the next."""
+    with open_transaction(postgres_store) as connection:
+        assert connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == value
+        connection.exec_driver_sql("COMMIT; BEGIN")
+        assert connection.exec_driver_sql(f"SHOW {setting}").scalar_one() != value
 
 
 def test_a_server_that_is_down_can_be_tried_again(postgres: str) -> None:

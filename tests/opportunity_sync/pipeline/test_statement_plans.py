@@ -1,0 +1,79 @@
+"""What a load asks of the database grows with its own rows: neither squared nor with the store's.
+
+Asked of the databases themselves, statement by statement: times of a busy machine prove nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from opportunity_sync.entities import CONNECTION_ROLE, ENTITIES, PUBLIC_ENTITIES
+from statement_plans import plans_watched
+
+if TYPE_CHECKING:
+    from statement_plans import Reading
+    from sync_runs import SyncRuns
+
+LARGE = {
+    *(entity.name for entity in PUBLIC_ENTITIES),
+    # Of roles there are some dozens: a deletion among them shows by comparing them all.
+    *(entity.fact_table for entity in ENTITIES if entity != CONNECTION_ROLE),
+    "opportunity_contact_role",
+    "unresolved_association",
+}
+# Whether a table has any row: the first one answers.
+_ANY_ROW = re.compile(r"SELECT EXISTS \(SELECT \S+ FROM \w+\)")
+
+
+def change_one_of_each(runs: SyncRuns) -> None:
+    """A change, a deletion and a connection that ends, and what the rules make of them."""
+    organisation = runs.sandbox.organisation
+    for set_name in ("opportunities", "contacts", "accounts"):
+        rows = organisation.rows(set_name)
+        key = next(name for name in rows[0] if name in {"opportunityid", "contactid", "accountid"})
+        organisation.update(set_name, rows[0][key], {"createdon": "2020-01-01T00:00:00Z"})
+        organisation.delete(set_name, rows[-1][key])
+    organisation.deactivate("connections", organisation.rows("connections")[0]["connectionid"])
+
+
+def rename_roles(runs: SyncRuns) -> None:
+    """Every opportunity that has a stakeholder gets its roles anew."""
+    organisation = runs.sandbox.organisation
+    for row in organisation.rows("connectionroles"):
+        new = {"name": f"{row['name']} (new)"}
+        organisation.update("connectionroles", row["connectionroleid"], new)
+
+
+def shown(readings: list[Reading]) -> list[str]:
+    """The readings as text that tells which statement to look at."""
+    return sorted({f"{each.table}: {' '.join(each.statement.split())[:300]}" for each in readings})
+
+
+def test_no_statement_reads_a_table_for_every_row(runs: SyncRuns) -> None:
+    """Whatever kind of run: a first one, one that renames every role, a window, a comparison."""
+    with plans_watched() as readings:
+        runs.run()
+        rename_roles(runs)
+        change_one_of_each(runs)
+        runs.run()
+        change_one_of_each(runs)
+        runs.run("reconcile")
+        runs.run("full")
+    assert len(readings) > 0
+    assert shown([each for each in readings if each.again]) == []
+
+
+def test_a_small_load_reads_no_table_from_end_to_end(runs: SyncRuns) -> None:
+    """Its statements find what they need by index, however large the store is."""
+    runs.run()
+    change_one_of_each(runs)
+    with plans_watched() as readings:
+        loaded = runs.run()
+    assert loaded["changed"]
+    whole = [
+        each
+        for each in readings
+        if each.table in LARGE and not _ANY_ROW.match(" ".join(each.statement.split()))
+    ]
+    assert shown(whole) == []

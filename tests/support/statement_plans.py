@@ -1,0 +1,101 @@
+"""How the databases would run each statement of a load, asked of them while it runs.
+
+A load must look rows up by index: one that reads a table for every row takes the square of its
+rows, and one that reads a whole table for a handful of rows takes as long as the store is large.
+Neither shows in a test's few rows, but both show in the plan. So every statement that goes through
+an engine is explained just before it runs, with its own values and on its own connection.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+_EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+_MANY = 50  # rows on both sides of a loop from which on it counts as a square
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A table that a statement reads from end to end; `again`: for each row of something else."""
+
+    table: str
+    again: bool
+    statement: str
+
+
+@contextmanager
+def plans_watched() -> Iterator[list[Reading]]:
+    """Collect all whole readings of tables by the statements of any engine."""
+    found: list[Reading] = []
+
+    def look(
+        connection: Connection, _cursor: Any, statement: str, parameters: Any, *how: Any
+    ) -> None:
+        if statement.lstrip().upper().startswith(_EXPLAINED):
+            given = parameters[0] if how[-1] else parameters
+            found.extend(_readings(connection, statement, given))
+
+    event.listen(Engine, "before_cursor_execute", look)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", look)
+
+
+def _readings(connection: Connection, statement: str, parameters: Any) -> Iterator[Reading]:
+    driver: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        rows = driver.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        yield from (Reading(table, again, statement) for table, again in _of_sqlite(rows))
+        return
+    with driver.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+        plan = cursor.fetchone()[0][0]["Plan"]
+    yield from (Reading(table, again, statement) for table, again in _of_postgres(plan, outer=1))
+
+
+def _of_sqlite(rows: list[tuple[int, int, int, str]]) -> Iterator[tuple[str, bool]]:
+    """Steps below one parent are loops, each inside the one before it."""
+    details = {number: detail for number, _parent, _unused, detail in rows}
+    parents = {number: parent for number, parent, _unused, _detail in rows}
+    loops: set[int] = set()
+    for number, parent, _unused, detail in rows:
+        words = detail.split()
+        if words[0] not in {"SCAN", "SEARCH"}:
+            continue
+        is_inner = parent in loops
+        loops.add(parent)
+        is_whole = words[0] == "SCAN" or "AUTOMATIC" in words
+        if is_whole and words[1] not in {"CONSTANT", "SUBQUERY"}:
+            repeated = _is_correlated(number, parents, details)
+            yield words[1], repeated or (is_inner and words[0] == "SCAN")
+
+
+def _is_correlated(number: int, parents: dict[int, int], details: dict[int, str]) -> bool:
+    while number := parents.get(number, 0):
+        if details[number].startswith("CORRELATED"):
+            return True
+    return False
+
+
+def _of_postgres(plan: dict[str, Any], *, outer: float) -> Iterator[tuple[str, bool]]:
+    """`outer`: how often this step is run, as PostgreSQL thinks."""
+    if plan["Node Type"] == "Seq Scan":
+        yield plan["Relation Name"], min(outer, plan["Plan Rows"]) > _MANY
+    times = outer
+    for child in plan.get("Plans", ()):
+        is_inner = plan["Node Type"] == "Nested Loop" and child["Parent Relationship"] == "Inner"
+        is_subplan = child["Parent Relationship"] == "SubPlan"
+        hashed = f"hashed {child.get('Subplan Name')}" in str(plan)
+        again = is_inner or (is_subplan and not hashed)
+        yield from _of_postgres(child, outer=outer * times if again else outer)
+        times = max(plan["Plan Rows"] if is_subplan else child["Plan Rows"], 1)
