@@ -11,6 +11,7 @@ import pytest
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.settings import Settings
+from raw_proxy import RawProxy
 from scripted_dataverse import ScriptedHandler, ScriptedServer, connection_to
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ def server() -> Iterator[ScriptedServer]:
         yield script
         http.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def raw() -> Iterator[RawProxy]:
+    """A server on loopback that sends the bytes it is told, over plain HTTP."""
+    with RawProxy() as proxy:
+        yield proxy
 
 
 @pytest.fixture
