@@ -1,5 +1,6 @@
 # One image for every Airflow service and the sandbox: exactly the versions that the tests ran on.
-FROM python:3.12.11-slim-bookworm
+# Python 3.12.14, of 25 August 2026.
+FROM python:3.12-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
 
 ENV AIRFLOW_HOME=/opt/airflow \
     PYTHONPATH=/opt/airflow/include:/opt/airflow/plugins \
@@ -11,8 +12,8 @@ RUN useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow airflow
     && chown -R airflow:0 /opt/airflow
 
 WORKDIR /opt/airflow
-COPY requirements.txt requirements-docker.txt requirements-uv.txt ./
-RUN pip install --no-cache-dir --require-hashes -r requirements-uv.txt \
+COPY requirements.txt requirements-docker.txt requirements-installer.txt ./
+RUN pip install --no-cache-dir --require-hashes -r requirements-installer.txt \
     && uv pip install --system --no-cache --compile-bytecode --require-hashes \
         -r requirements.txt -r requirements-docker.txt
 

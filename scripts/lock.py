@@ -17,7 +17,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 # In this order: later ones are constrained by the first.
-NAMES = ("requirements", "requirements-dev", "requirements-docker", "requirements-uv")
+NAMES = ("requirements", "requirements-dev", "requirements-docker", "requirements-installer")
 OLDEST_PYTHON = "3.11"
 CONSTRAINT = re.compile(r"^-c (\S+)$", re.MULTILINE)
 CHECKSUM = re.compile(r"^# made from: sha256 ([0-9a-f]{64})$", re.MULTILINE)

@@ -46,7 +46,7 @@ make_environment() {
 }
 
 install() {
-    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.txt
     requirements="--require-hashes"
     for lock in $locks; do requirements="$requirements -r $lock"; done
     # uv reads none of pip's settings: where only pip knows the way (a company's mirror), pip goes.

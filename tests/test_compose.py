@@ -18,7 +18,8 @@ import jsonschema
 import pytest
 import yaml
 
-from opportunity_sync.settings import Settings
+from marketo_store_hook import POSTGRES_OPTIONS
+from opportunity_sync.settings import Settings, settings_from
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEXT = (PROJECT / "docker-compose.yaml").read_text()
@@ -28,17 +29,30 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"airflow-init", "sandbox-connection"}
 AIRFLOW = {
     *("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"),
-    *("airflow-worker", "airflow-init", "sandbox-connection"),
+    *("airflow-worker", "airflow-cleaner", "airflow-init", "sandbox-connection"),
 }
 SHARED = (
     *("AIRFLOW__CORE__FERNET_KEY", "AIRFLOW__API_AUTH__JWT_SECRET", "AIRFLOW__API__SECRET_KEY"),
     *("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"),
-    *("AIRFLOW__CELERY__BROKER_URL", "AIRFLOW_CONN_MARKETO_STORE", "PYTHONPATH"),
-    "OPPORTUNITY_SYNC_STAGING_URL",
+    *("AIRFLOW__CELERY__BROKER_URL", "PYTHONPATH"),
 )
+# Which service knows what opens the organisation, the store, or holds its rows.
+KNOWN_TO = {
+    "AIRFLOW_CONN_DYNAMICS_DEFAULT": {"airflow-worker"},
+    "AIRFLOW_CONN_MARKETO_STORE": {"airflow-worker", "airflow-cleaner"},
+    "STORE_DB_PASSWORD": {"airflow-worker", "airflow-cleaner", "store-db"},
+    "METADATA_DB_PASSWORD": {*AIRFLOW, "metadata-db"},
+    "REDIS_PASSWORD": {*AIRFLOW, "redis"},
+    "FERNET_KEY": AIRFLOW,
+    "ADMIN_PASSWORD": {"airflow-init"},
+    "OPPORTUNITY_SYNC_STAGING_URL": {"airflow-worker"},
+}
 REFERENCE = re.compile(r"(?<!\$)\$\{(\w+)(:?[-?][^}]*)?\}")
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|AUTH$")
-PINNED = re.compile(r"^[a-z0-9./-]+:\d+\.\d+[a-z0-9.-]*$")
+PINNED = re.compile(r"[a-z0-9./-]+:\d+\.\d+[a-z0-9.-]*@sha256:[0-9a-f]{64}")
+OURS = re.compile(r"dynamics-opportunity-sync:\d+\.\d+\.\d+")
+# Each starts a whole Airflow, or asks the broker through one, every minute.
+COSTLY = ("airflow jobs check", "airflow.providers", "curl")
 
 
 def test_the_file_is_valid_compose() -> None:
@@ -77,11 +91,26 @@ def test_a_compose_client_asks_for_a_missing_secret(tmp_path: Path, name: str) -
 
 
 def test_every_variable_is_documented_and_every_documented_one_is_used() -> None:
-    """`.env.example` lists just what the file asks for, each with a comment above it."""
+    """`.env.example` lists just what the file asks for, each explained there or in the docs."""
     asked = {name for name, _ in REFERENCE.findall(TEXT)}
     documented = re.findall(r"^# .+\n(\w+)=", EXAMPLE, re.MULTILINE)
+    documented += re.findall(r"^(?<!# )(OPPORTUNITY_SYNC_\w+)=", EXAMPLE, re.MULTILINE)
 
-    assert sorted(asked) == sorted(documented)
+    assert sorted(asked) == sorted(set(documented))
+
+
+def test_every_setting_can_be_set_in_the_environment_file() -> None:
+    """Each setting of the sync reaches the workers from `.env`; an empty one is its default."""
+    worker = SERVICES["airflow-worker"]["environment"]
+    settings = {f"OPPORTUNITY_SYNC_{name.upper()}" for name in Settings.model_fields}
+    settings -= {"OPPORTUNITY_SYNC_DEMO"}
+
+    assert {name for name in worker if name.startswith("OPPORTUNITY_SYNC_")} == settings
+    for name in settings:
+        default = "/opt/airflow/staging" if name.endswith("STAGING_URL") else ""
+        assert worker[name] == f"${{{name}:-{default}}}"
+    given = {name: REFERENCE.sub(default_of, worker[name]) for name in settings}
+    assert settings_from(given) == Settings(staging_url="/opt/airflow/staging")
 
 
 def test_no_secret_has_a_value_in_the_repository() -> None:
@@ -119,12 +148,123 @@ def test_databases_and_broker_are_on_the_inner_network_only() -> None:
 
 
 def test_every_image_is_pinned() -> None:
-    """Images carry an exact version, also the one that ours is built from."""
+    """Foreign images carry a version and the digest it had, also the one ours is built from."""
     base = re.findall(r"^FROM (\S+)", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
-    images = [definition["image"] for definition in SERVICES.values()] + base
+    images = [definition["image"] for definition in SERVICES.values()]
+    foreign = [image for image in images if not OURS.fullmatch(image)] + base
 
     assert base
-    assert [image for image in images if not PINNED.match(image)] == []
+    assert [image for image in foreign if not PINNED.fullmatch(image)] == []
+    assert len(images) + len(base) > len(foreign) > 2
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_service_is_locked_down_and_bounded(name: str) -> None:
+    """No root, no capability, no way to get one, and a bound on the memory."""
+    service = SERVICES[name]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service["user"].startswith("0")
+    assert not service.get("privileged")
+    assert re.fullmatch(r"\d+[mg]", REFERENCE.sub(default_of, service["mem_limit"]))
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN_TO))
+def test_what_opens_something_is_known_where_it_is_used(name: str) -> None:
+    """A secret is in the environment of the services that need it and of no other."""
+    knowing = {
+        service
+        for service, definition in SERVICES.items()
+        if name in definition.get("environment", {})
+        or f"${{{name}:" in json.dumps(definition.get("environment", {}))
+    }
+
+    assert knowing == KNOWN_TO[name]
+
+
+def test_only_workers_see_staged_rows() -> None:
+    """Staged rows hold persons' data: the volume is mounted where tasks run, and nowhere else."""
+    mounting = {
+        name
+        for name, definition in SERVICES.items()
+        if any(volume.startswith("staging:") for volume in definition.get("volumes", ()))
+    }
+
+    assert mounting == {"airflow-worker"}
+    assert "staging:/opt/airflow/staging" in SERVICES["airflow-worker"]["volumes"]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_secret_is_an_argument_of_a_process(name: str) -> None:
+    """Every user of the host can read arguments: secrets go by environment or standard input."""
+    command = SERVICES[name].get("command", [])
+    check = SERVICES[name].get("healthcheck", {}).get("test", [])
+    words = " ".join([*command, *check])
+
+    assert [found for found, _ in REFERENCE.findall(words) if SECRET.search(found)] == []
+    assert "--password" not in words
+    assert not re.search(
+        r"(?:^|[\n;&|] *)(?!exec redis-server - <<)[^\n]*\$\$\w*PASSWORD[^\n]*-", words
+    )
+
+
+def test_nothing_is_left_behind_in_a_file() -> None:
+    """No service writes what opens the organisation or the store into a file of its container."""
+    commands = "\n".join(" ".join(one.get("command", [])) for one in SERVICES.values())
+
+    assert not re.search(r"write_text|write_bytes|open\(|connections import|[^<>2&]> ?/", commands)
+
+
+def test_test_buttons_are_off_unless_asked_for() -> None:
+    """The form's Test calls any address that an editor enters, so somebody must want it."""
+    for name in AIRFLOW:
+        assert SERVICES[name]["environment"]["AIRFLOW__CORE__TEST_CONNECTION"] == (
+            "${TEST_CONNECTION:-Disabled}"
+        )
+
+
+def test_the_dags_are_on_or_the_file_says_how() -> None:
+    """After `docker compose up` the sync runs; who wants to switch it on by hand can say so."""
+    paused = SERVICES["airflow-scheduler"]["environment"][
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"
+    ]
+
+    assert paused == "${DAGS_PAUSED:-False}"
+    assert "DAGS_PAUSED=False" in EXAMPLE
+
+
+def test_dead_workers_and_vanished_hosts_are_noticed_soon() -> None:
+    """A task of a dead worker is retried after a minute; a vanished host gives back its locks."""
+    environment = SERVICES["airflow-scheduler"]["environment"]
+    command = " ".join(SERVICES["store-db"]["command"])
+
+    assert environment["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] == "60"
+    seconds = {
+        name: int(found[1])
+        for name in ("idle", "interval", "count")
+        if (found := re.search(rf"tcp_keepalives_{name}=(\d+)", command))
+    }
+    assert seconds["idle"] + seconds["interval"] * seconds["count"] <= 120
+    assert "tcp_user_timeout=120000" in command
+
+
+def test_health_checks_start_no_airflow() -> None:
+    """A check every minute that starts Airflow costs more than the sync itself."""
+    for name, definition in SERVICES.items():
+        check = " ".join(definition.get("healthcheck", {}).get("test", []))
+        assert not [word for word in COSTLY if word in check], name
+
+
+def test_what_runs_leave_behind_is_cleaned() -> None:
+    """Metadata, logs and the store's books of runs are removed after a number of days."""
+    command = " ".join(SERVICES["airflow-cleaner"]["command"])
+
+    assert "airflow db clean" in command
+    assert "find /opt/airflow/logs" in command
+    assert "forget_runs" in command
+    assert SERVICES["airflow-cleaner"]["environment"]["KEEP_DAYS"] == "${KEEP_DAYS:-30}"
 
 
 def test_the_production_shape_is_complete() -> None:
@@ -134,13 +274,12 @@ def test_the_production_shape_is_complete() -> None:
     assert on_demand == {"sandbox", "sandbox-connection"}
 
 
-def test_airflow_services_share_secrets_code_path_and_staging() -> None:
-    """Services that differ in a key or can't see staged rows would fail at the first task."""
+def test_airflow_services_share_keys_code_and_logs() -> None:
+    """Services that differ in a key or an address would fail at the first task."""
     for name in SHARED:
         assert len({SERVICES[service]["environment"][name] for service in AIRFLOW}) == 1, name
-    staging = SERVICES["airflow-worker"]["environment"]["OPPORTUNITY_SYNC_STAGING_URL"]
     for service in AIRFLOW:
-        assert f"staging:{staging}" in SERVICES[service]["volumes"]
+        assert "logs:/opt/airflow/logs" in SERVICES[service]["volumes"]
         assert SERVICES[service]["image"] == SERVICES["airflow-worker"]["image"]
 
 
@@ -162,27 +301,17 @@ def test_nothing_starts_before_the_metadata_database_is_migrated() -> None:
 
 
 def test_the_store_connection_is_a_connection() -> None:
-    """The JSON of `marketo_store` parses and points at the second database."""
+    """The JSON of `marketo_store` parses and points, unless told otherwise, at our database."""
     value = SERVICES["airflow-worker"]["environment"]["AIRFLOW_CONN_MARKETO_STORE"]
 
-    connection = json.loads(REFERENCE.sub("secret", value))
+    connection = json.loads(REFERENCE.sub(default_of, value))
 
     assert connection["conn_type"] == "postgres"
+    assert connection["extra"].keys() <= POSTGRES_OPTIONS
     assert connection["host"] in SERVICES
-    assert SERVICES[connection["host"]]["environment"]["POSTGRES_DB"] == connection["schema"]
-    assert SERVICES[connection["host"]]["environment"]["POSTGRES_USER"] == connection["login"]
-
-
-def test_settings_in_the_file_exist() -> None:
-    """A renamed setting is noticed here and not by the first worker that starts."""
-    named = {
-        name.removeprefix("OPPORTUNITY_SYNC_").lower()
-        for name in SERVICES["airflow-worker"]["environment"]
-        if name.startswith("OPPORTUNITY_SYNC_")
-    }
-
-    assert named
-    assert named <= set(Settings.model_fields)
+    database = SERVICES[connection["host"]]["environment"]
+    assert REFERENCE.sub(default_of, database["POSTGRES_DB"]) == connection["schema"]
+    assert REFERENCE.sub(default_of, database["POSTGRES_USER"]) == connection["login"]
 
 
 def test_the_sandbox_understands_its_options() -> None:
@@ -199,9 +328,15 @@ def test_the_sandbox_understands_its_options() -> None:
     assert [option for option in options if option not in usage] == []
 
 
+def default_of(reference: re.Match[str]) -> str:
+    """What a variable stands for where nobody set it; a secret has a value."""
+    rule = reference[2] or ""
+    return rule[2:] if rule.startswith(":-") else "secret"
+
+
 def filled_in(example: str) -> str:
     """The example with a value for each secret."""
-    return re.sub(r"^(\w+)=$", r"\1=abc123", example, flags=re.MULTILINE)
+    return re.sub(r"^((?!OPPORTUNITY_SYNC_)\w+)=$", r"\1=abc123", example, flags=re.MULTILINE)
 
 
 def compose_config(

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from isolation import NetworkBlockedError
 
 PROJECT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements", "requirements-dev", "requirements-docker", "requirements-uv")
+LOCKS = ("requirements", "requirements-dev", "requirements-docker", "requirements-installer")
 PINNED = re.compile(r"[A-Za-z0-9._-]+==\S+( ; [^\\]+)? \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+")
 TARGET = re.compile(r"^([a-z-]+):.*## (.+)$", re.MULTILINE)
 
