@@ -13,6 +13,9 @@ import sys
 import threading
 from pathlib import Path
 
+from dynamics_sandbox.findings import told
+from dynamics_sandbox.folder import FolderError, read_folder
+from dynamics_sandbox.folder_memory import organisation_of
 from dynamics_sandbox.organisation import Organisation
 from dynamics_sandbox.server import Address, Sandbox
 
@@ -43,9 +46,15 @@ def _arguments() -> argparse.Namespace:
 
 
 def _organisation(arguments: argparse.Namespace) -> Organisation:
-    if arguments.folder is not None:
-        return Organisation.from_folder(arguments.folder)
-    return Organisation.generated(seed=arguments.seed, opportunities=arguments.opportunities)
+    """What is to be served; what was found in a folder is told on the way."""
+    arguments.state_dir.mkdir(parents=True, exist_ok=True)
+    if arguments.folder is None:
+        return Organisation.generated(seed=arguments.seed, opportunities=arguments.opportunities)
+    folder = read_folder(arguments.folder)
+    for line in told(folder.findings):
+        print(line, file=sys.stderr)
+    identity = str(arguments.folder.resolve())
+    return organisation_of(folder, arguments.state_dir / "served.json", identity=identity)
 
 
 def main() -> int:
@@ -54,15 +63,27 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    parent = os.getppid() if arguments.exit_with_parent else None
     try:
-        organisation = _organisation(arguments)
-    except ValueError as error:
-        sys.stderr.write(f"There is nothing to serve: {error}\n")
-        return 2
+        return _serve(_organisation(arguments), arguments, stop=stop, parent=parent)
+    except FolderError as error:
+        print(f"There is nothing to serve: {error}", file=sys.stderr)
+    except OSError as error:
+        what = f"port {arguments.port} or folder {arguments.state_dir}"
+        print(f"The sandbox can't use {what}: {error.strerror}.", file=sys.stderr)
+    return 2
+
+
+def _serve(
+    organisation: Organisation,
+    arguments: argparse.Namespace,
+    *,
+    stop: threading.Event,
+    parent: int | None,
+) -> int:
+    """Serve, say so, and wait for the end."""
     address = Address(arguments.host, arguments.port, tuple(arguments.name))
     description = arguments.state_dir / "sandbox.json"
-    arguments.state_dir.mkdir(parents=True, exist_ok=True)
-    parent = os.getppid()
     with Sandbox(
         organisation, tls=not arguments.no_tls, state_dir=arguments.state_dir, address=address
     ) as sandbox:
@@ -70,12 +91,9 @@ def main() -> int:
         counts = ", ".join(
             f"{len(store)} {name}" for name, store in organisation.stores.items() if len(store)
         )
-        sys.stdout.write(
-            f"Sandbox ready at {sandbox.url} with {counts}; details in {description}\n"
-        )
-        sys.stdout.flush()
+        print(f"Sandbox ready at {sandbox.url} with {counts}; details in {description}", flush=True)
         while not stop.wait(0.5):
-            if arguments.exit_with_parent and os.getppid() != parent:
+            if parent is not None and os.getppid() != parent:
                 break
     description.unlink(missing_ok=True)
     return 0

@@ -2,32 +2,57 @@
 
 Such files come from exports and lack what a live answer has: versions, some times, tables that
 nobody exported, metadata. All of it is supplied here, the same on every load. Numbers are kept
-exactly. Files of tables that the sandbox does not serve are passed over.
+exactly. What is wrong in a row is found and told, and its other values are served all the same;
+only what would make a table another one than it is stops the folder.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dynamics_sandbox.inference import ColumnError, Observed, attribute_for, is_guid
-from dynamics_sandbox.schema import FORMATTED_VALUE, LOOKUP_TABLE, TABLES, Attribute, Rows, Table
+from dynamics_sandbox.findings import Finding, FolderError
+from dynamics_sandbox.folder_files import guid_of, read_files
+from dynamics_sandbox.inference import Observed, inferred, widened
+from dynamics_sandbox.lookup_tables import name_tables
+from dynamics_sandbox.schema import FORMATTED_VALUE, LOOKUP_TABLE, TABLES, Attribute, Table
+from dynamics_sandbox.written_values import (
+    INSTANT,
+    MIDNIGHT,
+    ValueFaultError,
+    as_number,
+    as_served,
+    converted,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from dynamics_sandbox.schema import Rows
+
+__all__ = ["FolderError", "LoadedFolder", "load_folder", "read_folder"]
 
 _Row = dict[str, Any]
+_Cell = tuple[int, Any]  # the number of a row, from 0, and its value
 _NOT_OF_DATAVERSE = frozenset({"from", "associated_tables"})  # notes of the export's makers
-_EXACT = frozenset({"Money", "Decimal"})
 _LONG_AGO = "2000-01-01T00:00:00Z"
 _ISO_CURRENCIES = {"US Dollar": ("USD", "$"), "Euro": ("EUR", "€"), "Pound Sterling": ("GBP", "£")}
+_TIMES = ("createdon", "modifiedon")
+_MARKS = (LOOKUP_TABLE, FORMATTED_VALUE)
 
 
-class FolderError(ValueError):
-    """A folder or file that does not hold Web API rows; the message names it and the next step."""
+@dataclass(frozen=True, slots=True)
+class LoadedFolder:
+    """The tables and rows of a folder, and what its owner should know of them."""
+
+    tables: dict[str, Table]
+    rows: dict[str, list[_Row]]
+    findings: list[Finding]
 
 
 def load_folder(path: str | Path) -> tuple[dict[str, Table], Rows]:
@@ -36,107 +61,153 @@ def load_folder(path: str | Path) -> tuple[dict[str, Table], Rows]:
     Raises:
         FolderError: the folder holds none of the files, or one is not of the Web API's shape.
     """
+    loaded = read_folder(path)
+    return loaded.tables, loaded.rows
+
+
+def read_folder(path: str | Path) -> LoadedFolder:
+    """The same, with what was found on the way; raises as `load_folder` does."""
     folder = Path(path)
-    files = {name: folder / f"{name}.json" for name in TABLES}
-    found = {name: file for name, file in files.items() if file.is_file()}
-    if not found:
-        raise FolderError(f"{folder} holds no table; expected files such as accounts.json.")
-    raw = {name: _read(file, TABLES[name]) for name, file in found.items()}
+    files = read_files(folder)
+    raw = {name: _of_dataverse(rows, TABLES[name]) for name, rows in files.rows.items()}
     if "transactioncurrencies" not in raw:
         raw["transactioncurrencies"] = _currencies_named_in(raw.values())
+    findings = files.findings
     tables: dict[str, Table] = {}
-    rows: dict[str, list[_Row]] = {}
     for name, table in TABLES.items():
-        try:
-            tables[name] = _widened(table, raw.get(name, []))
-        except ColumnError as error:
-            raise FolderError(f"{files[name]}: {error}") from error
-        rows[name] = _cleaned(raw.get(name, []), tables[name])
-    _name_lookup_tables(tables, rows)
+        file = files.names.get(name, f"{name}.json")
+        tables[name] = _typed(table, raw.setdefault(name, []), file=file, findings=findings)
+    rows = {name: _cleaned(raw[name], tables[name]) for name in TABLES}
+    for name, number, column in name_tables(tables, rows):
+        untold = "names no table, and nothing else tells it; add its lookuplogicalname."
+        row_id = rows[name][number - 1][tables[name].key]
+        findings.append(Finding(files.names.get(name, name), untold, number, row_id, column))
+    if any(finding.stops for finding in findings):
+        raise FolderError(findings, folder=folder)
     _supply_times(rows)
     _supply_versions(tables, rows)
-    return tables, rows
+    return LoadedFolder(tables, rows, findings)
 
 
-def _read(file: Path, table: Table) -> list[_Row]:
-    """The rows of one file, ids in lower case, notes and nested values left out."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        body = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
-    except (UnicodeDecodeError, ValueError) as error:
-        raise FolderError(f"{file} is not JSON: {error}; export it again.") from error
-    rows = body.get("value") if isinstance(body, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise FolderError(f'{file} is not a Web API answer; expected {{"value": [{{...}}, ...]}}.')
-    seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        row_id = row.get(table.key)
-        if not is_guid(row_id) or row_id.lower() in seen:
-            raise FolderError(
-                f"{file}, row {number}: {table.key} must be a GUID that no other row has, "
-                f"not {row_id!r}; correct it."
-            )
-        seen.add(row_id.lower())
-    return [_of_dataverse(row) for row in rows]
+def _of_dataverse(rows: Iterable[_Row], table: Table) -> list[_Row]:
+    """Rows under the Web API's names; notes, nested values and empty texts left out."""
+    names = {column.partition("@")[0].lower() for row in rows for column in row}
+    lookups = {item.property_name for item in table.attributes.values() if item.is_lookup}
+    lookups |= {name for name in names if name.startswith("_") and name.endswith("_value")}
+    bare = {name.removeprefix("_").removesuffix("_value"): name for name in lookups}
+    return [_named(row, bare) for row in rows]
 
 
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
+def _named(row: _Row, bare: Mapping[str, str]) -> _Row:
+    """One row; a lookup written without `_..._value` is the lookup all the same."""
+    named: _Row = {}
+    for written, value in row.items():
+        column, at, note = written.partition("@")
+        column = column.lower()
+        is_twin = column in bare and bare[column] in row
+        if not column or is_twin or column in _NOT_OF_DATAVERSE or isinstance(value, list | dict):
+            continue
+        is_blank = isinstance(value, str) and not value.strip()
+        guid = None if at else guid_of(value)
+        named[f"{bare.get(column, column)}{at}{note}"] = None if is_blank else guid or value
+    return named
 
 
-def _of_dataverse(row: _Row) -> _Row:
-    return {
-        name: value.lower() if is_guid(value) else value
-        for name, value in row.items()
-        if name not in _NOT_OF_DATAVERSE
-        and not name.startswith("@")
-        and not isinstance(value, list | dict)
-    }
-
-
-def _widened(table: Table, rows: Iterable[_Row]) -> Table:
-    """The table with the columns, options and targets that its rows show."""
-    values: dict[str, list[Any]] = defaultdict(list)
-    notes: dict[str, dict[Any, Any]] = defaultdict(dict)
-    for row in rows:
-        for name, value in row.items():
-            if value is None:
-                values[name.partition("@")[0]] += ()
-            elif "@" not in name:
-                values[name].append(value)
-            else:
-                notes[name][row.get(name.partition("@")[0])] = value
+def _typed(table: Table, rows: list[_Row], *, file: str, findings: list[Finding]) -> Table:
+    """The table with the columns that its rows show, whose values become of their types."""
     standard = {attribute.property_name: attribute for attribute in table.attributes.values()}
+    columns = _columns_of(rows)
     added: list[Attribute] = []
-    for name, found in values.items():
-        observed = Observed(
-            name,
-            found,
-            targets=frozenset(notes[f"{name}{LOOKUP_TABLE}"].values()),
-            labels=notes[f"{name}{FORMATTED_VALUE}"],
-            has_base_twin=f"{name}_base" in values,
-        )
-        added.append(attribute_for(observed, standard.get(name)))
+    for name, found in columns.items():
+        shown = _observed(name, rows, found, has_base_twin=f"{name}_base" in columns)
+        attribute = _attribute(standard.get(name), shown)
+        good, faults = _convert(rows, found, attribute)
+        added.append(widened(attribute, replace(shown, values=good)))
+        findings += [
+            Finding(file, problem, number + 1, rows[number][table.key], name)
+            for number, problem in faults
+        ]
     return table.with_attributes(*added)
 
 
+def _columns_of(rows: Iterable[_Row]) -> dict[str, list[_Cell]]:
+    """The row numbers and values of each column; one that is only named has none."""
+    columns: dict[str, list[_Cell]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        for name, value in row.items():
+            if "@" not in name:
+                columns[name] += () if value is None else ((number, value),)
+            elif name.startswith("_") and value is not None:
+                columns[name.partition("@")[0]] += ()
+    return columns
+
+
+def _observed(
+    name: str, rows: Sequence[_Row], found: Collection[_Cell], *, has_base_twin: bool
+) -> Observed:
+    """What the values of a column and the annotations beside them show."""
+    targets: set[str] = set()
+    labels: dict[Decimal | int, str] = {}
+    for number, value in found:
+        table, label = (rows[number].get(f"{name}{mark}") for mark in _MARKS)
+        if isinstance(table, str):
+            targets.add(table)
+        code = int(value) if isinstance(value, bool) else as_number(value)
+        if isinstance(label, str) and code is not None and as_number(_digits(label)) is None:
+            labels.setdefault(code, label)  # the first row that shows it
+    codes = {int(code): label for code, label in labels.items() if code % 1 == 0}
+    values = [value for _, value in found]
+    return Observed(name, values, frozenset(targets), codes, has_base_twin=has_base_twin)
+
+
+def _digits(label: str) -> str:
+    """A label without what groups digits: "1,234" is how a number is shown, no option's name."""
+    return re.sub(r"[\s.,']", "", label)
+
+
+def _attribute(standard: Attribute | None, shown: Observed) -> Attribute:
+    """The column before its values are converted; dates have times where most values do."""
+    attribute = standard or inferred(shown)
+    if standard is None or not attribute.date_only:
+        return attribute
+    instants = [text for text in map(str, shown.values) if INSTANT.fullmatch(text)]
+    timed = sum(MIDNIGHT.fullmatch(text) is None for text in instants)
+    return replace(attribute, date_only=timed == 0 or timed < len(shown.values) - len(instants))
+
+
+def _convert(
+    rows: Sequence[_Row], found: Iterable[_Cell], attribute: Attribute
+) -> tuple[list[Any], list[tuple[int, str]]]:
+    """Write each value as its type wants it; give the good ones, and the faults by row."""
+    name, good, faults = attribute.property_name, [], []
+    for number, value in found:
+        try:
+            rows[number][name] = converted(value, attribute)
+        except ValueFaultError as fault:
+            rows[number][name] = as_served(value)
+            faults.append((number, str(fault)))
+        else:
+            good.append(rows[number][name])
+    return good, faults
+
+
 def _cleaned(rows: Iterable[_Row], table: Table) -> list[_Row]:
-    """The rows with exact amounts, a state, and no annotations but those of their lookups."""
-    exact = {name for name, attribute in table.attributes.items() if attribute.type in _EXACT}
+    """The rows with a state, and no annotations but those of their lookups."""
     has_state = "statecode" in table.attributes
-    return [_clean(row, exact, has_state=has_state) for row in rows]
+    return [_clean(row, has_state=has_state) for row in rows]
 
 
-def _clean(row: _Row, exact: Collection[str], *, has_state: bool) -> _Row:
+def _clean(row: _Row, *, has_state: bool) -> _Row:
     clean = {
-        name: Decimal(value) if name in exact and value is not None else value
+        name: value
         for name, value in row.items()
         if "@" not in name or (name.startswith("_") and value is not None)
     }
     if has_state:
         state = clean.get("statecode") or 0
         clean["statecode"] = state
-        clean["statuscode"] = clean.get("statuscode") or state + 1
+        reason = state + 1 if isinstance(state, int) else 1
+        clean["statuscode"] = clean.get("statuscode") or reason
     return clean
 
 
@@ -144,43 +215,40 @@ def _currencies_named_in(tables: Iterable[Iterable[_Row]]) -> list[_Row]:
     """Currency rows for the ids that lookups name, in the order of those ids."""
     column = "_transactioncurrencyid_value"
     named: dict[str, _Row] = {}
-    for row in (row for rows in tables for row in rows if row.get(column)):
-        name = row.get(f"{column}{FORMATTED_VALUE}") or "Currency"
+    for row in (row for rows in tables for row in rows if guid_of(row.get(column))):
+        name = str(row.get(f"{column}{FORMATTED_VALUE}") or "Currency")
         code, symbol = _ISO_CURRENCIES.get(name, (None, None))
         currency = {"currencyname": name, "isocurrencycode": code, "currencysymbol": symbol}
         known = named.setdefault(row[column], {"transactioncurrencyid": row[column], **currency})
-        known["exchangerate"] = row.get("exchangerate") or known.get("exchangerate") or Decimal(1)
+        rate = as_number(row.get("exchangerate")) or known.get("exchangerate")
+        known["exchangerate"] = rate or Decimal(1)
     fixed = {"currencyprecision": 2, "currencytype": 0}
     return [{**named[row_id], **fixed} for row_id in sorted(named)]
-
-
-def _name_lookup_tables(tables: Mapping[str, Table], rows: Mapping[str, list[_Row]]) -> None:
-    """Put a lookup's table beside it where the export left it out and it can be told."""
-    holder = {
-        row[tables[name].key]: tables[name].name for name, found in rows.items() for row in found
-    }
-    for name, found in rows.items():
-        lookups = [item for item in tables[name].attributes.values() if item.is_lookup]
-        for row in found:
-            for attribute in lookups:
-                value, note = (
-                    row.get(attribute.property_name),
-                    f"{attribute.property_name}{LOOKUP_TABLE}",
-                )
-                if value is not None and note not in row:
-                    row[note] = holder.get(value) or (attribute.targets or ("unknown",))[0]
 
 
 def _supply_times(rows: Mapping[str, list[_Row]]) -> None:
     """A time that is missing is the row's other time, or that of the oldest row there is."""
     everything = [row for found in rows.values() for row in found]
+    given = [
+        (row, [row.get(name) for name in _TIMES if _is_time(row.get(name))]) for row in everything
+    ]
     oldest = min(
-        (row["createdon"] for row in everything if row.get("createdon")), default=_LONG_AGO
+        (row["createdon"] for row in everything if _is_time(row.get("createdon"))),
+        default=_LONG_AGO,
     )
-    for row in everything:
-        created, modified = row.get("createdon"), row.get("modifiedon")
-        row["createdon"] = created or modified or oldest
-        row["modifiedon"] = modified or created or oldest
+    for row, times in given:
+        for name in _TIMES:
+            row[name] = row.get(name) or next(iter(times), oldest)
+
+
+def _is_time(value: object) -> bool:
+    """Whether a time is one by now: a faulty one must not be handed to other rows."""
+    if not (isinstance(value, str) and INSTANT.fullmatch(value)):
+        return False
+    try:
+        return bool(datetime.fromisoformat(value).astimezone(UTC))
+    except (ValueError, OverflowError):
+        return False
 
 
 def _supply_versions(tables: Mapping[str, Table], rows: Mapping[str, list[_Row]]) -> None:
@@ -190,7 +258,7 @@ def _supply_versions(tables: Mapping[str, Table], rows: Mapping[str, list[_Row]]
     for place, (name, found) in enumerate(rows.items()):
         for row in found:
             version = row.get("versionnumber")
-            if version is None or version in taken:
+            if not isinstance(version, int) or version < 1 or version in taken:
                 without.append((row["modifiedon"], place, row[tables[name].key], row))
             else:
                 taken.add(version)

@@ -76,7 +76,7 @@ class Organisation(Surroundings):
     @classmethod
     def from_folder(cls, path: str | Path) -> Self:
         """An organisation of the Web API JSON files in a folder."""
-        return cls(*load_folder(Path(path)), identity=Path(path).resolve().name)
+        return cls(*load_folder(Path(path)), identity=str(Path(path).resolve()))
 
     @classmethod
     def generated(cls, *, seed: int, opportunities: int) -> Self:

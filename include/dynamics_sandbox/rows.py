@@ -29,8 +29,11 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 def sort_key(row_id: str) -> bytes:
-    """The place of a GUID in SQL Server's order of `uniqueidentifier`."""
-    raw = bytes.fromhex(row_id.replace("-", ""))
+    """The place of a GUID in SQL Server's order of `uniqueidentifier`; what is none comes last."""
+    try:
+        raw = bytes.fromhex(row_id.replace("-", ""))
+    except ValueError:  # a lookup of somebody's folder can hold anything
+        return _AFTER_ALL + row_id.encode("utf-8", "surrogatepass")
     return raw[10:] + raw[8:10] + raw[7:5:-1] + raw[5:3:-1] + raw[3::-1]
 
 
