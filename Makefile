@@ -25,7 +25,7 @@ set-up-development:
 demo: set-up ## Run the sync through Airflow, from the sandbox into a SQLite file
 	@$(python) scripts/demo.py $(ARGS)
 
-ui: set-up ## Start Airflow with its user interface, the DAGs and the sandbox
+ui: set-up-development ## Start Airflow with its user interface, the DAGs and the sandbox
 	@$(python) scripts/ui.py $(ARGS)
 
 test: set-up-development ## Run all tests

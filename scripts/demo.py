@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from demo_summary import summary
 from embedded import PROJECT, Embedded, NotStartedError, end, given_connections
+from single_run import only_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,8 @@ def main() -> int:
         return 1
     began = time.monotonic()
     try:
-        return run(demo, began)
+        with only_one(demo.folder, program="The demo", otherwise="Wait until it has ended."):
+            return run(demo, began)
     except NotStartedError as error:
         print(f"\n{error}", file=sys.stderr)
     except KeyboardInterrupt:

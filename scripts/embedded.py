@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONNECTIONS = ("AIRFLOW_CONN_DYNAMICS_DEFAULT", "AIRFLOW_CONN_MARKETO_STORE")
@@ -27,6 +30,7 @@ SEED = 2024
 OPPORTUNITIES = 3000
 READY_SECONDS = 180
 END_SECONDS = 10
+NOTHING_TO_SERVE = 2  # the sandbox's exit code when it told why it can't serve
 
 
 class NotStartedError(Exception):
@@ -43,8 +47,15 @@ class Embedded:
 
     @property
     def state(self) -> Path:
-        """Each organisation has a store of its own: a store refuses the rows of another one."""
-        return self.folder / (self.rows.name if self.rows else "generated")
+        """Each organisation has a store of its own: a store refuses the rows of another one.
+
+        Folders are told apart by their whole path, and kept away from the names of our own.
+        """
+        if self.rows is None:
+            return self.folder / "generated"
+        name = re.sub(r"[^\w-]+", "-", self.rows.name, flags=re.ASCII)[:40].strip("-")
+        digest = sha256(os.fsencode(self.rows)).hexdigest()[:8]
+        return self.folder / "folders" / f"{name}-{digest}"
 
     @property
     def logs(self) -> Path:
@@ -90,17 +101,18 @@ class Embedded:
     def migrate(self, environment: dict[str, str]) -> None:
         """Make Airflow's metadata database, or bring it up to date; nothing to do the next time."""
         stamp = self.airflow_home / "migrated-to"
-        current = version("apache-airflow")
+        place = "" if self.database is None else self.database.partition("?")[0]
+        current = f"{version('apache-airflow')} {place}".strip()
         if stamp.is_file() and stamp.read_text("utf-8") == current:
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds logins, rows and logs
-        self.airflow_home.mkdir(exist_ok=True)
+        self.airflow_home.mkdir(mode=0o700, exist_ok=True)
         self.airflow(["db", "migrate"], environment)
         stamp.write_text(current, "utf-8")
 
     def airflow(self, arguments: list[str], environment: dict[str, str]) -> None:
         """Run one Airflow command to its end; its output goes to a file of its own."""
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.logs / f"airflow-{arguments[0]}.log"
         with path.open("w") as log:
             done = subprocess.run(
@@ -116,12 +128,13 @@ class Embedded:
     @contextmanager
     def sandbox(self) -> Iterator[dict[str, Any]]:
         """The running sandbox's description; it ends with the block, or with this process."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         ready = self.state / "sandbox.json"
         ready.unlink(missing_ok=True)
         rows = ["--folder", str(self.rows)] if self.rows else generated()
-        options = ["--state-dir", str(self.state), "--exit-with-parent"]
+        port = str(kept_port(self.state / "port"))
+        options = ["--state-dir", str(self.state), "--port", port, "--exit-with-parent"]
         path = self.logs / "sandbox.log"
         with path.open("w") as log:
             process = subprocess.Popen(
@@ -131,10 +144,50 @@ class Embedded:
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield described(process, ready, log=path)
+            description = described(process, ready, log=path)
+            tell(line for line in said(path) if not line.startswith("Sandbox ready"))
+            yield description
         finally:
             end(process)
             ready.unlink(missing_ok=True)
+
+
+def kept_port(path: Path) -> int:
+    """The port of the last time, if it is free: change tracking goes on at the same address."""
+    with suppress(OSError, ValueError):
+        if is_free(port := int(path.read_text("utf-8"))):
+            return port
+        print(f"Port {port}, the sandbox's last one, is taken: at another, all is read anew.")
+    port = free_ports(1)[0]
+    path.write_text(str(port), "utf-8")
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens there on loopback, not even on all addresses at once."""
+    with socket.socket() as probe, suppress(OSError):
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            return False
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
 
 
 def generated() -> list[str]:
@@ -151,7 +204,22 @@ def described(process: subprocess.Popen[bytes], ready: Path, *, log: Path) -> di
                 description: dict[str, Any] = json.loads(ready.read_text("utf-8"))
                 return description
         time.sleep(0.1)
-    raise NotStartedError(f"The sandbox did not start: see {log}")
+    words = said(log)
+    if process.poll() == NOTHING_TO_SERVE and words:
+        raise NotStartedError("\n".join(words))
+    last = f": {words[-1]}" if words else "."
+    raise NotStartedError(f"The sandbox did not start{last}\nFull log: {log}")
+
+
+def said(log: Path) -> list[str]:
+    """What a program told the person so far, line by line."""
+    return [line for line in log.read_text("utf-8", errors="replace").splitlines() if line]
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Show what a program of ours told."""
+    for line in lines:
+        print(f"  {line}", flush=True)
 
 
 def end(process: subprocess.Popen[Any]) -> None:

@@ -7,7 +7,8 @@ those are used, and no sandbox is started.
 
 PORT=number     listens there instead of on the first free port from 8080 on.
 UI_FOLDER=path  keeps everything there instead of in .ui.
-UI_DATABASE=url keeps Airflow's metadata there (postgresql+psycopg://...) instead of in SQLite.
+UI_DATABASE=url keeps Airflow's metadata there (postgresql+psycopg://...) instead of in a
+                PostgreSQL of its own in the folder; UI_DATABASE=sqlite takes a SQLite file.
 """
 
 from __future__ import annotations
@@ -16,24 +17,37 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 import requests
 
-from embedded import PROJECT, Embedded, NotStartedError, given_connections
+from embedded import (
+    PROJECT,
+    Embedded,
+    NotStartedError,
+    free_ports,
+    given_connections,
+    is_free,
+)
+from metadata_database import metadata_database
+from single_run import only_one, say
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 DAG = "dynamics_opportunity_sync"
 USER = "admin"
 FIRST_PORT = 8080
 READY_SECONDS = 600
 END_SECONDS = 10
+LAST_PORT = 65535
+TAKEN = "address already in use"
 # What tasks would otherwise import each for itself, most of a second; nothing of ours, so that a
 # change to the pipeline counts from the next task on.
 PRELOADED = (
@@ -55,9 +69,12 @@ def main() -> int:
     """Serve until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(os.environ.get("UI_FOLDER") or PROJECT / ".ui").resolve()
-    ui = Embedded(folder, database=os.environ.get("UI_DATABASE"))
+    other = "Use that one, end it with Ctrl-C, or start this one elsewhere: UI_FOLDER=path make ui"
     try:
-        serve(ui, port=chosen_port())
+        with only_one(folder, program="Airflow", otherwise=other) as lock:
+            port = chosen_port()
+            with own_database(folder) as database:
+                serve(Embedded(folder, database=database), port=port, lock=lock)
     except NotStartedError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -66,10 +83,18 @@ def main() -> int:
     return 0
 
 
-def serve(ui: Embedded, *, port: int) -> None:
+def own_database(folder: Path) -> AbstractContextManager[str | None]:
+    """The URL of Airflow's metadata; none is a SQLite file."""
+    given = os.environ.get("UI_DATABASE")
+    if given:
+        return nullcontext(None if given == "sqlite" else given)
+    return metadata_database(folder / "postgres")
+
+
+def serve(ui: Embedded, *, port: int, lock: IO[str]) -> None:
     """Start everything, say where it is, and wait; returns only by an exception."""
     environment = ui.environment(**settings(port))
-    print(f"Airflow: preparing its metadata database ({ui.airflow_home})", flush=True)
+    print(f"Airflow: preparing its metadata database ({ui.folder})", flush=True)
     ui.migrate(environment)
     password = login(ui.airflow_home)
     given = given_connections()
@@ -79,7 +104,8 @@ def serve(ui: Embedded, *, port: int) -> None:
             add_connections(ui, environment, sandbox)
         print("Airflow: starting (about 20 seconds)", flush=True)
         log = ui.logs / "standalone.log"
-        process = standalone(environment, log)
+        process = standalone(environment, log, lock=lock)
+        say(lock, f"http://127.0.0.1:{port}, process {process.pid}")
         try:
             wait_until_ready(process, port, log=log)
             unpause(f"http://127.0.0.1:{port}", password, log=log)
@@ -137,8 +163,11 @@ def add_connections(ui: Embedded, environment: dict[str, str], sandbox: dict[str
         path.unlink()
 
 
-def standalone(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Airflow's four services in a session of their own, so that Ctrl-C reaches us alone."""
+def standalone(environment: dict[str, str], log: Path, *, lock: IO[str]) -> subprocess.Popen[bytes]:
+    """Airflow's four services in a session of their own, so that Ctrl-C reaches us alone.
+
+    They hold the folder's lock as well: should we be killed, it is theirs until they end.
+    """
     with log.open("w") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "airflow", "standalone"],
@@ -146,6 +175,7 @@ def standalone(environment: dict[str, str], log: Path) -> subprocess.Popen[bytes
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=(lock.fileno(),),
         )
 
 
@@ -153,6 +183,11 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, *, log: Path) 
     """Wait for the scheduler, the DAG processor and the API server to be healthy."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
+        if TAKEN in log.read_text("utf-8", errors="replace").lower():
+            raise NotStartedError(
+                f"Another program took port {port} in the meantime: start again, or choose a port "
+                f"(PORT=8090 make ui).\nFull log: {log}"
+            )
         if is_healthy(port):
             return
         time.sleep(0.5)
@@ -207,34 +242,15 @@ Ctrl-C ends everything."""
 
 def chosen_port() -> int:
     """PORT, or the first free one from 8080 on."""
-    if asked := os.environ.get("PORT"):
-        if not (asked.isdecimal() and is_free(int(asked))):
-            raise SystemExit(f"PORT={asked} is not a free port.")
-        return int(asked)
-    return next(port for port in range(FIRST_PORT, FIRST_PORT + 1000) if is_free(port))
-
-
-def is_free(port: int) -> bool:
-    """Whether nothing listens there on loopback."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    asked = os.environ.get("PORT")
+    if not asked:
+        return next(port for port in range(FIRST_PORT, FIRST_PORT + 1000) if is_free(port))
+    if not (asked.isdecimal() and 0 < int(asked) <= LAST_PORT):
+        raise NotStartedError(f"PORT={asked} is no port: give a number from 1 to {LAST_PORT}.")
+    if not is_free(int(asked)):
+        reason = "is taken by another program, or not open to you"
+        raise NotStartedError(f"PORT={asked} {reason}: choose another one above 1023.")
+    return int(asked)
 
 
 def end_all(process: subprocess.Popen[bytes]) -> None:
