@@ -89,7 +89,7 @@ def _lowered_guids(texts: pa.StringArray) -> pa.Array[Any] | None:
         return texts if count == 0 else None
     lengths = np.diff(np.frombuffer(memoryview(offsets), np.int32, len(texts) + 1))
     size = int(lengths.sum())
-    if size != count * _GUID_LENGTH or int(lengths.max()) != _GUID_LENGTH:
+    if size != count * _GUID_LENGTH or int(np.max(lengths)) != _GUID_LENGTH:
         return None
     lowered = bytes(memoryview(data)[:size]).translate(_LOWER)
     dashed = np.frombuffer(lowered, np.uint8).reshape(count, _GUID_LENGTH)[:, _DASHES]
