@@ -101,8 +101,10 @@ class Embedded:
     def migrate(self, environment: dict[str, str]) -> None:
         """Make Airflow's metadata database, or bring it up to date; nothing to do the next time."""
         stamp = self.airflow_home / "migrated-to"
-        place = "" if self.database is None else self.database.partition("?")[0]
-        current = f"{version('apache-airflow')} {place}".strip()
+        place = (self.database or "sqlite").partition("?")[
+            0
+        ]  # the socket's folder is new each time
+        current = f"{version('apache-airflow')} {sha256(place.encode()).hexdigest()[:16]}"
         if stamp.is_file() and stamp.read_text("utf-8") == current:
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds logins, rows and logs

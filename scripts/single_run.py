@@ -7,6 +7,7 @@ the last of them is gone, whichever way they ended.
 from __future__ import annotations
 
 import fcntl
+import os
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def only_one(folder: Path, *, program: str, otherwise: str) -> Iterator[IO[str]]
             raise NotStartedError(
                 f"{program} runs already in {folder}{said and f' ({said})'}.\n{otherwise}"
             ) from None
-        say(lock, "")
+        say(lock, f"process {os.getpid()}")
         yield lock
 
 
