@@ -1,92 +1,138 @@
-"""Columns as the organisation defines them, and what keeps a selected one from being read."""
+"""Columns as the organisation defines them, and what keeps a selected one from being read.
+
+Metadata answers have holes: a column without a type, a list that is null. Only the columns that
+are selected are looked at; what can't be understood of one of them counts as not said, and an
+answer that has no list of columns at all is asked for again.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from opportunity_sync.entities import Entity, Field, Kind
+from opportunity_sync.errors import QueryError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opportunity_sync.dynamics.client import DataverseClient
+    from opportunity_sync.dynamics.plan import State
 
-_CHOICES: Final = frozenset({"Picklist", "State", "Status"})
+CHOICES: Final = frozenset({"Picklist", "State", "Status"})
 _TIME: Final = "DateTime"
+_COMMON: Final = "LogicalName,AttributeType,IsValidForRead,IsSecured"
+TABLE: Final[Mapping[str, str]] = {
+    "$select": "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled",
+    "$expand": f"Attributes($select={_COMMON})",
+}
 # Source: reference 2.2 and 6.
 FITTING: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.TEXT: frozenset({"String", "Memo"}),
-    Kind.INTEGER: frozenset({"Integer", "BigInt"}) | _CHOICES,
+    Kind.INTEGER: frozenset({"Integer", "BigInt"}) | CHOICES,
     Kind.MONEY: frozenset({"Money", "Decimal"}),
     Kind.BOOLEAN: frozenset({"Boolean"}),
     Kind.INSTANT: frozenset({_TIME}),
     Kind.DATE: frozenset({_TIME}),
-    Kind.CHOICE: _CHOICES,
+    Kind.CHOICE: CHOICES,
     Kind.LOOKUP: frozenset({"Lookup", "Customer", "Owner"}),
 }
 
 
-class Attribute(msgspec.Struct, frozen=True, rename="pascal"):
-    """The properties of a column's metadata that decide whether we read it."""
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """What metadata says of a column; None where it says nothing that can be understood."""
 
     logical_name: str
-    attribute_type: str
-    is_valid_for_read: bool | None = None
-    is_secured: bool | None = None
-    is_date_only: bool | None = None  # for DateTime, from its own metadata
+    attribute_type: str | None = None
+    is_valid_for_read: bool = True
+    is_secured: bool = False
+    behaviour: str | None = None  # of a DateTime: DateOnly, UserLocal or TimeZoneIndependent
+    time_format: str | None = None  # of a DateTime: DateOnly or DateAndTime
 
 
-def attributes_of(
-    client: DataverseClient, entity: Entity, common: Sequence[Mapping[str, Any]]
-) -> dict[str, Attribute]:
-    """The table's columns by name; for times also whether they are dates without a time."""
-    wanted = {field.source for field in entity.all_fields}
-    found = {
-        attribute.logical_name: attribute
-        for attribute in msgspec.convert(list(common), list[Attribute])
-        if attribute.logical_name in wanted
-    }
-    if not any(attribute.attribute_type == _TIME for attribute in found.values()):
-        return found
-    answer = client.get_json(
-        f"{cast_path(entity, _TIME)}", {"$select": "LogicalName,DateTimeBehavior"}
-    )
-    for time in answer.get("value", []):
-        attribute = found.get(time.get("LogicalName"))
-        if attribute is not None:
-            behaviour = (time.get("DateTimeBehavior") or {}).get("Value")
-            found[attribute.logical_name] = msgspec.structs.replace(
-                attribute, is_date_only=behaviour == "DateOnly"
-            )
-    return found
+def table_path(entity: Entity) -> str:
+    """Path of a table's metadata."""
+    return f"EntityDefinitions(LogicalName='{entity.name}')"
 
 
 def cast_path(entity: Entity, attribute_type: str) -> str:
     """Path of the columns of one type, with the properties that only this type has."""
     return (
-        f"EntityDefinitions(LogicalName='{entity.name}')/Attributes"
-        f"/Microsoft.Dynamics.CRM.{attribute_type}AttributeMetadata"
+        f"{table_path(entity)}/Attributes/Microsoft.Dynamics.CRM.{attribute_type}AttributeMetadata"
     )
 
 
-def obstacle(field: Field, attribute: Attribute | None) -> str | None:
-    """Why a field can't be read, in words; None where it can."""
-    if attribute is None:
-        return "the organisation has no such column"
-    if attribute.is_valid_for_read is False:
-        return "the column is not valid for read"
+def listed(answer: Mapping[str, Any], member: str, *, of: str) -> list[dict[str, Any]]:
+    """The objects in a list of an answer; what is none of them is passed over.
+
+    Raises:
+        ResponseError: there is no list.
+    """
+    found = answer.get(member)
+    if not isinstance(found, list):
+        raise ResponseError(f"Dataverse's answer about {of} has no list {member}.")
+    return [item for item in found if isinstance(item, dict)]
+
+
+def attributes_of(
+    client: DataverseClient, entity: Entity, columns: Sequence[Mapping[str, Any]]
+) -> dict[str, Attribute]:
+    """The selected columns that the table has, by name; for times also how they behave."""
+    wanted = {field.source for field in entity.all_fields}
+    found = {
+        name: _attribute(name, column)
+        for column in columns
+        if isinstance(name := column.get("LogicalName"), str) and name in wanted
+    }
+    if not any(attribute.attribute_type == _TIME for attribute in found.values()):
+        return found
+    select = {"$select": "LogicalName,Format,DateTimeBehavior"}
+    answer = client.get_json(cast_path(entity, _TIME), select)
+    for time in listed(answer, "value", of=f"the times of {entity.name}"):
+        attribute = found.get(str(time.get("LogicalName")))
+        if attribute is not None:
+            found[attribute.logical_name] = _with_behaviour(attribute, time)
+    return found
+
+
+def attribute_by_itself(client: DataverseClient, entity: Entity, name: str) -> Attribute | None:
+    """One column as an answer about it alone has it; None where there is no such answer."""
+    path = f"{table_path(entity)}/Attributes(LogicalName='{name}')"
+    try:
+        return _attribute(name, client.get_json(path, {"$select": _COMMON}))
+    except QueryError:
+        return None
+
+
+def _attribute(name: str, column: Mapping[str, Any]) -> Attribute:
+    attribute_type = column.get("AttributeType")
+    return Attribute(
+        logical_name=name,
+        attribute_type=attribute_type if isinstance(attribute_type, str) else None,
+        is_valid_for_read=column.get("IsValidForRead") is not False,
+        # What is neither true nor false may mean yes, and a secured column must not be read.
+        is_secured=column.get("IsSecured") not in {None, False},
+    )
+
+
+def _with_behaviour(attribute: Attribute, time: Mapping[str, Any]) -> Attribute:
+    behaviour, shape = time.get("DateTimeBehavior"), time.get("Format")
+    value = behaviour.get("Value") if isinstance(behaviour, dict) else None
+    return replace(
+        attribute,
+        behaviour=value if isinstance(value, str) else None,
+        time_format=shape if isinstance(shape, str) else None,
+    )
+
+
+def obstacle(field: Field, attribute: Attribute) -> tuple[State, str] | None:
+    """Why a column that is there can't be read; None where it can, as far as metadata tells."""
     if attribute.is_secured:
-        return "column security hides or masks it: it would read as null"
-    return _misfit(field, attribute)
-
-
-def _misfit(field: Field, attribute: Attribute) -> str | None:
-    if attribute.attribute_type not in FITTING[field.kind]:
-        return f"it is {attribute.attribute_type}, and {field.kind} was expected"
-    if field.kind is Kind.DATE and attribute.is_date_only is False:
-        return "it is a time of the user's zone, and a date without a time was expected"
-    if field.kind is Kind.INSTANT and attribute.is_date_only:
-        return "it is a date without a time, and an instant was expected"
+        return "secured", "column security hides or masks it: it would read as null"
+    found = attribute.attribute_type
+    if found is not None and found not in FITTING[field.kind]:
+        return "retyped", f"it is {found}, and {field.kind} was expected"
+    if field.kind is Kind.INSTANT and attribute.behaviour == "DateOnly":
+        return "retyped", "it is a date without a time, and an instant was expected"
     return None

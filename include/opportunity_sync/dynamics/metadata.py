@@ -9,19 +9,32 @@ so each table is finally asked for one row with all its planned columns.
 from __future__ import annotations
 
 import logging
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import requests
 
-from opportunity_sync.dynamics.attributes import Attribute, attributes_of, obstacle
+from opportunity_sync.dynamics.attributes import (
+    TABLE,
+    Attribute,
+    attribute_by_itself,
+    attributes_of,
+    listed,
+    obstacle,
+    table_path,
+)
 from opportunity_sync.dynamics.labels import labels_of
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
 from opportunity_sync.dynamics.privileges import ReadDepths
-from opportunity_sync.errors import ConfigError, QueryError, SyncError
+from opportunity_sync.dynamics.proving import (
+    is_not_found,
+    masked_among,
+    no_table,
+    unknown_fields,
+)
+from opportunity_sync.dynamics.time_zones import zones_of
+from opportunity_sync.errors import ConfigError, QueryError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,80 +45,131 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
-_TABLE: Final = {
-    "$select": "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled",
-    "$expand": "Attributes($select=LogicalName,AttributeType,IsValidForRead,IsSecured)",
-}
-_UNKNOWN_PROPERTY: Final = re.compile(r"Could not find a property named '([^']+)'")
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
     client: DataverseClient
     language: int | None
+    time_zone: str | None
     depths: ReadDepths
 
     def plan(self, entity: Entity) -> EntityPlan:
         """The plan of one table, proven by one row."""
-        definition = self._definition(entity)
-        attributes = attributes_of(self.client, entity, definition["Attributes"])
-        fields, left_out = _sorted_out(entity, attributes)
-        plan = EntityPlan(
+        client, definition = self.client, self._definition(entity)
+        attributes = attributes_of(
+            client, entity, listed(definition, "Attributes", of=f"table {entity.name}")
+        )
+        left_out = self._hidden_or_retyped(entity, entity.all_fields, attributes)
+        fields = [field for field in entity.all_fields if field not in left_out]
+        left_out |= self._not_answered(entity, fields, attributes)
+        fields = [field for field in fields if field not in left_out]
+        left_out |= self._not_in_metadata(entity, fields, attributes)
+        fields = [field for field in fields if field not in left_out]
+        return EntityPlan(
             columns=tuple(field.column for field in fields),
-            left_out=left_out,
-            labels=labels_of(self.client, entity, attributes, language=self.language),
-            change_tracking_enabled=bool(definition.get("ChangeTrackingEnabled")),
+            left_out=tuple(out for out in left_out.values() if out is not None),
+            labels=labels_of(client, entity, fields, attributes=attributes, language=self.language),
+            zones=zones_of(client, entity, fields, attributes=attributes, time_zone=self.time_zone),
+            change_tracking_enabled=definition.get("ChangeTrackingEnabled") is True,
             reads_every_row=self.depths.reads_every_row(entity),
         )
-        return self._proven(entity, plan)
 
     def _definition(self, entity: Entity) -> dict[str, Any]:
-        path = f"EntityDefinitions(LogicalName='{entity.name}')"
         try:
-            definition = self.client.get_json(path, _TABLE)
+            definition = self.client.get_json(table_path(entity), TABLE)
         except QueryError as error:
-            if not _is_not_found(error):
+            if not is_not_found(error):
                 raise
-            raise _no_table(entity) from error
-        if definition.get("EntitySetName") != entity.set_name:
-            raise _no_table(entity)
+            raise no_table(entity) from error
+        set_name = definition.get("EntitySetName")
+        if not isinstance(set_name, str):
+            raise ResponseError(f"Dataverse's answer about table {entity.name} does not name it.")
+        if set_name != entity.set_name:
+            raise no_table(entity)
         return definition
 
-    def _proven(self, entity: Entity, plan: EntityPlan) -> EntityPlan:
-        """The plan without columns that a query for one row turns out not to know."""
-        select = ",".join(plan.select(entity))
-        try:
-            self.client.get_json(entity.set_name, {"$select": select, "$top": "1"})
-        except QueryError as error:
-            if _is_not_found(error):
-                raise _no_table(entity) from error
-            unknown = _UNKNOWN_PROPERTY.search(error.problem)
-            field = _field(entity, plan, unknown[1] if unknown else "")
-            if field is None:
-                raise
-            return self._proven(entity, _without(plan, field))
-        return plan
+    def _hidden_or_retyped(
+        self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
+    ) -> dict[Field, LeftOut | None]:
+        """The columns that metadata says are there and can't be used."""
+        found = {
+            field: LeftOut(field.source, reason[1], reason[0])
+            for field in fields
+            if (attribute := attributes.get(field.source)) is not None
+            and (reason := obstacle(field, attribute)) is not None
+        }
+        checked = {field: _checked(entity, field, out) for field, out in found.items()}
+        hidden = [field for field, out in found.items() if out.state == "secured"]
+        for field in masked_among(self.client, entity, hidden):
+            checked[field] = msgspec.structs.replace(found[field], state="masked")
+        return checked
+
+    def _not_answered(
+        self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
+    ) -> dict[Field, LeftOut | None]:
+        """The columns that a query for one row does not know, whatever metadata says of them."""
+        missing = [field for field in fields if field.source not in attributes]
+        return {
+            field: _checked(entity, field, _refusal(field, attributes.get(field.source)))
+            for field in unknown_fields(self.client, entity, fields, in_doubt=missing)
+        }
+
+    def _not_in_metadata(
+        self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
+    ) -> dict[Field, LeftOut | None]:
+        """Of columns that only a query knows, those that a second look shows to be no good.
+
+        The others are read as what they are by default; `attributes` learns what was seen.
+        """
+        doubtful = [
+            field
+            for field in fields
+            if field.source not in attributes or attributes[field.source].attribute_type is None
+        ]
+        for field in doubtful:
+            attribute = attribute_by_itself(self.client, entity, field.source)
+            attributes[field.source] = attribute or Attribute(field.source)
+            log.info(
+                "%s.%s is missing from an answer about the table, or has no type there, and a "
+                "query knows it: it is read as %s.",
+                entity.name,
+                field.source,
+                field.kind,
+            )
+        return self._hidden_or_retyped(entity, doubtful, attributes)
 
 
 def organization_plan(
-    client: DataverseClient, entities: Sequence[Entity], *, language: int | None
+    client: DataverseClient,
+    entities: Sequence[Entity],
+    *,
+    language: int | None,
+    time_zone: str | None = None,
 ) -> Plan:
-    """What can be read of these tables; `language` is the LCID wanted for choice labels.
+    """What can be read of these tables.
+
+    `language` is the LCID wanted for choice labels, `time_zone` the IANA name of the zone in
+    which the day of a date counts that comes as an instant.
 
     Raises:
         PrivilegeError: a table may not be read; the message names the privilege.
-        ConfigError: a table does not exist.
+        ConfigError: a table does not exist, or a column that the association rules need can't
+            be read.
+        ResponseError: an answer is not what it should be.
     """
     identity = client.who_am_i()
-    organization_id = str(identity.get("OrganizationId", "")).lower()
     spoken = language if language is not None else _base_language(client)
-    reader = _Reader(client, spoken, ReadDepths(client, str(identity.get("UserId", ""))))
+    depths = ReadDepths(client, identity["UserId"], entities)
+    reader = _Reader(client, spoken, time_zone, depths)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metadata") as pool:
         plans = list(pool.map(reader.plan, entities))
     names = (entity.name for entity in entities)
-    plan = Plan(organization_id, spoken, dict(zip(names, plans, strict=True)))
+    plan = Plan(identity["OrganizationId"], spoken, dict(zip(names, plans, strict=True)))
     for line in plan.report():
-        log.log(logging.WARNING if "left out" in line else logging.INFO, "%s", line)
+        log.info("%s", line)
+    for line in (*plan.warnings(), *depths.warnings(entities)):
+        log.warning("%s", line)
     return plan
 
 
@@ -116,26 +180,35 @@ def _base_language(client: DataverseClient) -> int | None:
     except ConfigError as error:
         log.warning("The base language can't be read, labels are in the user's: %s", error)
         return None
-    found = [row.get("languagecode") for row in answer.get("value", [])]
-    return found[0] if found and isinstance(found[0], int) else None
+    rows = listed(answer, "value", of="the organisation")
+    if not rows:
+        return None
+    code = rows[0].get("languagecode")
+    if type(code) is not int:
+        raise ResponseError("Dataverse's answer about the organisation has no base language.")
+    return code
 
 
-def _sorted_out(
-    entity: Entity, attributes: dict[str, Attribute]
-) -> tuple[list[Field], tuple[LeftOut, ...]]:
-    """Fields to read, and those left out with the reason; absent optional ones without a word."""
-    fields, left_out = [], []
-    for field in entity.all_fields:
-        reason = obstacle(field, attributes.get(field.source))
-        if reason is None:
-            fields.append(field)
-        elif field.optional and field.source not in attributes:
-            continue
-        elif field in entity.facts:
-            raise _no_rule_column(entity, field, reason)
-        else:
-            left_out.append(LeftOut(field.source, reason))
-    return fields, tuple(left_out)
+def _checked(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
+    """The column left out by name, or None: without a word where it is optional and absent.
+
+    Raises:
+        ConfigError: the association rules need the column.
+    """
+    is_absent = out.state in {"missing", "refused"}
+    if field in entity.facts and not (field.optional and is_absent):
+        raise _no_rule_column(entity, field, out.reason)
+    return None if field.optional and out.state == "missing" else out
+
+
+def _refusal(field: Field, attribute: Attribute | None) -> LeftOut:
+    """Why a column is left out that a query does not know."""
+    if attribute is None:
+        return LeftOut(field.source, "the organisation has no such column", "missing")
+    if not attribute.is_valid_for_read:
+        return LeftOut(field.source, "the column is not valid for read", "refused")
+    reason = "a query does not know it though the metadata names it"
+    return LeftOut(field.source, reason, "refused")
 
 
 def _no_rule_column(entity: Entity, field: Field, reason: str) -> ConfigError:
@@ -144,25 +217,4 @@ def _no_rule_column(entity: Entity, field: Field, reason: str) -> ConfigError:
         f"{entity.name}.{field.source} can't be read, and the association rules need it: {reason}.",
         next_step="let the application user read the column (column security, the table's "
         "metadata), then clear the task.",
-    )
-
-
-def _field(entity: Entity, plan: EntityPlan, name: str) -> Field | None:
-    return next((field for field in plan.fields(entity) if field.select == name), None)
-
-
-def _without(plan: EntityPlan, field: Field) -> EntityPlan:
-    out = LeftOut(field.source, "a query does not know it though the metadata names it")
-    columns = tuple(column for column in plan.columns if column != field.column)
-    return msgspec.structs.replace(plan, columns=columns, left_out=(*plan.left_out, out))
-
-
-def _is_not_found(error: SyncError) -> bool:
-    return error.request is not None and error.request.status == requests.codes.not_found
-
-
-def _no_table(entity: Entity) -> ConfigError:
-    return ConfigError(
-        f"The organisation has no table {entity.name} ({entity.set_name}).",
-        next_step="check that the connection's host is an organisation with Dynamics 365 Sales",
     )

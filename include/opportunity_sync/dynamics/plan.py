@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import msgspec
 
-from opportunity_sync.entities import VERSION_SOURCE, Entity, Field, Kind
+from opportunity_sync.entities import VERSION_SOURCE, Entity, Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,15 +106,18 @@ class Plan(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:16]
 
     def report(self) -> list[str]:
-        """One line per table, and one per column that is left out."""
-        lines = []
-        for name, plan in self.entities.items():
-            tracked = "on" if plan.change_tracking_enabled else "off"
-            lines.append(f"{name}: {len(plan.columns)} columns, change tracking {tracked}")
-            lines += [f"{name}.{out.source} is left out: {out.reason}" for out in plan.left_out]
-        return lines
+        """One line per table."""
+        return [
+            f"{name}: {len(plan.columns)} columns, change tracking "
+            f"{'on' if plan.change_tracking_enabled else 'off'}"
+            for name, plan in self.entities.items()
+        ]
 
-
-def choices(entity: Entity) -> tuple[Field, ...]:
-    """The fields of an entity whose codes need labels."""
-    return tuple(field for field in entity.all_fields if field.kind is Kind.CHOICE)
+    def warnings(self) -> list[str]:
+        """One line per column that is left out: what the store has of it stays as it is."""
+        return [
+            f"{name}.{out.source} is left out ({out.state}): {out.reason}. The store keeps the "
+            "values that it has, new rows have none; they come when the column can be read."
+            for name, plan in self.entities.items()
+            for out in plan.left_out
+        ]

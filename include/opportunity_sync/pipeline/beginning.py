@@ -46,7 +46,9 @@ def begin(
         TransientError: something that heals.
     """
     started_at = client.get("WhoAmI").server_date or datetime.now(UTC)
-    plan = organization_plan(client, ENTITIES, language=settings.label_language)
+    plan = organization_plan(
+        client, ENTITIES, language=settings.label_language, time_zone=settings.time_zone
+    )
     log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
     wait = settings.store_lock_seconds
     store.migrate(engine, wait_seconds=wait, on_wait=report_wait)
