@@ -7,12 +7,15 @@ between pages. A window is a filter on `modifiedon`, whole seconds, start includ
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opportunity_sync.entities import MODIFIED_SOURCE, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from opportunity_sync.dynamics.plan import Plan
+
+_NOTHING: Final = timedelta()
+_EARLIEST: Final = datetime(1753, 1, 1, tzinfo=UTC)  # Dataverse refuses what lies before
 
 
 def first_query(  # noqa: PLR0917 - a window reads best as start, end
@@ -21,11 +24,9 @@ def first_query(  # noqa: PLR0917 - a window reads best as start, end
     """Path and parameters; without a start or end the window is open on that side."""
     params = {"$select": ",".join(plan.of(entity).select(entity))}
     # A bound inside a second reaches to the second's edge: too much is read, never too little.
-    past_end = window_end + timedelta(microseconds=999_999) if window_end else None
-    bounds = (("ge", window_start), ("lt", past_end))
-    conditions = [
-        f"{MODIFIED_SOURCE} {sign} {_literal(at)}" for sign, at in bounds if at is not None
-    ]
+    bounds = (("ge", window_start, _NOTHING), ("lt", window_end, timedelta(microseconds=999_999)))
+    literals = [(sign, at and _literal(at, beyond)) for sign, at, beyond in bounds]
+    conditions = [f"{MODIFIED_SOURCE} {sign} {literal}" for sign, literal in literals if literal]
     if conditions:
         params["$filter"] = " and ".join(conditions)
     return entity.set_name, params
@@ -36,5 +37,10 @@ def listing_query(entity: Entity) -> tuple[str, dict[str, str]]:
     return entity.set_name, {"$select": f"{entity.key},{VERSION_SOURCE}"}
 
 
-def _literal(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _literal(moment: datetime, beyond: timedelta) -> str | None:
+    """The whole second of UTC; None past the end of the calendar, where no row can lie."""
+    try:
+        second = max(_EARLIEST, moment).astimezone(UTC) + beyond
+    except OverflowError:
+        return None
+    return second.replace(microsecond=0, tzinfo=None).isoformat() + "Z"

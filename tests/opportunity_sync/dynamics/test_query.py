@@ -49,11 +49,24 @@ def test_only_planned_columns_are_asked_for() -> None:
             START + timedelta(microseconds=2),
             "modifiedon ge 2026-02-03T04:05:06Z and modifiedon lt 2026-02-03T04:05:07Z",
         ),
+        (
+            datetime(1, 1, 1, tzinfo=UTC),
+            datetime(9999, 12, 31, tzinfo=UTC),
+            "modifiedon ge 1753-01-01T00:00:00Z and modifiedon lt 9999-12-31T00:00:00Z",
+        ),
+        (
+            datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+            datetime.max.replace(tzinfo=timezone(timedelta(hours=-2))),
+            "modifiedon ge 1753-01-01T00:00:00Z",
+        ),
     ],
 )
 def test_a_window_is_a_filter_in_whole_seconds_of_utc(
     start: datetime | None, end: datetime | None, condition: str
 ) -> None:
-    """Start included, end excluded; a bound inside a second reaches to its edge."""
+    """Start included, end excluded; a bound inside a second reaches to its edge.
+
+    One that lies beyond the calendar in UTC is no bound; before 1753 Dataverse has no times.
+    """
     _, params = first_query(OPPORTUNITY, Plan.complete(ENTITIES), start, end)
     assert condition == params["$filter"]
