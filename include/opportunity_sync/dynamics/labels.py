@@ -60,7 +60,8 @@ def _label(label: Any, language: int | None) -> str | None:
     texts = [item for item in every if isinstance(item.get("Label"), str) and item["Label"]]
     wanted = [item for item in texts if language and item.get("LanguageCode") == language]
     best = next(iter((*wanted, *(item for item in texts if item is own), *texts)), None)
-    return None if best is None else str(best["Label"])
+    # PostgreSQL has no form for U+0000: as in rows, the replacement character stands for it.
+    return None if best is None else str(best["Label"]).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _objects(owner: Any, member: str) -> list[dict[str, Any]]:

@@ -328,6 +328,15 @@ def test_a_hole_in_a_list_of_columns_is_passed_over(
     assert "created_at" in plan_of(client, CONTACT).columns
 
 
+def test_a_label_that_no_database_can_hold_is_made_so_that_it_can(
+    client: DataverseClient, organisation: Organisation
+) -> None:
+    """One character of one label would fail every load."""
+    label = {"UserLocalizedLabel": localized("On\0 hold", 1033)}
+    organisation.garble_metadata("contacts", "statuscode", OptionSet=options((1, label)))
+    assert plan_of(client, CONTACT).labels["status_reason"] == {1: "On\ufffd hold"}
+
+
 # Dates that come as instants
 
 
