@@ -60,8 +60,8 @@ def server_kind() -> Any | None:
 
 def started(kind: Any, folder: Path, sockets: Path) -> Any | None:
     """The server over the folder's data, made the first time; none where that can't be done."""
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         server = kind(folder)
         server.ensure_pgdata_inited()
         if server.system_user:  # for root it runs as a user of its own, who passes through only
