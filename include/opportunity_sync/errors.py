@@ -23,6 +23,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def visible(text: str) -> str:
+    """The text as one line of visible characters.
+
+    What another system says can hold line breaks that forge lines of a log, control characters
+    that rewrite a terminal, and marks that turn the direction of reading.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else " " * character.isspace() for character in text
+    ).strip()
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The request an error belongs to: enough to find it in Dataverse's own logs, no secrets.
@@ -54,11 +67,11 @@ class SyncError(Exception):
 
     def __init__(self, problem: str, *, next_step: str, request: Request | None = None) -> None:
         """Keep the parts apart, so that logs, the store and pages can show them as they need."""
-        self.problem = problem
-        self.next_step = next_step
+        self.problem = visible(problem)
+        self.next_step = visible(next_step)
         self.request = request
-        where = f" [{request}]" if request else ""
-        super().__init__(f"{problem}{where} Next step: {next_step}")
+        where = f" [{visible(str(request))}]" if request else ""
+        super().__init__(f"{self.problem}{where} Next step: {self.next_step}")
 
     @property
     def code(self) -> str:
@@ -101,7 +114,7 @@ class TransientError(SyncError):
         self,
         problem: str,
         *,
-        next_step: str = "nothing: the task is retried by itself",
+        next_step: str = "wait: the next try or the next run goes on",
         request: Request | None = None,
         retry_after: float | None = None,
     ) -> None:

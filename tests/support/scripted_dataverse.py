@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection
+from opportunity_sync.dynamics.transport import TrustingSession
 from opportunity_sync.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ class ScriptedServer:
 
     def client(self, **settings: Any) -> DataverseClient:
         """A client of this server without credentials, whose own waits are short."""
-        session = requests.Session()
-        session.trust_env = False
+        session = TrustingSession(None)
         chosen = Settings(**{"request_attempts": 3, "request_timeout_seconds": 5, **settings})
         return DataverseClient(session, self.url, settings=chosen, first_wait_seconds=0.01)
 

@@ -9,8 +9,9 @@ kept here, and requests go through a session of our own.
 
 from __future__ import annotations
 
-import json
 import logging
+import math
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,18 +21,20 @@ from threading import Lock
 from typing import Any, Final, NoReturn
 
 import msal
-import requests
-from msal.exceptions import MsalServiceError
 
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
-from opportunity_sync.dynamics.refusals import BUSY, TokenRefusal, refused
-from opportunity_sync.dynamics.transport import TokenTransport, cause_of, is_untrusted
-from opportunity_sync.errors import ConfigError, SyncError, TransientError
+from opportunity_sync.dynamics.refusals import TokenRefusal, misunderstood, refused
+from opportunity_sync.dynamics.transport import TokenTransport
+from opportunity_sync.dynamics.watch import Watch
+from opportunity_sync.errors import ConfigError, ResponseError, SyncError, TransientError
 
 log = logging.getLogger(__name__)
 
 _MARGIN_SECONDS: Final = 300.0  # msal's own: it never hands out a token with less left
 _RENEWAL_PAUSE_SECONDS: Final = 30.0
+_LONGEST_QUESTION_SECONDS: Final = 60.0  # discovery, user realm and token together
+_LONGEST_LIFETIME_SECONDS: Final = 86_400.0
+_HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]+")
 
 Acquire = Callable[[], Mapping[str, Any]]
 
@@ -98,46 +101,64 @@ class TokenSource:
 
     def _acquired(self, now: float) -> _Token:
         answer = self._ask()
-        if "access_token" not in answer:
-            raise refused(
-                self._connection,
-                TokenRefusal(answer, self._transport.last_status, self._transport.retry_after),
-            )
-        lifetime = float(answer.get("expires_in", 0))
-        margin = min(_MARGIN_SECONDS, lifetime / 5)
-        return _Token(str(answer["access_token"]), now + lifetime - margin, now + lifetime)
+        decisive = self._transport.decisive
+        status = decisive.status if decisive else None
+        if "access_token" in answer:
+            value = _value(answer["access_token"])
+            lifetime = _lifetime(answer.get("expires_in"))
+            margin = min(_MARGIN_SECONDS, lifetime / 5)
+            return _Token(value, now + lifetime - margin, now + lifetime)
+        if decisive and "error" not in answer:
+            raise misunderstood(self._connection, decisive)
+        after = decisive.retry_after if decisive else None
+        raise refused(self._connection, TokenRefusal(answer, status, after))
 
     def _ask(self) -> Mapping[str, Any]:
         """Ask msal; its exceptions are not chained, for they carry the request with the secret."""
-        try:
-            if self._acquire is None:
-                self._acquire = _FLOWS[self._connection.auth_flow](
-                    self._connection, self._transport
-                )
-            return self._acquire()
-        except MsalServiceError:
-            status = self._transport.last_status
-            raise refused(
-                self._connection, TokenRefusal({}, status, self._transport.retry_after)
-            ) from None
-        except requests.RequestException as error:
-            raise _unreachable(self._connection, error) from None
-        except json.JSONDecodeError:
-            # msal takes the page of a failing gateway for JSON.
-            busy = TokenRefusal({"error": BUSY}, self._transport.last_status, None)
-            raise refused(self._connection, busy) from None
-        except (ValueError, TypeError, KeyError) as error:
-            raise _unusable(self._connection, error) from None
+        self._transport.exchanges.clear()
+        with Watch(_LONGEST_QUESTION_SECONDS) as watch:
+            try:
+                if self._acquire is None:
+                    make = _FLOWS[self._connection.auth_flow]
+                    self._acquire = make(self._connection, self._transport)
+                return self._acquire()
+            except SyncError:
+                raise
+            except Exception as error:  # noqa: BLE001 - what msal raises says little, the wire all
+                if watch.is_cut:
+                    raise _late(self._connection) from None
+                decisive = self._transport.decisive
+                if decisive is None:
+                    raise _unusable(self._connection, error) from None
+                raise misunderstood(self._connection, decisive) from None
 
 
-def _unreachable(connection: DynamicsConnection, error: requests.RequestException) -> SyncError:
-    problem = f"The token service at {connection.authority} can't be reached: {cause_of(error)}."
-    if is_untrusted(error):
-        step = "set `verify` in the connection's extra to the CA bundle that signs this host."
-        return ConfigError(problem, next_step=step)
+def _value(token: object) -> str:
+    """The token, if a header can carry it; a line break in it would be printed with all of it."""
+    if not isinstance(token, str) or not _HEADER_VALUE.fullmatch(token):
+        raise ResponseError(
+            "The token service sent a token that is none: it has characters no token has.",
+            next_step="check authority in the connection's extra, and what stands between it and "
+            "the workers",
+        )
+    return token
+
+
+def _lifetime(value: object) -> float:
+    """Seconds the token is good for; as good as none where the service does not say."""
+    try:
+        seconds = float(value) if isinstance(value, (int, float, str)) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), _LONGEST_LIFETIME_SECONDS) if math.isfinite(seconds) else 0.0
+
+
+def _late(connection: DynamicsConnection) -> TransientError:
     return TransientError(
-        problem,
-        next_step="nothing; if it stays, check `authority`, proxy and network of the worker",
+        f"The token service at {connection.authority} did not answer whole within "
+        f"{_LONGEST_QUESTION_SECONDS:.0f} s.",
+        next_step="wait: the next try or the next run goes on; if it stays, check `authority`, "
+        "proxy and network of the workers",
     )
 
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from threading import Event
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -25,6 +24,7 @@ from opportunity_sync.dynamics.failures import API_ROOT, says_it_does_not_exist
 from opportunity_sync.dynamics.paging import ANNOTATIONS, Page, Trail, require_own
 from opportunity_sync.dynamics.patience import Counters, Patience
 from opportunity_sync.dynamics.session import BearerAuth
+from opportunity_sync.dynamics.watch import Cancellation, Watch
 from opportunity_sync.errors import AuthenticationError, QueryError
 
 if TYPE_CHECKING:
@@ -96,10 +96,10 @@ class DataverseClient:
         """
         url = self.url_of(path_or_link, params)
         size = f"odata.maxpagesize={self._settings.page_size}"
-        cancelled = Event()
+        cancellation = Cancellation()
         reader = ThreadPoolExecutor(1, thread_name_prefix="next-page")
         trail = Trail(url, (*prefer, size))
-        fetch = partial(self._page, trail, cancelled=cancelled)
+        fetch = partial(self._page, trail, cancellation=cancellation)
         try:
             coming = reader.submit(fetch, url)
             while True:
@@ -111,7 +111,7 @@ class DataverseClient:
                 yield page
             yield page
         finally:
-            cancelled.set()
+            cancellation.cancel()
             reader.shutdown(wait=False, cancel_futures=True)
 
     def by_ids(
@@ -183,15 +183,15 @@ class DataverseClient:
 
         return self._patience.with_retries(whole_object)
 
-    def _page(self, trail: Trail, url: str, *, cancelled: Event) -> Page:
+    def _page(self, trail: Trail, url: str, *, cancellation: Cancellation) -> Page:
         def whole_page(bounds: Bounds) -> Page:
             return trail.page(self._answer(url, trail.prefer, bounds))
 
-        return self._patience.with_retries(whole_page, cancelled)
+        return self._patience.with_retries(whole_page, cancellation)
 
     def _answer(self, url: str, prefer: tuple[str, ...], bounds: Bounds) -> Answer:
         """One attempt, or two where the token was refused: the second with a fresh one."""
-        request = self._prepared(url, prefer)
+        request = self._prepared(url, prefer, bounds)
         self.counters.add(requests=1)
         try:
             return answer_to(self._session, request, bounds)
@@ -205,11 +205,15 @@ class DataverseClient:
             log.warning("Dataverse refused the token; trying once more with a fresh one: %s", error)
             auth.drop(request)
         self.counters.add(requests=1, retries=1)
-        return answer_to(self._session, self._prepared(url, prefer), bounds)
+        return answer_to(self._session, self._prepared(url, prefer, bounds), bounds)
 
-    def _prepared(self, url: str, prefer: tuple[str, ...]) -> requests.PreparedRequest:
+    def _prepared(
+        self, url: str, prefer: tuple[str, ...], bounds: Bounds
+    ) -> requests.PreparedRequest:
+        """The request, signed: for its token the token service may have to be asked."""
         headers = {"Prefer": ",".join(prefer)} if prefer else {}
-        request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
+        with Watch(bounds.remaining, bounds.cancellation):
+            request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
         request.url = url  # requests re-encodes links; a paging cookie must stay as it came
         return request
 
@@ -217,7 +221,7 @@ class DataverseClient:
 def _object_of(answer: Answer) -> dict[str, Any]:
     try:
         found = decoded(_object, answer.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
     if _ERRORS & {name.lower() for name in found}:
         # OData reports what goes wrong after the status line has been sent in this way.

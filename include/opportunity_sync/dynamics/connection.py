@@ -7,7 +7,9 @@ without them and refuses to be pickled (XCom, task arguments and crash reports p
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
@@ -17,10 +19,19 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_va
 from opportunity_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PUBLIC_CLOUD: Final = "https://login.microsoftonline.com"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
+_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+# Blanks, and characters of no width: controls, soft hyphens, marks of direction, byte order marks.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_BUT_BREAKS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_INVISIBLE: Final = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
 _WHERE: Final = {
     "organization_url": "host",
     "client_id": "login",
@@ -78,7 +89,7 @@ class DynamicsConnection(BaseModel):
         """Build from the parts of an Airflow connection; `ConfigError` names every fault."""
         _refuse_unknown(extra)
         parts = {"organization_url": host, "client_id": login, "client_secret": password, **extra}
-        given = {key: value for key, value in parts.items() if value not in (None, "")}
+        given = {key: value for key, value in parts.items() if not _is_blank(value)}
         try:
             connection = cls.model_validate(given)
         except ValidationError as error:
@@ -93,6 +104,28 @@ class DynamicsConnection(BaseModel):
             raise _not_valid([*missing, f"auth_flow {connection.auth_flow} needs it"])
         return connection
 
+    @field_validator("organization_url", "client_id", "tenant_id", "authority", mode="before")
+    @classmethod
+    def _bare_text(cls, text: object) -> object:
+        """Without the blanks that copying brings along; others can't be seen and are refused."""
+        return _without(text, str.strip, _INVISIBLE)
+
+    @field_validator("client_secret", mode="before")
+    @classmethod
+    def _bare_secret(cls, text: object) -> object:
+        return _without(text, str.strip, _INVISIBLE)
+
+    @field_validator("username", "user_password", mode="before")
+    @classmethod
+    def _bare_line(cls, text: object) -> object:
+        """A password may begin or end with a blank, but not with a line break."""
+        return _without(text, lambda line: line.strip("\r\n"), _CONTROL)
+
+    @field_validator("private_key", "public_certificate", mode="before")
+    @classmethod
+    def _bare_lines(cls, text: object) -> object:
+        return _without(text, str.strip, _CONTROL_BUT_BREAKS)
+
     @field_validator("organization_url")
     @classmethod
     def _origin_of_organization(cls, url: str) -> str:
@@ -105,12 +138,21 @@ class DynamicsConnection(BaseModel):
     def _origin_of_authority(cls, url: str) -> str:
         return _origin(url, plain_on_loopback=False)
 
+    @field_validator("tenant_id")
+    @classmethod
+    def _name_of_tenant(cls, name: str) -> str:
+        """It becomes a part of the token service's address, and must not lead elsewhere there."""
+        if not (_GUID.fullmatch(name) or (_HOST.fullmatch(name) and "." in name)):
+            raise ValueError("must be the tenant's id (a GUID) or one of its domains")
+        return name
+
     @field_validator("verify", mode="before")
     @classmethod
     def _existing_bundle(cls, path: object) -> object:
         if path is True:
             return None
-        if path is False or not Path(str(path)).exists():
+        path = str(path).strip()
+        if _CONTROL.search(path) or not Path(path).exists():
             raise ValueError("must be the path of an existing CA bundle; it can't be turned off")
         return path
 
@@ -124,21 +166,51 @@ class DynamicsConnection(BaseModel):
         raise TypeError("a DynamicsConnection holds secrets and is never pickled")
 
 
-def _refuse_unknown(extra: Mapping[str, Any]) -> None:
+def _refuse_unknown(extra: object) -> None:
+    if not isinstance(extra, dict):
+        raise _not_valid(["extra is not a JSON object"])
     known = set(DynamicsConnection.model_fields) - set(_WHERE)
     unknown = sorted(str(key) for key in set(extra) - known)
     if unknown:
-        raise _not_valid([f"extra key {key} is unknown" for key in unknown])
+        raise _not_valid([f"extra key {key[:40]} is unknown" for key in unknown])
+
+
+def _without(text: object, strip: Callable[[str], str], forbidden: re.Pattern[str]) -> object:
+    if not isinstance(text, str):
+        return text  # its type is refused by the field itself
+    stripped = strip(text)
+    if forbidden.search(stripped):
+        raise ValueError("has a line break or another character that can't be seen; type it anew")
+    return stripped
 
 
 def _origin(url: str, *, plain_on_loopback: bool) -> str:
-    parts = urlsplit(url.strip())
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError("must have a port from 1 to 65535, if any, after its host") from None
     if parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be scheme and host only, as in https://contoso.crm.dynamics.com")
-    plain_allowed = plain_on_loopback and parts.hostname in _LOOPBACK
-    if not parts.hostname or not (parts.scheme == "https" or plain_allowed):
+    plain_allowed = plain_on_loopback and host in _LOOPBACK
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and plain_allowed)):
         raise ValueError("must be an https URL")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    host = host.removesuffix(".")
+    if not (_HOST.fullmatch(host) or _is_ip_6(host)) or port == 0:
+        raise ValueError("must be a host's name, as in https://contoso.crm.dynamics.com")
+    written = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{written}" + (f":{port}" if port else "")
+
+
+def _is_ip_6(host: str) -> bool:
+    try:
+        return isinstance(ip_address(host), IPv6Address)
+    except ValueError:
+        return False
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _place(name: str) -> str:

@@ -1,33 +1,36 @@
-"""One request and its answer, bounded in time, and proven to be the JSON it should be.
+"""One request and its answer, bounded in time and size, and proven to be the JSON it should be.
 
 A status of 200 proves little: a sign-in page, a maintenance page and a response cut short all
 carry it, and a client that takes them for an end loses rows in silence. A server that trickles
-bytes never meets a read time-out, so the body is read piece by piece against a deadline.
+bytes never meets a read time-out, so the whole exchange is watched by one clock.
 """
 
 from __future__ import annotations
 
-import ssl
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 
+from opportunity_sync.dynamics.body import LARGEST_ANSWER, LARGEST_REFUSAL, BodyError, body_of
 from opportunity_sync.dynamics.failures import failure, path_of, request_of
-from opportunity_sync.dynamics.transport import cause_of, is_untrusted
-from opportunity_sync.errors import ConfigError, Request, ResponseError, SyncError, TransientError
+from opportunity_sync.dynamics.network import NETWORK_ERRORS, unreachable
+from opportunity_sync.dynamics.retry_after import moment_of
+from opportunity_sync.dynamics.watch import Cancellation, Watch
+from opportunity_sync.dynamics.wiping import wiped
+from opportunity_sync.errors import Request, ResponseError, SyncError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from datetime import datetime
 
 _CONNECT_SECONDS: Final = 30.0
-_PIECE: Final = 1 << 16
-_NO_STEP: Final = "nothing: it is tried again by itself; if it stays, check the connection's host"
+_NEXT_STEP: Final = (
+    "wait: the next try or the next run goes on; if it stays, check the connection's host and what "
+    "stands between it and the workers"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,11 @@ class Answer:
     @property
     def server_date(self) -> datetime | None:
         """The server's own clock when it answered (`Date`), UTC."""
-        try:
-            moment = parsedate_to_datetime(self.headers.get("Date", ""))
-        except ValueError:
-            return None
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment_of(self.headers.get("Date", ""))
 
     def broken(self, problem: str) -> ResponseError:
         """An error about this answer, for whoever finds out later that it is no good."""
-        return ResponseError(problem, next_step=_NO_STEP, request=self.request)
+        return ResponseError(problem, next_step=_NEXT_STEP, request=self.request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +58,30 @@ class Bounds:
 
     silence_seconds: float
     deadline: float  # of time.monotonic
-    is_cancelled: Callable[[], bool] = bool
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
     @property
     def remaining(self) -> float:
         return self.deadline - time.monotonic()
 
+    @property
+    def is_over(self) -> bool:
+        return self.remaining <= 0 or self.cancellation.is_set
 
-class _Body(Protocol):
-    def read1(self, amt: int, decode_content: bool) -> bytes: ...  # noqa: FBT001 - urllib3's
+    @property
+    def silence(self) -> float:
+        """Longest wait for the next bytes."""
+        return max(0.001, min(self.silence_seconds, self.remaining))
+
+    @property
+    def head(self) -> float:
+        """Longest wait for a connection and the whole head of the response."""
+        return min(self.connect + self.silence, self.remaining)
+
+    @property
+    def connect(self) -> float:
+        """Longest wait for a connection."""
+        return min(_CONNECT_SECONDS, self.silence)
 
 
 def answer_to(
@@ -77,14 +91,22 @@ def answer_to(
 
     Raises:
         SyncError: as the table in `failures` says, for any status but 200.
+        ConfigError: the connection failed for a reason that can't heal, as `network` says.
         TransientError: the network failed or the time is up.
-        ResponseError: 200, but not JSON.
+        ResponseError: 200, but not JSON, or too much of it.
     """
-    try:
-        with _sent(session, request, bounds) as response:
-            body = _body(response, request, bounds)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise _unreachable(request, error) from error
+    with Watch(bounds.head, bounds.cancellation) as watch:
+        try:
+            response, body = _exchanged(session, request, bounds=bounds, watch=watch)
+        except BodyError as error:
+            raise _unreadable(request, error) from None
+        except NETWORK_ERRORS as error:
+            if watch.is_cut or bounds.is_over:
+                raise _late(request) from error
+            host = urlsplit(request.url or "").netloc
+            raise unreachable(error, host=host, request=_named(request)) from error
+        if watch.is_cut:
+            raise _late(request)
     if response.status_code != requests.codes.ok:
         raise _refused(response, body)
     answer = Answer(body, request.url or "", response.headers, request_of(response))
@@ -92,43 +114,39 @@ def answer_to(
     return answer
 
 
-def _sent(
-    session: requests.Session, request: requests.PreparedRequest, bounds: Bounds
-) -> requests.Response:
+def _exchanged(
+    session: requests.Session, request: requests.PreparedRequest, *, bounds: Bounds, watch: Watch
+) -> tuple[requests.Response, bytes]:
+    """The response, whose head comes within one wait, and its body, within all the time left."""
     settings = session.merge_environment_settings(
         request.url or "", {}, stream=True, verify=None, cert=None
     )
-    silence = max(0.001, min(bounds.silence_seconds, bounds.remaining))
-    return session.send(
-        request,
-        timeout=(min(_CONNECT_SECONDS, silence), silence),
-        allow_redirects=False,
-        **settings,
-    )
-
-
-def _body(response: requests.Response, request: requests.PreparedRequest, bounds: Bounds) -> bytes:
-    pieces = []
-    raw = cast("_Body", response.raw)
-    while piece := raw.read1(_PIECE, decode_content=True):
-        pieces.append(piece)
-        if bounds.remaining <= 0 or bounds.is_cancelled():
-            raise _late(request)
-    return b"".join(pieces)
+    timeouts = (bounds.connect, bounds.silence)
+    with session.send(request, timeout=timeouts, allow_redirects=False, **settings) as response:
+        watch.allow(bounds.remaining)
+        is_success = response.status_code == requests.codes.ok
+        limit = LARGEST_ANSWER if is_success else LARGEST_REFUSAL
+        try:
+            return response, body_of(response, limit=limit, is_late=lambda: bounds.is_over)
+        except BodyError:
+            if is_success:
+                raise
+            return response, b""  # its status says enough
 
 
 def _refused(response: requests.Response, body: bytes) -> SyncError:
-    if response.status_code < requests.codes.multiple_choices:
+    status = response.status_code
+    if status < requests.codes.multiple_choices or status == requests.codes.not_modified:
         return ResponseError(
-            "Dataverse answered with success but without content.",
-            next_step=_NO_STEP,
+            f"Dataverse answered with status {status}, which is no page.",
+            next_step=_NEXT_STEP,
             request=request_of(response),
         )
     return failure(response, body)
 
 
 def _require_json(answer: Answer) -> None:
-    kind = answer.headers.get("Content-Type", "")
+    kind = wiped(answer.headers.get("Content-Type", ""))
     start = answer.body[:64].lstrip()
     if start.startswith(b"<") or "html" in kind:
         raise answer.broken("An HTML page came instead of JSON: a sign-in or maintenance page.")
@@ -136,19 +154,12 @@ def _require_json(answer: Answer) -> None:
         raise answer.broken(f"The answer is {kind or 'of no declared type'} instead of JSON.")
 
 
-def _unreachable(request: requests.PreparedRequest, error: Exception) -> SyncError:
-    host = urlsplit(request.url or "").netloc
-    named = Request(method=request.method or "GET", path=path_of(request.url or ""))
-    if is_untrusted(error) or isinstance(error, ssl.SSLCertVerificationError):
-        return ConfigError(
-            f"The certificate of {host} is not signed by a trusted authority.",
-            next_step="set `verify` in the connection's extra to the CA bundle that signs it",
-            request=named,
-        )
-    return TransientError(
-        f"The connection to {host} failed: {cause_of(error)}.",
-        next_step="nothing: it is tried again by itself; if it stays, check host, proxy, network",
-        request=named,
+def _unreadable(request: requests.PreparedRequest, error: BodyError) -> ResponseError:
+    return ResponseError(
+        f"The answer can't be taken: {error}.",
+        next_step="set OPPORTUNITY_SYNC_PAGE_SIZE lower if its size is the cause; otherwise find "
+        "out what stands between Dataverse and the workers",
+        request=_named(request),
     )
 
 
@@ -157,5 +168,9 @@ def _late(request: requests.PreparedRequest) -> TransientError:
         "The answer did not arrive whole in the time allowed for a page.",
         next_step="set OPPORTUNITY_SYNC_PAGE_SIZE lower or OPPORTUNITY_SYNC_PAGE_TIMEOUT_SECONDS "
         "higher if it stays",
-        request=Request(method=request.method or "GET", path=path_of(request.url or "")),
+        request=_named(request),
     )
+
+
+def _named(request: requests.PreparedRequest) -> Request:
+    return Request(method=request.method or "GET", path=path_of(request.url or ""))

@@ -7,17 +7,16 @@ the status. Codes come as hexadecimal or as signed decimal text. Source: referen
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
 
+from opportunity_sync.dynamics.retry_after import retry_after
+from opportunity_sync.dynamics.wiping import wiped
 from opportunity_sync.errors import (
     AuthenticationError,
     ConfigError,
@@ -35,8 +34,12 @@ if TYPE_CHECKING:
 API_ROOT: Final = "/api/data/v9.2/"
 EXPIRED_DELTA_CODE: Final = "0x80044352"
 UNKNOWN_RECORD_CODE: Final = "0x80040217"
-_LONGEST_MESSAGE: Final = 400
-_TOKEN: Final = re.compile(r"(?i)\bBearer\s+\S+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|_token=[^&\s\"]+")
+_CODE: Final = re.compile(r"-?[0-9]{1,20}")
+_IDENTIFIER: Final = re.compile(r"[\w.:{}-]{1,100}", re.ASCII)
+_FULL_SYNC: Final = re.compile(
+    r"(?i)\bfull[ -]?(re)?sync|\bversion stamp\b.*\bexpired\b|\bdelta ?token\b.*\bexpired\b"
+)
+_MAY_MEAN_EXPIRED: Final = frozenset({400, 404, 410})
 _PRIVILEGE: Final = re.compile(r"missing (prv\w+) privilege")
 _NOT_THERE: Final = re.compile(r"(?i)\bwith id\b.*\bdoes not exist\b")
 _TABLE: Final = re.compile(r"for entity '(\w+)'")
@@ -51,7 +54,7 @@ class Failure:
     next_step: str
 
 
-_WAIT = "nothing: it is tried again by itself"
+_WAIT = "wait: the next try or the next run goes on"
 _LIMIT = f"{_WAIT}; if it stays, run fewer readers as this application user at the same time"
 _HEAVY = f"{_WAIT}; if it stays, set OPPORTUNITY_SYNC_PAGE_SIZE lower (500 is a good try)"
 _REPORT = "compare the request with the organisation's columns and tables; report it as a defect"
@@ -86,7 +89,9 @@ BY_CODE: Final[Mapping[str, Failure]] = {
         "ask the tenant's administrator to allow the application in the environment's settings",
     ),
     EXPIRED_DELTA_CODE: Failure(
-        QueryError, "the change tracking token has expired", "read the table in full once"
+        QueryError,
+        "the change tracking token has expired, a full sync is asked for",
+        "read the table in full once",
     ),
     "0x80060888": Failure(QueryError, "Dataverse does not know a column or option", _REPORT),
     "0x8006088a": Failure(QueryError, "Dataverse does not know the table", _REPORT),
@@ -101,10 +106,15 @@ BY_STATUS: Final[Mapping[int, Failure]] = {
     410: Failure(QueryError, "the link has expired", "read the table in full once"),
     413: Failure(QueryError, "the request is too long", _REPORT),
     429: Failure(ThrottledError, "a service protection limit was reached", _LIMIT),
+    511: Failure(
+        ConfigError, "the network wants a sign-in", "let the workers pass the network's gateway"
+    ),
     501: Failure(QueryError, "Dataverse does not support the request", _REPORT),
 }
 _REFUSED = Failure(QueryError, "Dataverse refused the request", _REPORT)
 _BROKEN = Failure(TransientError, "Dataverse or its gateway failed", _WAIT)
+_CODES: Final = ("code", "ErrorCode", "errorcode")
+_MESSAGES: Final = ("message", "description", "Message", "ExceptionMessage")
 _MOVED = Failure(
     ConfigError,
     "the answer is a redirect, which is never followed with the token",
@@ -118,9 +128,9 @@ def failure(response: requests.Response, body: bytes | None = None) -> SyncError
     `body` is for a response whose content was read as a stream.
     """
     code, message = _said(response.content if body is None else body)
-    row = _row(response.status_code, code)
+    row = _row(response.status_code, code, message)
     request = request_of(response, code=code)
-    text = _sentence(row, wiped(message, response.request), response)
+    text = _sentence(row, wiped(message, _token_of(response)), response)
     if issubclass(row.kind, TransientError):
         return row.kind(
             text,
@@ -135,13 +145,14 @@ def failure(response: requests.Response, body: bytes | None = None) -> SyncError
 def request_of(response: requests.Response, *, code: str | None = None) -> Request:
     """What names the exchange in Dataverse's logs."""
     headers = response.headers
-    found = (headers.get(name) for name in ("x-ms-service-request-id", "REQ_ID", "x-ms-request-id"))
+    named = (headers.get(name) for name in ("x-ms-service-request-id", "REQ_ID", "x-ms-request-id"))
+    found = (value for value in named if value and _IDENTIFIER.fullmatch(value))
     return Request(
         method=response.request.method or "GET",
         path=path_of(response.request.url or ""),
         status=response.status_code,
         code=code,
-        request_id=next(filter(None, found), None),
+        request_id=next(found, None),
     )
 
 
@@ -150,41 +161,21 @@ def path_of(url: str) -> str:
     return urlsplit(url).path.removeprefix(API_ROOT)
 
 
-def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
-    """Seconds that `Retry-After` asks for: whole, decimal, or an HTTP date; None if unreadable."""
-    value = headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-
-
 def canonical_code(code: object) -> str | None:
     """`0x80072322` for that, its upper-case form, -2147015902 and 2147951394; None for none."""
     text = str(code or "").strip().lower()
-    if re.fullmatch(r"-?\d+", text):
+    if _CODE.fullmatch(text):
         return f"0x{int(text) & 0xFFFFFFFF:08x}" if int(text) else None
     return text if re.fullmatch(r"0x[0-9a-f]{8}", text) else None
 
 
-def wiped(text: str, request: requests.PreparedRequest | None) -> str:
-    """Text of the server with anything that looks like, or is, the token taken out."""
-    sent = (request.headers.get("Authorization", "") if request is not None else "").split()
-    if sent:
-        text = text.replace(sent[-1], "***")
-    text = " ".join(_TOKEN.sub("***", text).split())
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
+def _token_of(response: requests.Response) -> list[str]:
+    return str(response.request.headers.get("Authorization", "")).split()[-1:]
 
 
-def _row(status: int, code: str | None) -> Failure:
+def _row(status: int, code: str | None, message: str) -> Failure:
+    if status in _MAY_MEAN_EXPIRED and _FULL_SYNC.search(message):
+        return BY_CODE[EXPIRED_DELTA_CODE]
     if code is not None and code in BY_CODE and status != requests.codes.unauthorized:
         return BY_CODE[code]
     if status in BY_STATUS:
@@ -198,23 +189,33 @@ def _said(body: bytes) -> tuple[str | None, str]:
     """Code and message of an error body, in any of the shapes seen; empty where it is no JSON."""
     try:
         content: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None, ""
-    if not isinstance(content, dict):
-        return None, ""
-    error = content.get("error", content)
+    error = content.get("error") or content if isinstance(content, dict) else content
     if not isinstance(error, dict):
-        return None, str(error)
-    words = (error.get(name) for name in ("message", "description", "Message", "ExceptionMessage"))
-    code = error.get("code") or error.get("ErrorCode") or error.get("errorcode")
-    return canonical_code(code), str(next(filter(None, words), ""))
+        return None, _words(error)
+    code = next(filter(None, (error.get(name) for name in _CODES)), None)
+    return canonical_code(code), next(filter(None, (_words(error.get(n)) for n in _MESSAGES)), "")
+
+
+def _words(value: object) -> str:
+    """A text, also where it is wrapped together with its language; nothing else is one."""
+    text = value.get("value") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else ""
 
 
 def _sentence(row: Failure, message: str, response: requests.Response) -> str:
     problem = row.problem[0].upper() + row.problem[1:]
     if row is _MOVED:
-        message = f"it points to {urlsplit(response.headers.get('Location', '')).netloc}"
+        message = f"it points to {_host_of(response.headers.get('Location', ''))}"
     return f"{problem}: {message}" if message else f"{problem}."
+
+
+def _host_of(url: str) -> str:
+    try:
+        return wiped(urlsplit(url).hostname or "this host")
+    except ValueError:
+        return "no address"
 
 
 def _privilege_step(row: Failure, message: str) -> str:
@@ -226,9 +227,14 @@ def _privilege_step(row: Failure, message: str) -> str:
 
 
 def is_expired_delta(error: SyncError) -> bool:
-    """Whether Dataverse asks for a full synchronisation instead of a delta."""
-    code = error.request.code if error.request else None
-    return code == EXPIRED_DELTA_CODE or "full sync" in error.problem.lower()
+    """Whether Dataverse asks for a full synchronisation instead of a delta.
+
+    The status beside it is not documented. A bare 410 to a delta link means the link itself.
+    """
+    request = error.request
+    if request and (request.code == EXPIRED_DELTA_CODE or request.status == requests.codes.gone):
+        return True
+    return bool(_FULL_SYNC.search(error.problem))
 
 
 def says_it_does_not_exist(error: SyncError) -> bool:

@@ -1,8 +1,9 @@
 """When to try again, how long to wait before, and when to give up with the cause.
 
 Every wait is said in the log with its reason, for a task that sleeps in silence looks like one
-that hangs. `Retry-After` is obeyed; without it waits double, with jitter, so that four readers
-that were refused together do not come back together.
+that hangs. `Retry-After` is obeyed; without it, or when the server is still busy after it, waits
+double, with jitter, so that four readers that were refused together do not come back together.
+A server that says when to come back is believed for as long as a page may take, however often.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import logging
 import random
 import time
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from opportunity_sync.dynamics.exchange import Bounds
+from opportunity_sync.dynamics.watch import Cancellation
 from opportunity_sync.errors import ThrottledError, TransientError
 
 if TYPE_CHECKING:
@@ -55,41 +57,50 @@ class Patience:
     first_wait_seconds: float = 1.0
 
     def with_retries(
-        self, action: Callable[[Bounds], Result], cancelled: Event | None = None
+        self, action: Callable[[Bounds], Result], cancellation: Cancellation | None = None
     ) -> Result:
         """The action's result; its last `TransientError`, with the attempts made, otherwise."""
-        cancelled = cancelled or Event()
+        cancellation = cancellation or Cancellation()
         deadline = time.monotonic() + self.settings.page_timeout_seconds
-        bounds = Bounds(self.settings.request_timeout_seconds, deadline, cancelled.is_set)
-        for attempt in range(1, self.settings.request_attempts + 1):
+        bounds = Bounds(self.settings.request_timeout_seconds, deadline, cancellation)
+        attempt, earlier = 0, None
+        while True:
+            attempt += 1
             try:
                 return action(bounds)
             except TransientError as error:
+                if cancellation.is_set:
+                    raise
                 wait = self._wait(error, attempt)
-                if attempt == self.settings.request_attempts or wait >= bounds.remaining:
-                    raise _given_up(error, attempt) from error
-                self._sleep(error, wait, attempt=attempt, cancelled=cancelled)
-        raise AssertionError  # request_attempts is at least 1
+                if self._is_last(error, attempt) or wait >= bounds.remaining:
+                    # An attempt that only ran out of time says nothing of what used the time up.
+                    cause = earlier if earlier and bounds.remaining <= 0 else error
+                    raise _given_up(cause, attempt) from cause
+                self._announce(error, wait, attempt)
+                if cancellation.wait(wait):
+                    raise
+                earlier = error
+
+    def _is_last(self, error: TransientError, attempt: int) -> bool:
+        """A server that asks to wait is asked again until the time is up, others a few times."""
+        asks_to_wait = isinstance(error, ThrottledError) or error.retry_after is not None
+        attempts = self.settings.request_attempts
+        return attempt >= attempts and not (asks_to_wait and attempts > 1)
 
     def _wait(self, error: TransientError, attempt: int) -> float:
-        if error.retry_after is not None:
-            return error.retry_after
         doubled: float = min(
-            _LONGEST_BACK_OFF_SECONDS, self.first_wait_seconds * 2 ** (attempt - 1)
+            _LONGEST_BACK_OFF_SECONDS, self.first_wait_seconds * 2 ** min(attempt - 1, 16)
         )
-        return doubled * random.uniform(0.5, 1.0)
+        back_off = doubled * random.uniform(0.5, 1.0)
+        if error.retry_after is None:
+            return back_off
+        return error.retry_after if attempt == 1 else max(error.retry_after, back_off)
 
-    def _sleep(self, error: TransientError, wait: float, *, attempt: int, cancelled: Event) -> None:
-        log.warning(
-            "Waiting %.1f s before attempt %d of %d: %s",
-            wait,
-            attempt + 1,
-            self.settings.request_attempts,
-            error,
-        )
+    def _announce(self, error: TransientError, wait: float, attempt: int) -> None:
+        attempts = self.settings.request_attempts
+        of_how_many = f" of {attempts}" if attempt < attempts else ""
+        log.warning("Waiting %.1f s before attempt %d%s: %s", wait, attempt + 1, of_how_many, error)
         self.counters.add(retries=1, waited_seconds=wait)
-        if cancelled.wait(wait):
-            raise error
 
 
 def _given_up(error: TransientError, attempts: int) -> TransientError:

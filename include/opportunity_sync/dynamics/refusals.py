@@ -9,17 +9,34 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
-from opportunity_sync.dynamics.failures import wiped
-from opportunity_sync.errors import AuthenticationError, Request, SyncError, TransientError
+import requests
+
+from opportunity_sync.dynamics.body import BodyError
+from opportunity_sync.dynamics.network import unreachable
+from opportunity_sync.dynamics.wiping import wiped
+from opportunity_sync.errors import (
+    AuthenticationError,
+    ConfigError,
+    Request,
+    ResponseError,
+    SyncError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opportunity_sync.dynamics.connection import DynamicsConnection
+    from opportunity_sync.dynamics.transport import Exchanged
 
-BUSY: Final = "temporarily_unavailable"
-_BUSY_ERRORS: Final = frozenset({BUSY, "server_error"})
+_BUSY_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})
+# Entra's own words for these: transient, throttled, too many in a row.
+_BUSY_CODES: Final = frozenset({50196, 90006, 90024, 90033, 90055})
+_BUSY_STATUSES: Final = frozenset(
+    {408, 410, 425, 429}
+)  # 410: a machine's identity service restarts
 
 # Source: reference 1.4.
 NEXT_STEPS: Final[Mapping[int, str]] = {
@@ -28,7 +45,10 @@ NEXT_STEPS: Final[Mapping[int, str]] = {
     700027: "register the connection's public_certificate with the application",
     700016: "check client id and tenant_id: the application is not in this tenant",
     7000218: "allow public client flows for the application, or give its secret as password",
+    700024: "set the worker's clock: the assertion it signed is not valid now",
+    7000112: "enable the application in the tenant",
     90002: "check tenant_id: there is no such tenant",
+    900023: "check tenant_id: it is neither a tenant's id nor one of its domains",
     500011: "check the connection's host: the tenant knows no such organisation",
     70011: "check the connection's host: it is not a resource of the tenant",
     1002012: "check the connection's host: it is not a resource of the tenant",
@@ -65,9 +85,11 @@ def refused(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
         code=f"AADSTS{code}" if code else None,
         request_id=_identifier(refusal.answer.get("correlation_id")),
     )
-    if _is_busy(refusal):
+    if is_busy(refusal.status) or _is_named_busy(refusal.answer, code):
         return TransientError(
             f"The token service is busy or failing: {description or 'no reason given'}",
+            next_step="wait: the next try or the next run goes on; if it stays, look up whether "
+            "Microsoft Entra reports an outage",
             request=where,
             retry_after=refusal.retry_after,
         )
@@ -79,25 +101,63 @@ def refused(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
     )
 
 
-def _is_busy(refusal: TokenRefusal) -> bool:
-    status = refusal.status or 0
-    named = str(refusal.answer.get("error")) in _BUSY_ERRORS
-    return named or status == 429 or status >= 500  # noqa: PLR2004 - HTTP's own numbers
+def is_busy(status: int | None) -> bool:
+    """Whether the status says that a later attempt can succeed."""
+    return status in _BUSY_STATUSES or (status or 0) >= 500  # noqa: PLR2004 - HTTP's own number
+
+
+def _is_named_busy(answer: Mapping[str, Any], code: int | None) -> bool:
+    return str(answer.get("error")) in _BUSY_ERRORS or code in _BUSY_CODES
 
 
 def _code(answer: Mapping[str, Any], description: str) -> int | None:
     listed = answer.get("error_codes")
-    if isinstance(listed, list) and listed and isinstance(listed[0], int):
+    if isinstance(listed, list) and listed and type(listed[0]) is int:
         return listed[0]
-    found = re.search(r"AADSTS(\d+)", description)
+    found = re.search(r"AADSTS([0-9]{1,9})", description)
     return int(found[1]) if found else None
 
 
 def _wiped(text: str, connection: DynamicsConnection) -> str:
-    for secret in connection.secrets:
-        text = text.replace(secret, "***")
-    first_line = text.strip().split("\n")[0]
-    return wiped(first_line, None)
+    # Trace id and time stand on lines of their own, whose end a client may have escaped.
+    first_line = re.split(r"[\r\n]|\\r\\n", text.strip(), maxsplit=1)[0]
+    return wiped(first_line, connection.secrets)
+
+
+def misunderstood(connection: DynamicsConnection, exchanged: Exchanged) -> SyncError:
+    """The error of an exchange that msal made nothing of, by what came over the wire.
+
+    msal raises the same exception for a tenant that does not exist and for a page of a gateway.
+    """
+    status, answer = exchanged.status or 0, exchanged.content
+    where = Request(method="POST", path=f"{connection.authority} (token)", status=status)
+    if isinstance(exchanged.error, BodyError):
+        return _no_answer(f"is no token service's: {exchanged.error}", where)
+    if exchanged.error is not None:
+        host = urlsplit(exchanged.url).netloc
+        return unreachable(exchanged.error, host=host, request=where)
+    if is_busy(status) or (status >= requests.codes.bad_request and isinstance(answer, dict)):
+        refusal = TokenRefusal(
+            answer if isinstance(answer, dict) else {}, status, exchanged.retry_after
+        )
+        return refused(connection, refusal)
+    if status < requests.codes.multiple_choices:
+        return _no_answer("is not the JSON it should be", where)
+    return ConfigError(
+        f"The token service at {connection.authority} answered with status {status} and no reason.",
+        next_step="check tenant_id and authority in the connection's extra, and HTTPS_PROXY of the "
+        "workers",
+        request=where,
+    )
+
+
+def _no_answer(problem: str, where: Request) -> ResponseError:
+    return ResponseError(
+        f"The token service's answer {problem}.",
+        next_step="wait: the next try or the next run goes on; if it stays, check authority in the "
+        "connection's extra, and what stands between it and the workers",
+        request=where,
+    )
 
 
 def _identifier(value: object) -> str | None:

@@ -66,8 +66,8 @@ def dynamics_session(connection: DynamicsConnection) -> requests.Session:
 
 def origin_of(url: str) -> Origin:
     """Scheme, host and port, with the scheme's own port where none is written."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:  # a port that is no number
-        return parts.scheme, parts.netloc, None
+    except ValueError:  # a port that is no number, or a bracket that is no address
+        return "", url, None

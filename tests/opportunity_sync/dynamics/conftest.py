@@ -71,7 +71,8 @@ def client_of() -> Iterator[Callable[..., DataverseClient]]:
     def make(connection: DynamicsConnection, **settings: Any) -> DataverseClient:
         session = dynamics_session(connection)
         sessions.append(session)
-        chosen = Settings(**{"page_size": 4, "request_attempts": 3, **settings})
+        given = {"page_size": 4, "request_attempts": 3, "page_timeout_seconds": 20, **settings}
+        chosen = Settings(**given)
         return DataverseClient(
             session, connection.organization_url, settings=chosen, first_wait_seconds=0.01
         )

@@ -226,7 +226,7 @@ def changed(sandbox: Sandbox, changes: dict[str, str]) -> DynamicsConnection:
 def test_a_wrong_tenant_is_a_configuration_error(sandbox: Sandbox) -> None:
     """It comes out during discovery."""
     with pytest.raises(ConfigError, match="tenant_id"):
-        TokenSource(connection_to(sandbox, tenant_id="nowhere")).token()
+        TokenSource(connection_to(sandbox, tenant_id="nowhere.example")).token()
 
 
 def test_a_refused_secret_can_be_corrected_at_once(sandbox: Sandbox) -> None:

@@ -119,7 +119,7 @@ def test_a_passing_fault_costs_no_row(
     ],
 )
 def test_a_lasting_fault_is_an_error_and_never_an_end(
-    client: DataverseClient,
+    client_of: Callable[..., DataverseClient],
     sandbox: Sandbox,
     contacts: set[str],
     kind: str,
@@ -127,6 +127,7 @@ def test_a_lasting_fault_is_an_error_and_never_an_end(
     error: type[Exception],
 ) -> None:
     """The pages before it were whole; then the reading fails with the cause."""
+    client = client_of(connection_to(sandbox), page_timeout_seconds=2)
     sandbox.faults.add(kind, "contacts", page=2, times=99, **options)
     read: list[Page] = []
     with pytest.raises(error) as raised:

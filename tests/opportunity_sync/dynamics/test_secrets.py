@@ -79,7 +79,7 @@ def test_no_flow_and_no_failure_shows_a_secret(
             echoed = json.dumps({"error": "bad", "error_description": " ".join(connection.secrets)})
         sandbox.faults.add(kind, match, times=99, status=status or 503, body=echoed)
     seen = [repr(connection), str(connection)]
-    client = client_of(connection, request_attempts=2)
+    client = client_of(connection, request_attempts=2, page_timeout_seconds=1.5)
     with caplog.at_level(logging.DEBUG):
         try:
             seen.append(check(client))

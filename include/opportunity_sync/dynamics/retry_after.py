@@ -1,0 +1,53 @@
+"""How long a server asks to wait, read once for Dataverse and the token service alike.
+
+The number comes from outside and ends up in a clock or in a scheduler's calendar. Sent as
+milliseconds, or as a moment in seconds since 1970, it would put a task into the year 2082.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_REST_SECONDS: Final = 3600.0
+_FIRST_MOMENT: Final = 1e9  # a number so large is a moment, in seconds since 1970
+_FIRST_MOMENT_IN_MILLISECONDS: Final = 1e12
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+    """Seconds that `Retry-After` asks for, an hour at most; None if it is absent or unreadable.
+
+    It comes as whole or decimal seconds, as an HTTP date, and in the wild as a moment.
+    """
+    value = headers.get("Retry-After", "").strip()
+    seconds = _seconds(value, now or datetime.now(UTC))
+    if seconds is None or math.isnan(seconds):
+        return None
+    return min(max(0.0, seconds), LONGEST_REST_SECONDS)
+
+
+def moment_of(value: str) -> datetime | None:
+    """An HTTP date as an instant, UTC; None if it is none, or lies outside the calendar."""
+    try:
+        moment = parsedate_to_datetime(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _seconds(value: str, now: datetime) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        moment = moment_of(value)
+        return (moment - now).total_seconds() if moment else None
+    if not math.isfinite(number):
+        return None
+    if number >= _FIRST_MOMENT_IN_MILLISECONDS:
+        number /= 1000
+    return number - now.timestamp() if number >= _FIRST_MOMENT else number

@@ -1,0 +1,91 @@
+"""Texts of other systems, fit to be shown: no secret in any spelling, one short visible line.
+
+Services echo what they were sent: as it was, encoded for a URL, as JSON or in base64, broken over
+lines, or only a part of it. So every run of eight characters that a secret has too is taken out.
+A secret too short for that could be part of any word, and counts only where it stands alone.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, quote_plus
+
+from opportunity_sync.errors import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_LONGEST_LOOKED_AT: Final = 20_000
+_LONGEST_MESSAGE: Final = 400
+_RUN: Final = 8
+_SHORT: Final = 6
+_TOKEN: Final = re.compile(
+    r"(?i)\bBearer\s+\S+|\bBasic\s+[\w+/-]{16,}=*|\beyJ[\w-]+\.[\w-]+\.[\w-]*|_token=[^&\s\"]+"
+)
+_ARMOUR: Final = re.compile(r"-----[^-]*-----")  # the first and the last line of a PEM text
+_ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+_OFFSETS: Final = ((0, 0), (1, 2), (2, 3))  # bytes before it, and base64 characters they touch
+
+
+def wiped(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text in one visible line of bounded length, without anything of the secrets."""
+    text = text[:_LONGEST_LOOKED_AT]
+    for secret in secrets:
+        without = _without_word if len(secret) < _SHORT else _without_runs
+        text = without(text, secret)
+    text = _TOKEN.sub("***", visible(text))
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
+
+
+def _without_word(text: str, secret: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text) if secret else text
+
+
+def _without_runs(text: str, secret: str) -> str:
+    runs = {run for spelling in _spellings(secret) for run in _runs(_compact(spelling))}
+    if not runs:
+        return text
+    places = [place for place, character in enumerate(text) if _counts(character)]
+    compact = _compact(text)
+    is_secret = bytearray(len(text))
+    for length in {len(run) for run in runs}:
+        for start in range(len(compact) - length + 1):
+            if compact[start : start + length] in runs:
+                first, last = places[start], places[start + length - 1]
+                is_secret[first : last + 1] = b"\1" * (last + 1 - first)
+    shown = "".join("\0" if is_secret[place] else text[place] for place in range(len(text)))
+    return re.sub("\0+", "***", shown)
+
+
+def _runs(spelling: str) -> Iterator[str]:
+    length = min(_RUN, len(spelling))
+    if length >= _SHORT:
+        for start in range(len(spelling) - length + 1):
+            yield spelling[start : start + length]
+
+
+def _compact(text: str) -> str:
+    """Without what a line break, a bidi mark or another case could hide it by."""
+    return "".join(filter(_counts, text)).translate(_ASCII_LOWER)
+
+
+def _counts(character: str) -> bool:
+    return character.isprintable() and not character.isspace()
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    bare = _ARMOUR.sub("", secret)
+    yield bare
+    yield from (quote(bare, safe=""), quote_plus(bare), quote(bare))
+    for is_ascii in (True, False):
+        escaped = json.dumps(bare, ensure_ascii=is_ascii)[1:-1]
+        yield from (escaped, escaped.replace("/", "\\/"))
+    yield html.escape(bare)
+    for before, touched in _OFFSETS:
+        encoded = b64encode(b"\0" * before + bare.encode("utf-8", "replace")).decode()
+        encoded = encoded.rstrip("=")[touched:-1]
+        yield from (encoded, encoded.replace("+", "-").replace("/", "_"))
