@@ -28,6 +28,7 @@ from dynamics_sandbox.written_values import (
     as_number,
     as_served,
     converted,
+    is_whole,
 )
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _observed(
         code = int(value) if isinstance(value, bool) else as_number(value)
         if isinstance(label, str) and code is not None and as_number(_digits(label)) is None:
             labels.setdefault(code, label)  # the first row that shows it
-    codes = {int(code): label for code, label in labels.items() if code % 1 == 0}
+    codes = {int(code): label for code, label in labels.items() if is_whole(Decimal(code))}
     values = [value for _, value in found]
     return Observed(name, values, frozenset(targets), codes, has_base_twin=has_base_twin)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dynamics_sandbox import choices
 from dynamics_sandbox.folder_files import guid_of
 from dynamics_sandbox.schema import Attribute
-from dynamics_sandbox.written_values import DATE, INSTANT, as_boolean, as_number
+from dynamics_sandbox.written_values import DATE, INSTANT, as_boolean, as_number, is_whole
 
 if TYPE_CHECKING:
     import re
@@ -47,7 +47,7 @@ def inferred(observed: Observed) -> Attribute:
     if observed.has_base_twin or name.endswith("_base"):
         return Attribute(name, "Money", precision=4)
     if kinds & {int, Decimal} and all(as_number(value) is not None for value in values):
-        return _number(observed, is_whole=kinds <= {int, str})
+        return _number(observed, has_no_decimals=kinds <= {int, str})
     return _text(observed)
 
 
@@ -64,10 +64,10 @@ def widened(attribute: Attribute, observed: Observed) -> Attribute:
     return attribute
 
 
-def _number(observed: Observed, *, is_whole: bool) -> Attribute:
+def _number(observed: Observed, *, has_no_decimals: bool) -> Attribute:
     name = observed.property_name
     numbers = [as_number(value) or Decimal(0) for value in observed.values]
-    if not is_whole or any(number % 1 for number in numbers):
+    if not has_no_decimals or not all(map(is_whole, numbers)):
         return Attribute(name, "Double", precision=5)
     is_custom = any(number >= _FIRST_CUSTOM_OPTION for number in numbers)
     if observed.labels or name.endswith("code") or is_custom:

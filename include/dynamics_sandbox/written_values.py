@@ -46,6 +46,11 @@ def as_number(value: object) -> Decimal | None:
     return None
 
 
+def is_whole(number: Decimal) -> bool:
+    """Whether a number has no decimals, of whatever size it is."""
+    return number == number.to_integral_value()
+
+
 def as_boolean(value: object) -> bool | None:
     """The Yes or No that a value is or is written for."""
     number = as_number(value)
@@ -84,7 +89,7 @@ def _whole(value: Any, attribute: Attribute) -> int:
     if type(value) is int and abs(value) < _LARGEST:
         return value
     number = as_number(value)
-    if number is None or abs(number.adjusted()) > _MOST_DIGITS or number % 1:
+    if number is None or not is_whole(number):
         raise ValueFaultError(f"is {attribute.type} but holds {_form(value)}; correct it.")
     if not -_LARGEST <= number < _LARGEST:
         raise ValueFaultError("holds a number of more than 64 bits; correct it.")

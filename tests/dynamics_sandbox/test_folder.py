@@ -538,20 +538,30 @@ def test_an_unknown_column_of_numbers_and_numeric_texts_is_a_number(tmp_path: Pa
             {f"_record2id_value{NAVIGATION_PROPERTY}": "record2id_contact"},
             "contact",
         ),
-        ({}, None),
+        ({}, "unknown"),
     ],
     ids=str,
 )
 def test_the_object_type_beside_a_lookup_tells_its_table(
-    tmp_path: Path, beside: dict[str, Any], expected: str | None
+    tmp_path: Path, beside: dict[str, Any], expected: str
 ) -> None:
-    """And where nothing tells it, nobody guesses."""
+    """And where nothing tells it, nobody guesses: the sync refuses such a row."""
     row = {"connectionid": ROLE, "_record2id_value": OTHER, **beside}
     loaded = read_folder(a_folder(tmp_path, connections=[row]))
     [connection] = loaded.rows["connections"]
     assert connection.get(f"_record2id_value{LOOKUP_TABLE}") == expected
     open_ones = [finding.column for finding in loaded.findings if finding.column]
-    assert open_ones == ([] if expected else ["_record2id_value"])
+    assert open_ones == (["_record2id_value"] if expected == "unknown" else [])
+
+
+@pytest.mark.parametrize(("team", "expected"), [(OTHER, "team"), (None, "systemuser")])
+def test_an_owner_is_a_user_unless_a_team_owns_the_row(
+    tmp_path: Path, team: str | None, expected: str
+) -> None:
+    """Dataverse fills one of two columns beside it."""
+    row = a_contact(_ownerid_value=OTHER, _owningteam_value=team)
+    [contact] = load_folder(a_folder(tmp_path, contacts=[row]))[1]["contacts"]
+    assert contact[f"_ownerid_value{LOOKUP_TABLE}"] == expected
 
 
 def test_a_folder_without_any_table_is_refused(tmp_path: Path) -> None:

@@ -219,8 +219,12 @@ def test_indexes_follow_changes(organisation: Organisation) -> None:
 
 
 def test_the_row_of_the_organisation_names_it(tmp_path: Path) -> None:
-    """Two organisations have two ids; the same folder gives the same one each time."""
+    """Two organisations have two ids, as have folders of one name; a folder keeps its own."""
     assert Organisation.empty().organisation_id != Organisation.empty().organisation_id
-    (tmp_path / "accounts.json").write_text('{"value": []}')
-    first, again = (Organisation.from_folder(tmp_path).organisation_id for _ in range(2))
+    folders = [tmp_path / place / "rows" for place in ("here", "here", "there")]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "accounts.json").write_text('{"value": []}')
+    first, again, other = (Organisation.from_folder(item).organisation_id for item in folders)
     assert first == again
+    assert first != other

@@ -112,6 +112,7 @@ def _indexes(tables: Sequence[Table]) -> list[Index]:
 
 
 def _indexes_dropped(connection: Connection, tables: Sequence[Table]) -> bool:
+    usual = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
     savepoint = connection.begin_nested()
     connection.exec_driver_sql("SET LOCAL lock_timeout TO '1s'")
     try:
@@ -122,7 +123,7 @@ def _indexes_dropped(connection: Connection, tables: Sequence[Table]) -> bool:
         if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
             raise
         return False
-    connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{usual}'")
     savepoint.commit()
     return True
 

@@ -8,15 +8,22 @@ around DDL and open transactions late.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from opportunity_sync.errors import ConfigError, UnsupportedStoreError
+from opportunity_sync.store.connecting import connection_fault, private_file
+from opportunity_sync.store.watch import Waits, WatchedConnection
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
+
+    from sqlalchemy import Dialect
 
 # Execution option: how a SQLite transaction begins (`DEFERRED` or `IMMEDIATE`).
 BEGIN = "sqlite_begin"
@@ -29,7 +36,7 @@ _POSTGRES_ARGUMENTS: dict[str, Any] = {
     "keepalives_idle": 20,
     "keepalives_interval": 10,
     "keepalives_count": 4,
-    "tcp_user_timeout": 60_000,
+    "tcp_user_timeout": 60_000,  # milliseconds until what was sent must have arrived
     "prepare_threshold": None,  # server-side plans would break behind a transaction pooler
 }
 # For each transaction: what statements mean, and what keeps it from harm. A role needs no right to
@@ -48,7 +55,6 @@ _POSTGRES_SETTINGS: dict[str, str] = {
     "tcp_keepalives_count": "4",
     "tcp_user_timeout": "'60s'",
 }
-_PREPARE = "; ".join(f"SET LOCAL {name} TO {value}" for name, value in _POSTGRES_SETTINGS.items())
 _SQLITE_PRAGMAS = (
     f"busy_timeout={BUSY_MILLISECONDS}",
     "journal_mode=WAL",  # readers go on while a load writes
@@ -58,8 +64,10 @@ _SQLITE_PRAGMAS = (
 )
 
 
-def store_engine(url: URL | str) -> Engine:
+def store_engine(url: URL | str, *, waits: Waits | None = None) -> Engine:
     """The engine for a store: PostgreSQL through psycopg 3, or a SQLite file.
+
+    `waits`: how long PostgreSQL is waited for. Connecting raises `SyncError`s, see `connecting`.
 
     Raises:
         UnsupportedStoreError: another kind of database.
@@ -68,7 +76,7 @@ def store_engine(url: URL | str) -> Engine:
     parsed = _parsed(url)
     match parsed.get_backend_name():
         case "postgresql" | "postgres":
-            return _postgres(parsed.set(drivername="postgresql+psycopg"))
+            return _postgres(parsed.set(drivername="postgresql+psycopg"), waits or Waits())
         case "sqlite":
             return _sqlite(parsed.set(drivername="sqlite+pysqlite"))
         case other:
@@ -88,14 +96,27 @@ def _parsed(url: URL | str) -> URL:
         ) from None
 
 
-def _postgres(url: URL) -> Engine:
-    engine = create_engine(
-        url, poolclass=NullPool, hide_parameters=True, connect_args=_POSTGRES_ARGUMENTS
-    )
+def _postgres(url: URL, waits: Waits) -> Engine:
+    given = {name: value for name, value in _POSTGRES_ARGUMENTS.items() if name not in url.query}
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=given)
+    settings = {**_POSTGRES_SETTINGS, "lock_timeout": f"'{waits.lock * 1000:.0f}ms'"}
+    prepare = "; ".join(f"SET LOCAL {name} TO {value}" for name, value in settings.items())
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(
+        _dialect: Dialect, _record: object, arguments: Sequence[Any], given: dict[str, Any]
+    ) -> WatchedConnection:
+        try:
+            connection = WatchedConnection.connect(*arguments, **given)
+        except (psycopg.Error, ValueError) as error:
+            raise connection_fault(error, url.password) from None
+        connection.given, connection.waits = given, waits
+        return connection
 
     @event.listens_for(engine, "begin")
     def _prepare(connection: Connection) -> None:
-        connection.exec_driver_sql(_PREPARE)
+        driver: WatchedConnection = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows any driver's
+        driver.prepare_transaction(prepare)
 
     return engine
 
@@ -104,6 +125,11 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(
         url, poolclass=NullPool, hide_parameters=True, connect_args={"isolation_level": None}
     )
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(*_given: object) -> None:
+        if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+            private_file(Path(url.database))
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -8,11 +8,13 @@ again rather than waited for, since a wait inside the database can't be shown in
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from opportunity_sync.errors import StoreUnavailableError
@@ -20,10 +22,21 @@ from opportunity_sync.store.engine import BEGIN, BUSY_MILLISECONDS
 from opportunity_sync.store.faults import translated
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
 
+log = logging.getLogger(__name__)
+
 STORE_LOCK = 0x6F70705F73796E63  # "opp_sync": advisory locks are numbers, shared by a database
+# The session that has it; names of programs may be read by anybody, also of other roles' sessions.
+_HOLDER = text("""
+SELECT a.pid, a.application_name,
+  a.application_name = current_setting('application_name') AS is_ours
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.classid = :high AND l.objid = :low
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+LIMIT 1
+""")
 _POLL_SECONDS = 0.2
 _SAY_EVERY_SECONDS = 10.0
 
@@ -45,7 +58,7 @@ def locked(
             is down, full or locked by others.
     """
     with translated(engine), engine.connect() as connection:
-        _until(lambda: _taken(connection), wait_seconds=wait_seconds, on_wait=on_wait)
+        _until(connection, wait_seconds=wait_seconds, on_wait=on_wait)
         with connection.get_transaction() or connection.begin():
             yield connection
 
@@ -74,19 +87,19 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def _until(
-    taken: Callable[[], bool], *, wait_seconds: float, on_wait: Callable[[float], None]
+    connection: Connection, *, wait_seconds: float, on_wait: Callable[[float], None]
 ) -> None:
     started = time.monotonic()
     said = -_SAY_EVERY_SECONDS
-    while not taken():
+    while not _taken(connection):
         waited = time.monotonic() - started
         if waited >= wait_seconds:
             raise StoreUnavailableError(
-                f"Another run has held the store's lock for {waited:.0f} seconds.",
-                next_step="nothing if that run makes progress: the task is retried by itself; "
-                "otherwise end the program that holds the lock.",
+                f"{_holder(connection)} has held the store's lock for {waited:.0f} seconds.",
+                next_step="wait for it, if it makes progress; otherwise end what holds the lock.",
             )
         if waited - said >= _SAY_EVERY_SECONDS:
+            log.info("%s holds the store's lock.", _holder(connection))
             on_wait(waited)
             said = waited
         time.sleep(min(_POLL_SECONDS, wait_seconds - waited))
@@ -95,8 +108,23 @@ def _until(
 def _taken(connection: Connection) -> bool:
     if connection.dialect.name == "sqlite":
         return _began_immediately(connection)
-    lock = select(func.pg_try_advisory_xact_lock(STORE_LOCK))
-    return bool(connection.scalar(lock))
+    if connection.scalar(select(func.pg_try_advisory_xact_lock(STORE_LOCK))):
+        return True
+    connection.rollback()  # nothing stays open while we wait: servers end idle transactions
+    return False
+
+
+def _holder(connection: Connection) -> str:
+    """Who has the lock, for a sentence; SQLite does not know."""
+    if connection.dialect.name == "sqlite":
+        return "Another run or program"
+    found = connection.execute(_HOLDER, {"high": STORE_LOCK >> 32, "low": STORE_LOCK & 0xFFFFFFFF})
+    holder = found.one_or_none()
+    connection.rollback()
+    if holder is None:
+        return "Another run"
+    who = "Another run" if holder.is_ours else f"Another program ('{holder.application_name}')"
+    return f"{who} (process {holder.pid} of the database)"
 
 
 def _began_immediately(connection: Connection) -> bool:
@@ -106,7 +134,8 @@ def _began_immediately(connection: Connection) -> bool:
     try:
         connection.begin()
     except OperationalError as error:
-        if "locked" not in str(error.orig):
+        code = getattr(error.orig, "sqlite_errorcode", 0)
+        if code & 0xFF != sqlite3.SQLITE_BUSY:
             raise
         connection.rollback()
         return False

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from opportunity_sync.errors import StoreUnavailableError
+from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.lock import locked, reading, writing
 from opportunity_sync.store.tables import sync_state
 
@@ -113,3 +114,31 @@ def test_book_keeping_waits_for_a_load_only_where_it_must(engine: Engine) -> Non
             with writing(engine) as connection:
                 add(connection, "a")
             assert names(engine) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("opportunity_sync", "Another run \\(process"), ("psql", "Another program \\('psql'\\)")],
+)
+def test_who_holds_the_lock_is_named(postgres_store: Engine, name: str, words: str) -> None:
+    """A foreign program is not called a run."""
+    url = postgres_store.url.update_query_dict({"application_name": name})
+    with (
+        locked(store_engine(url), wait_seconds=0),
+        pytest.raises(StoreUnavailableError, match=words),
+        locked(postgres_store, wait_seconds=0.3),
+    ):
+        pytest.fail("two transactions hold the lock")
+
+
+def test_nothing_is_open_while_the_lock_is_waited_for(postgres_store: Engine) -> None:
+    """Servers end transactions that are idle, and a load may take half an hour."""
+    url = postgres_store.url.update_query_dict(
+        {"options": "-c idle_in_transaction_session_timeout=100"}
+    )
+    with (
+        locked(postgres_store, wait_seconds=0),
+        pytest.raises(StoreUnavailableError, match="held the store's lock"),
+        locked(store_engine(url), wait_seconds=1),
+    ):
+        pytest.fail("two transactions hold the lock")
