@@ -17,10 +17,11 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -47,7 +48,6 @@ FIRST_PORT = 8080
 READY_SECONDS = 600
 END_SECONDS = 10
 LAST_PORT = 65535
-TAKEN = "address already in use"
 # What tasks would otherwise import each for itself, most of a second; nothing of ours, so that a
 # change to the pipeline counts from the next task on.
 PRELOADED = (
@@ -183,15 +183,32 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, *, log: Path) 
     """Wait for the scheduler, the DAG processor and the API server to be healthy."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if TAKEN in log.read_text("utf-8", errors="replace").lower():
+        if not is_ours(process, port) and is_answered(port):
             raise NotStartedError(
                 f"Another program took port {port} in the meantime: start again, or choose a port "
                 f"(PORT=8090 make ui).\nFull log: {log}"
             )
-        if is_healthy(port):
+        if is_healthy(port) and is_ours(process, port):
             return
         time.sleep(0.5)
     raise NotStartedError(f"Airflow did not start: see {log}")
+
+
+def is_ours(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether it is Airflow's API server that listens there, and not somebody else's."""
+    with suppress(psutil.Error):
+        for one in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if any(port == found.laddr.port for found in one.net_connections("tcp4")):
+                    return True
+    return False
+
+
+def is_answered(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def is_healthy(port: int) -> bool:
