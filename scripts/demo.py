@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,8 @@ OWN_LINE = re.compile(
     r"^\S+Z \[(?P<level>\w+)\s*\] (?P<text>.*?)\s+"
     r"\[(?:opportunity_sync[.\w]*|sync_\w+)\](?: loc=\S+)?$"
 )
+HAPPENED = re.compile(r"What happened: (.+)")
+LAST_WORD = "Runbook: "
 FAILURE = re.compile(r"\[error\s*\] Task failed with exception")
 REASON = re.compile(
     r"^(?:[a-zA-Z_]\w*\.)*(?P<name>[A-Z]\w*(?:Error|Exception|Timeout)): (?P<text>.+)"
@@ -47,23 +49,33 @@ class Progress:
     """What the terminal shows of the run's log, line by line."""
 
     task: str = ""
+    has_failed: bool = False  # this try of this task
     failed_task: str = "its start"
     failures: int = 0
     reason: str = ""
-    started: float = field(default_factory=time.monotonic)
+    is_told: bool = False  # all that there is to say of the last failure
 
     def take(self, line: str) -> None:
         """Show the line if it is for people; remember what went wrong."""
         if starting := TASK.search(line):
-            self.task = starting[1]
+            self.task, self.has_failed = starting[1], False
             print(f"  {self.task}")
         elif own := OWN_LINE.match(line):
             print(f"      {own['text']}")
+            if happened := HAPPENED.match(own["text"]):
+                self.fail(happened[1])
+            self.is_told |= self.has_failed and own["text"].startswith(LAST_WORD)
         elif FAILURE.search(line):
-            self.failures += 1
-            self.failed_task = self.task
-        elif self.failures and (reason := REASON.match(line)):
-            self.reason = f"{reason['name']}: {reason['text']}"
+            self.fail()
+        elif self.has_failed and not self.reason and (reason := REASON.match(line)):
+            self.reason, self.is_told = f"{reason['name']}: {reason['text']}", True
+
+    def fail(self, reason: str = "") -> None:
+        """A try of a task failed; it is told once, by our own words where there are any."""
+        if not self.has_failed:
+            self.failures, self.is_told, self.reason = self.failures + 1, False, ""
+        self.has_failed, self.failed_task = True, self.task
+        self.reason = reason or self.reason
 
 
 def main() -> int:
@@ -125,7 +137,7 @@ def follow(environment: dict[str, str], path: Path) -> Progress | None:
         for line in lines_kept(process, path):
             progress.take(line.rstrip("\n"))
             sys.stdout.flush()
-            if progress.failures > FAILURES_ALLOWED and progress.reason:
+            if progress.failures > FAILURES_ALLOWED and progress.is_told:
                 break
         else:
             process.wait()

@@ -1,0 +1,53 @@
+"""What the terminal shows of a run, and what it makes of a failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from demo import Progress
+
+if TYPE_CHECKING:
+    import pytest
+
+START = "2026-11-26T06:00:00.0Z [info     ] [DAG TEST] starting task_id={} map_index=-1 [airflow]"
+OWN = "2026-11-26T06:00:01.000000Z [{:9}] {} [{}] loc=sync_report.py:40"
+FAILED = "2026-11-26T06:00:02.0Z [error    ] Task failed with exception     [task] loc=x.py:1"
+
+
+def test_own_lines_are_shown_and_those_of_airflow_are_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A newcomer sees what happens, and the rest is in the log."""
+    progress = Progress()
+    for line in (
+        START.format("begin"),
+        OWN.format("info", "The store is empty.", "opportunity_sync.pipeline.beginning"),
+        OWN.format("info", "Performing upgrade", "airflow.cli"),
+    ):
+        progress.take(line)
+    assert capsys.readouterr().out == "  begin\n      The store is empty.\n"
+    assert progress.failures == 0
+
+
+def test_a_failed_try_counts_once_with_our_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Airflow tells of it in another line, and of the next try in a third."""
+    progress = Progress()
+    own = OWN.format("error", "What happened: The host does not answer.", "sync_report")
+    for line in (START.format("begin"), own, FAILED, "SomeError: chained"):
+        progress.take(line)
+    assert (progress.failures, progress.failed_task) == (1, "begin")
+    assert progress.reason == "The host does not answer."
+    for line in (START.format("begin"), own):
+        progress.take(line)
+    assert (progress.failures, progress.is_told) == (2, False)
+    progress.take(OWN.format("error", "Runbook: docs/runbook.md#configerror", "sync_report"))
+    assert progress.is_told
+    assert "What happened" in capsys.readouterr().out
+
+
+def test_an_error_without_our_words_is_told_by_its_own() -> None:
+    """Its last line, as Python prints it."""
+    progress = Progress()
+    for line in (START.format("load"), FAILED, "  File x", "sqlalchemy.exc.SomeError: no"):
+        progress.take(line)
+    assert (progress.failures, progress.reason) == (1, "SomeError: no")
