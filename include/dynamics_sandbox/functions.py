@@ -110,11 +110,9 @@ class Functions:
     def _own_depths(self) -> dict[str, str]:
         """Of own roles as they are, of teams' roles Basic, however deep they reach."""
         teams = self._organisation.team_depth
+        shallow = {table: "Basic" for table, depth in teams.items() if depth != "None"}
         own = self._organisation.read_depth
-        return {
-            table: "Basic" if own.get(table, "None") == "None" and table in teams else own[table]
-            for table in {**own, **teams}
-        }
+        return {**shallow, **{table: own[table] for table in own if own[table] != "None"}}
 
     def _privileges_by_names(self, arguments: str, request: Request) -> dict[str, Any]:
         match = _PRIVILEGE_NAMES.fullmatch(arguments)

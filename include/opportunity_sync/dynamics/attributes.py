@@ -7,6 +7,7 @@ answer that has no list of columns at all is asked for again.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from opportunity_sync.dynamics.client import DataverseClient
     from opportunity_sync.dynamics.plan import State
 
+log = logging.getLogger(__name__)
+
 CHOICES: Final = frozenset({"Picklist", "State", "Status"})
 _TIME: Final = "DateTime"
 _COMMON: Final = "LogicalName,AttributeType,IsValidForRead,IsSecured"
+_OF_TIMES: Final = "LogicalName,Format,DateTimeBehavior"
 TABLE: Final[Mapping[str, str]] = {
     "$select": "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled",
     "$expand": f"Attributes($select={_COMMON})",
@@ -56,13 +60,6 @@ def table_path(entity: Entity) -> str:
     return f"EntityDefinitions(LogicalName='{entity.name}')"
 
 
-def cast_path(entity: Entity, attribute_type: str) -> str:
-    """Path of the columns of one type, with the properties that only this type has."""
-    return (
-        f"{table_path(entity)}/Attributes/Microsoft.Dynamics.CRM.{attribute_type}AttributeMetadata"
-    )
-
-
 def listed(answer: Mapping[str, Any], member: str, *, of: str) -> list[dict[str, Any]]:
     """The objects in a list of an answer; what is none of them is passed over.
 
@@ -87,13 +84,37 @@ def attributes_of(
     }
     if not any(attribute.attribute_type == _TIME for attribute in found.values()):
         return found
-    select = {"$select": "LogicalName,Format,DateTimeBehavior"}
-    answer = client.get_json(cast_path(entity, _TIME), select)
-    for time in listed(answer, "value", of=f"the times of {entity.name}"):
+    for time in of_one_type(client, entity, _TIME, select=_OF_TIMES):
         attribute = found.get(str(time.get("LogicalName")))
         if attribute is not None:
             found[attribute.logical_name] = _with_behaviour(attribute, time)
     return found
+
+
+def of_one_type(
+    client: DataverseClient, entity: Entity, attribute_type: str, **params: str
+) -> list[dict[str, Any]]:
+    """The table's columns of one type, with the properties that only this type has.
+
+    There are none where Dataverse refuses to tell: rows can be read without it.
+
+    Raises:
+        ResponseError: the answer has no list.
+    """
+    cast = f"Microsoft.Dynamics.CRM.{attribute_type}AttributeMetadata"
+    options = {f"${name}": value for name, value in params.items()}
+    try:
+        answer = client.get_json(f"{table_path(entity)}/Attributes/{cast}", options)
+    except QueryError as error:
+        log.warning(
+            "%s: what is special of its %s columns can't be read, so labels stay as they are, "
+            "and values show how times behave: %s",
+            entity.name,
+            attribute_type,
+            error,
+        )
+        return []
+    return listed(answer, "value", of=f"{entity.name}'s {attribute_type} columns")
 
 
 def attribute_by_itself(client: DataverseClient, entity: Entity, name: str) -> Attribute | None:
@@ -106,13 +127,13 @@ def attribute_by_itself(client: DataverseClient, entity: Entity, name: str) -> A
 
 
 def _attribute(name: str, column: Mapping[str, Any]) -> Attribute:
-    attribute_type = column.get("AttributeType")
+    attribute_type, secured = column.get("AttributeType"), column.get("IsSecured")
     return Attribute(
         logical_name=name,
         attribute_type=attribute_type if isinstance(attribute_type, str) else None,
         is_valid_for_read=column.get("IsValidForRead") is not False,
         # What is neither true nor false may mean yes, and a secured column must not be read.
-        is_secured=column.get("IsSecured") not in {None, False},
+        is_secured=secured is not None and secured is not False,
     )
 
 

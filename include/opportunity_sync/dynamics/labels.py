@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from opportunity_sync.dynamics.attributes import CHOICES, Attribute, cast_path, listed
+from opportunity_sync.dynamics.attributes import CHOICES, Attribute, of_one_type
 from opportunity_sync.entities import Kind
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opportunity_sync.entities import Entity, Field
 
 _CODES: Final = range(-(2**31), 2**31)  # choices are Int32
-_OPTIONS: Final = {"$select": "LogicalName", "$expand": "OptionSet,GlobalOptionSet"}
+_OPTIONS: Final = {"select": "LogicalName", "expand": "OptionSet,GlobalOptionSet"}
 
 
 def labels_of(
@@ -35,8 +35,7 @@ def labels_of(
     known = {attributes[source].attribute_type for source in wanted if source in attributes}
     labels: Labels = {}
     for attribute_type in sorted(CHOICES.intersection(known)):
-        answer = client.get_json(cast_path(entity, attribute_type), _OPTIONS)
-        for column in listed(answer, "value", of=f"the choices of {entity.name}"):
+        for column in of_one_type(client, entity, attribute_type, **_OPTIONS):
             field = wanted.get(str(column.get("LogicalName")))
             if field is not None:
                 labels[field.column] = dict(_options(column, language))

@@ -97,6 +97,6 @@ def _held(client: DataverseClient, path: str, params: Mapping[str, str]) -> dict
     held: dict[str, str] = {}
     for privilege in listed(answer, "RolePrivileges", of="the application user's privileges"):
         name, depth = privilege.get("PrivilegeName"), privilege.get("Depth")
-        if isinstance(name, str) and depth in _RANK:
+        if isinstance(name, str) and isinstance(depth, str) and depth in _RANK:
             held[name.lower()] = max(held.get(name.lower(), "None"), depth, key=_RANK.__getitem__)
     return held

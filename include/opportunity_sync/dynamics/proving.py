@@ -61,9 +61,13 @@ def masked_among(
 
 
 def comes_as_instant(client: DataverseClient, entity: Entity, field: Field) -> bool:
-    """Whether a time's values have an hour; no where no row has a value yet."""
+    """Whether a time's values have an hour; no where no row has a value yet, or may show it."""
     params = {"$select": field.select, "$filter": f"{field.select} ne null", "$top": "1"}
-    values = (row.get(field.select) for row in _rows(client, entity, params))
+    try:
+        rows = _rows(client, entity, params)
+    except QueryError:
+        return False
+    values = [row.get(field.select) for row in rows]
     return any(isinstance(value, str) and "T" in value for value in values)
 
 

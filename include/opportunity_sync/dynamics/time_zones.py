@@ -8,11 +8,8 @@ day in another zone. Which zone the organisation means nobody can see from outsi
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from opportunity_sync.dynamics.proving import comes_as_instant
 from opportunity_sync.entities import Entity, Field, Kind
@@ -81,12 +78,10 @@ def _zone(
 
 
 def _known(zone: str) -> str:
-    moment = pa.scalar(datetime(2026, 1, 1, tzinfo=UTC), pa.timestamp("s", tz=zone))
     try:
-        pc.local_timestamp(moment)
-    except pa.ArrowException as error:
+        return ZoneInfo(zone).key
+    except (ZoneInfoNotFoundError, ValueError) as error:
         raise ConfigError(
             f"This machine has no time zone database that knows {zone}, and a date needs it.",
-            next_step="install the system's tzdata package on every worker",
+            next_step="install tzdata, the system's package or Python's, on every worker",
         ) from error
-    return zone

@@ -425,3 +425,15 @@ def test_every_date_of_the_selection_has_been_thought_of() -> None:
     """Instants and dates are told apart by kind alone, so a new date needs no code."""
     dates = {field.column for field in OPPORTUNITY.all_fields if field.kind is Kind.DATE}
     assert dates == {"actual_close_date"}
+
+
+@pytest.mark.parametrize("kind", ["State", "Status", "Picklist", "DateTime"])
+def test_what_dataverse_refuses_to_tell_of_a_type_stops_nothing(
+    client: DataverseClient, sandbox: Sandbox, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    """Rows can be read without labels, and values show how a time behaves."""
+    whole = plan_of(client, CONTACT)
+    sandbox.faults.add("status", f".{kind}AttributeMetadata", status=400, code="0x0")
+    plan = plan_of(client, CONTACT)
+    assert whole.columns == plan.columns
+    assert f"contact: what is special of its {kind} columns can't be read" in caplog.text
