@@ -23,6 +23,7 @@ from opportunity_sync.dynamics.exchange import Answer, Bounds, answer_to
 from opportunity_sync.dynamics.failures import API_ROOT, says_it_does_not_exist
 from opportunity_sync.dynamics.paging import ANNOTATIONS, Page, Trail, require_own
 from opportunity_sync.dynamics.patience import Counters, Patience
+from opportunity_sync.dynamics.privileges import privilege_warnings
 from opportunity_sync.dynamics.session import BearerAuth
 from opportunity_sync.dynamics.watch import Cancellation, Watch
 from opportunity_sync.errors import AuthenticationError, QueryError
@@ -240,9 +241,14 @@ def _identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:
 
 
 def check(client: DataverseClient) -> str:
-    """One sentence for the connection form's Test; raises what stands in the way."""
+    """For the connection form's Test: who answers, and which rows may not all be seen.
+
+    Raises:
+        SyncError: what stands in the way of any reading.
+    """
     answer = client.who_am_i()
-    return (
+    connected = (
         f"Connected to organisation {answer['OrganizationId']} at {client.organization_url} "
         f"as user {answer['UserId']}."
     )
+    return " ".join((connected, *privilege_warnings(client, answer["UserId"])))

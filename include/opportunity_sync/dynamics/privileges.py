@@ -10,7 +10,6 @@ counts what comes through a team as "Basic" whatever it is.
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Final
 
 from opportunity_sync.dynamics.attributes import listed
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from opportunity_sync.dynamics.client import DataverseClient
     from opportunity_sync.entities import Entity
-
-log = logging.getLogger(__name__)
 
 _OF_USER: Final = "systemusers({user})/Microsoft.Dynamics.CRM."
 _BY_NAMES: Final = "RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@names)"
@@ -46,11 +43,12 @@ class ReadDepths:
         self, client: DataverseClient, user_id: str, entities: Sequence[Entity] = ENTITIES
     ) -> None:
         self._depths: dict[str, str] | None = None
+        self._refusal: ConfigError | None = None
         names = [entity.privilege for entity in entities]
         try:
             self._depths = _depths(client, _OF_USER.format(user=user_id), names)
         except ConfigError as error:
-            log.warning("The privileges can't be determined, so no row counts as gone: %s", error)
+            self._refusal = error
 
     def reads_every_row(self, entity: Entity) -> bool | None:
         """Whether all rows of the entity can be seen; None where it could not be found out."""
@@ -58,6 +56,9 @@ class ReadDepths:
 
     def warnings(self, entities: Sequence[Entity]) -> list[str]:
         """One line with its next step per table of which not every row may be seen."""
+        if self._refusal is not None:
+            reason = f"so no row counts as deleted for being absent: {self._refusal}"
+            return [f"The application user's privileges can't be determined, {reason}"]
         return [
             f"{entity.name}: the application user has {entity.privilege} at "
             f"{_DEPTHS[depth]} level, so rows that it may not see are missing without a word, and "
@@ -65,7 +66,7 @@ class ReadDepths:
             f"application user itself, or of a team of it, {entity.privilege} at Organization "
             "level."
             for entity in entities
-            if self._depths is not None and (depth := self._depth(entity)) != "Global"
+            if (depth := self._depth(entity)) != "Global"
         ]
 
     def _depth(self, entity: Entity) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.dynamics import DataverseClient, organization_plan
+from opportunity_sync.dynamics import DataverseClient, check, organization_plan
 from opportunity_sync.dynamics.privileges import privilege_warnings
 from opportunity_sync.entities import CONTACT, ENTITIES
 
@@ -74,7 +74,7 @@ def test_privileges_that_may_not_be_asked_for_are_not_known(
     sandbox.faults.add("status", ".RetrieveUser", status=403, code="0x80040220", times=9)
     plan = organization_plan(client, (CONTACT,), language=None)
     assert plan.of(CONTACT).reads_every_row is None
-    assert "no row counts as gone" in caplog.text
+    assert "privileges can't be determined, so no row counts as deleted" in caplog.text
 
 
 def test_a_privilege_that_comes_and_goes_is_followed(
@@ -86,3 +86,14 @@ def test_a_privilege_that_comes_and_goes_is_followed(
         organisation.set_read_depth("contact", depth)
         seen.append(organization_plan(client, (CONTACT,), language=None).of(CONTACT))
     assert [plan.reads_every_row for plan in seen] == [True, False, True]
+
+
+def test_the_connections_test_says_which_rows_may_not_all_be_seen(
+    client: DataverseClient, organisation: Organisation
+) -> None:
+    """It is connected all the same: the sentence is longer, and nothing is red."""
+    assert check(client).endswith(f"as user {client.who_am_i()['UserId']}.")
+    organisation.set_read_depth("account", "Basic")
+    assert "account: the application user has prvReadAccount at User" in check(client)
+    organisation.set_read_depth("account", "None")
+    assert "prvReadAccount at no level" in check(client)
