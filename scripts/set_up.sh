@@ -3,6 +3,7 @@
 #
 #   scripts/set_up.sh runtime       what the pipeline runs on (requirements.txt)
 #   scripts/set_up.sh development   that, and the tools for tests and checks
+#   scripts/set_up.sh image         apart, in .venv-image: what the production image holds
 #
 # A stamp holds the checksum of what was installed, so the second time is instant and a changed
 # lock installs again. Everything is byte-compiled: without that each Airflow process spends
@@ -12,10 +13,12 @@ set -eu
 cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX || true
 
+folder=.venv
 case "${1:-}" in
     runtime) locks="requirements.txt" ;;
     development) locks="requirements.txt requirements-dev.txt" ;;
-    *) echo "usage: scripts/set_up.sh runtime|development" >&2; exit 2 ;;
+    image) locks="requirements.txt requirements-docker.txt"; folder=.venv-image ;;
+    *) echo "usage: scripts/set_up.sh runtime|development|image" >&2; exit 2 ;;
 esac
 
 is_suitable() {
@@ -32,8 +35,8 @@ make_environment() {
         is_suitable "$candidate" || continue
         found="$candidate"
         can_make_environments "$candidate" || continue
-        echo "Making .venv with $("$candidate" --version)"
-        "$candidate" -m venv --clear .venv
+        echo "Making $folder with $("$candidate" --version)"
+        "$candidate" -m venv --clear "$folder"
         return
     done
     if [ -n "$found" ]; then
@@ -58,16 +61,16 @@ install() {
     }
 }
 
-python=.venv/bin/python
+python=$folder/bin/python
 is_suitable "$python" && "$python" -c 'import pip' 2>/dev/null || make_environment
 
-stamp=".venv/.installed-$1"
+stamp="$folder/.installed-$1"
 # shellcheck disable=SC2086
 wanted="$(cksum $locks)"
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     # shellcheck disable=SC2086
-    count=$(cat $locks | grep -c '^[a-zA-Z]')
-    echo "Setting up .venv: $count packages, takes 1 to 3 minutes the first time"
+    count=$(cat $locks | grep '^[a-zA-Z]' | sort -u | grep -c .)
+    echo "Setting up $folder: $count packages, takes 1 to 3 minutes the first time"
     started=$(date +%s)
     rm -f "$stamp"
     install

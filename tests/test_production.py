@@ -1,0 +1,149 @@
+"""The production shape runs: both locks make an environment in which the services do one sync.
+
+No Docker engine is needed: the services of `docker-compose.yaml` run as processes, with Redis from
+the system and PostgreSQL from a wheel. What an image would hold is installed into `.venv-image`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from airflow_services import RunningAirflow, log_in, until
+from dynamics_sandbox import Organisation
+from native_compose import NativeCompose
+from opportunity_sync.store import store_engine
+from oracle import actual_store, differences, expected_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parents[1]
+DAG = "dynamics_opportunity_sync"
+PASSWORDS = {
+    "ADMIN_PASSWORD": "admin0password0of0the0test",
+    "METADATA_DB_PASSWORD": "metadata0password0of0the0test",
+    "STORE_DB_PASSWORD": "store0password0of0the0test",
+    "REDIS_PASSWORD": "redis0password0of0the0test",
+    "FERNET_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    "JWT_SECRET": "0123456789abcdef" * 4,
+    "API_SECRET_KEY": "fedcba9876543210" * 4,
+}
+
+# One environment, one machine's worth of services: never two of these at once.
+pytestmark = pytest.mark.xdist_group("production")
+
+
+@pytest.fixture(scope="module")
+def image() -> Path:
+    """The environment of the production image, made from both locks."""
+    made = subprocess.run(
+        [PROJECT / "scripts/set_up.sh", "image"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+    )
+    if made.returncode != 0:
+        pytest.skip(f"what the image holds can't be installed here: {made.stderr[-500:]}")
+    return PROJECT / ".venv-image"
+
+
+def test_the_executor_of_the_image_can_be_imported(image: Path) -> None:
+    """Scheduler and workers import it first: a Celery that doesn't fit ends both at once."""
+    module = "airflow.providers.celery.executors.celery_executor"
+    for command in (["-c", f"import {module}"], ["-m", "uv", "pip", "check"]):
+        subprocess.run([image / "bin/python", *command], check=True, timeout=600)
+
+
+@pytest.fixture
+def databases(postgres_server: sa.URL) -> Iterator[sa.URL]:
+    """The databases and roles that the file's two PostgreSQL services would have."""
+    engine = sa.create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    names = {"airflow": "METADATA_DB_PASSWORD", "marketo": "STORE_DB_PASSWORD"}
+    with engine.connect() as connection:
+        for name, password in names.items():
+            connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORDS[password]}'")
+            connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER {name}")
+    yield postgres_server
+    with engine.connect() as connection:
+        for name in names:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.exec_driver_sql(f"DROP ROLE {name}")
+    engine.dispose()
+
+
+@pytest.fixture
+def production(image: Path, databases: sa.URL, tmp_path: Path) -> Iterator[NativeCompose]:
+    """All services of the file, two workers among them, on the sandbox of its profile."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed (Debian, Ubuntu: apt install redis-server)")
+    port = databases.port or 0
+    variables = PASSWORDS | {"STORE_DB_HOST": "127.0.0.1", "STORE_DB_PORT": str(port)}
+    services = NativeCompose(tmp_path, variables, database_port=port, image=image)
+    try:
+        for name in services.services:
+            services.start(name)
+        services.start("airflow-worker", replica=2)
+        for name in services.services:
+            services.await_state(name)
+        services.await_health("airflow-worker", 2)
+        yield services
+    finally:
+        services.end()
+
+
+@pytest.mark.timeout(1800)
+def test_the_services_of_the_file_run_one_sync(
+    production: NativeCompose, databases: sa.URL
+) -> None:
+    """Redis, two Celery workers and all the rest bring the sandbox into the store, unasked."""
+    origin = f"http://127.0.0.1:{production.ports['8080']}"
+    airflow = RunningAirflow(origin, log_in(origin, PASSWORDS["ADMIN_PASSWORD"]))
+
+    def ended() -> dict[str, Any] | None:
+        runs = [run for run in airflow.runs(DAG) if run["state"] in {"success", "failed"}]
+        return runs[0] if runs else None
+
+    run = until(ended, what="the end of the first run")
+
+    assert run["state"] == "success"
+    for replica in (1, 2):
+        assert production.is_healthy("airflow-worker", replica)
+    store = databases.set(database="marketo")
+    engine = store_engine(store)
+    organisation = Organisation.generated(seed=1, opportunities=2000)
+    assert differences(expected_store(organisation), actual_store(engine)) == []
+    engine.dispose()
+    assert_nothing_is_shown(production)
+
+
+def assert_nothing_is_shown(production: NativeCompose) -> None:
+    """No secret is an argument of a process, or in a file that a service left behind."""
+    secrets = [*PASSWORDS.values(), sandbox_secret(production)]
+    arguments = [" ".join(process.cmdline()) for process in production.family()]
+    files = [
+        path
+        for folder in ("data", "logs", "output", "staging")
+        for path in (production.home / folder).rglob("*")
+        if path.is_file()
+    ]
+
+    assert len(arguments) > 8
+    assert not [words for words in arguments if any(secret in words for secret in secrets)]
+    assert files
+    assert not [
+        path for path in files if any(secret.encode() in path.read_bytes() for secret in secrets)
+    ]
+
+
+def sandbox_secret(production: NativeCompose) -> str:
+    """The client secret that the sandbox made up."""
+    state = yaml.safe_load((production.home / "sandbox/sandbox.json").read_text())
+    return str(state["connection"]["password"])
