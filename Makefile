@@ -60,4 +60,4 @@ lock: set-up-development ## Re-make requirements*.txt from requirements*.in (ARG
 clean: ## Remove caches and what demo, ui and bench wrote (.venv stays: rm -rf .venv)
 	rm -rf .demo .ui .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf .coverage .coverage.* htmlcov
-	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AIRFLOW_HOME = isolate_environment()
 block_network()
 
-MUST_RUN_IN_CI = ("banking", "nonprofit", "postgres")
+MUST_RUN_IN_CI = ("banking", "nonprofit", "postgres", "production")
 
 
 @pytest.fixture(scope="session")
