@@ -9,24 +9,25 @@ and mends what no window shows: deletions, back-dated rows, cascades, access los
 **The graph.** `begin` checks both connections, decides the window and plans the columns; four
 `extract_...` tasks read Dynamics into staging, in parallel; `transform` resolves accounts and
 contact roles; `load` writes everything in one transaction, or nothing; `finish` closes the run's
-books, also those of a failed one, and removes its staging.
+books, removes its staging, and is red for every run without a load: Airflow judges the run by it.
 
 **Run it by hand.** Trigger with mode `continue` (from the last successful run), `range` (what was
 modified in a window, both ends given, UTC unless they say otherwise; never moves the watermark)
 or `full` (every row). A logical date is not needed. The backfill DAG also offers `interval`:
-the run's own data interval. Only a run that refused to mark so many deletions asks for
-`accept_deletions`: look in Dynamics first, then trigger that DAG again with it.
+the run's own data interval. The switches below the window are for repairs: a run that refused
+something names the one that lets it through. Look in Dynamics first, then trigger that DAG again
+with it. An entry that the form does not have is refused.
 
-**Backfill.** Trigger -> Backfill, on the sync or the backfill DAG: each run takes exactly its data
-interval. Runs may overlap, repeat and go backwards: an older version of a row never replaces a
-newer one. A reconciliation is of now, whatever its date, so that DAG takes no backfills.
+**Backfill.** Trigger -> Backfill, on the backfill DAG: each run takes exactly its data interval, a
+day. Runs may overlap, repeat and go backwards: an older version of a row never replaces a newer
+one. The sync (2,016 runs a week) and the reconciliation (of now, whatever its date) take none.
 
-**When a task is red.** The last lines of its log say what happened and the next step. A person
-must act (`ConfigError`: credentials, privileges, settings, staging): the task failed at once;
-mend the cause, then clear the task. It heals by itself (throttling, network, a busy store): the
-task is up for retry. Nothing is in the store before `load` is green, so a failed run loses
-nothing: the next one starts from the same watermark. `docs/runbook.md` has an entry for each
-class of error.
+**When a task is red.** The last lines of its log say `What happened`, the `Next step`, `Details`
+and where the `Runbook` has more. A person must act (`ConfigError`: credentials, settings,
+privileges, staging): the task failed at once; mend the cause, then clear the task. It heals itself
+(throttling, network, a busy store): the task is up for retry. Nothing is in the store before
+`load` is green, so a failed run loses nothing: the next one starts from the same watermark.
+`docs/runbook.md` has an entry for each class of error.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from airflow.sdk import (
 )
 
 from opportunity_sync.entities import EXTRACTS
-from sync_retries import SyncRetryPolicy
+from sync_retries import FIRST_WAIT, LONGEST_WAIT, RETRIES, SyncRetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,10 +56,13 @@ MARKETO_STORE = Asset(
 )
 CHANGES = AssetAlias("marketo_store_changes", group="opportunity_sync")
 
-# Stalls are bounded by the client (no whole page in so many minutes), so these need only stop
-# what hangs for ever: a first sync of millions of rows takes hours and must be let through.
-SHORT = timedelta(minutes=30)
+# Stalls are bounded inside (no whole page in so many minutes, so long for the store's lock), so
+# these need only stop what hangs for ever. Even the short one is longer than all such waits of its
+# tasks one after another, and a first sync of millions of rows takes hours and must be let through.
+SHORT = timedelta(hours=4)
 LONG = timedelta(hours=24)
+
+REPAIRS = "Repairs"
 
 MODES = {
     "continue": "continue: what changed since the last successful run.",
@@ -68,15 +72,17 @@ MODES = {
     "reconcile": "reconcile: key and version of every row, and then the rows that differ.",
 }
 
-# For a DAG that takes no windows: each run of a backfill would do the same.
+# For a DAG whose runs are not by window: each run of a backfill would do the same.
 ALL_BUT_BACKFILLS: Any = ("scheduled", "manual", "operator_triggered")
 
-RETRIES: dict[str, Any] = {
-    "retries": 6,
-    "retry_delay": timedelta(seconds=15),
+DEFAULTS: dict[str, Any] = {
+    "retries": RETRIES,
+    "retry_delay": FIRST_WAIT,
     "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=15),
+    "max_retry_delay": LONGEST_WAIT,
     "retry_policy": SyncRetryPolicy(),
+    # What a task did stands in its log in words; the dict it passes on says it once more.
+    "show_return_value_in_logs": False,
 }
 
 
@@ -128,40 +134,18 @@ def finish() -> None:
 
 def form(modes: Sequence[str]) -> dict[str, Param]:
     """The trigger form; the first mode is what a scheduled run takes."""
-    fields = {
-        "mode": Param(
-            modes[0],
-            enum=list(modes),
-            title="What to bring",
-            description=" ".join(MODES[mode] for mode in modes),
-        ),
-        "accept_deletions": Param(
-            default=False,
-            type="boolean",
-            title="Accept deletions",
-            description="Mark what is gone, even if it is more of a table than is believed "
-            "otherwise. Not for range.",
-        ),
-    }
-    if "full" in modes:
-        fields["new_epoch"] = Param(
-            default=False,
-            type="boolean",
-            title="New epoch",
-            description="After the organisation was restored from a backup: let its lower versions "
-            "replace those of the store. For full only.",
-        )
-        fields["new_organization"] = Param(
-            None,
-            type=["null", "string"],
-            title="New organisation",
-            description="Hand the store over to the organisation with this id, which has taken the "
-            "other one's place. With new epoch only.",
-        )
-    return fields | window_fields() if "range" in modes else fields
+    mode = Param(
+        modes[0],
+        enum=list(modes),
+        title="What to bring",
+        description=" ".join(MODES[mode] for mode in modes),
+    )
+    window = window_fields() if "range" in modes else {}
+    return {"mode": mode} | window | repair_fields() | (new_fields() if "full" in modes else {})
 
 
 def window_fields() -> dict[str, Param]:
+    """The two ends of a range."""
     moment: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
     return {
         "window_start": Param(None, **moment, title="Window start", description="For range only."),
@@ -169,6 +153,53 @@ def window_fields() -> dict[str, Param]:
             None, **moment, title="Window end (not included)", description="For range only."
         ),
     }
+
+
+def repair_fields() -> dict[str, Param]:
+    """The switches that let through what a guard has refused."""
+    return {
+        "accept_deletions": switch(
+            "Accept deletions",
+            "Mark what is gone, even if it is more of a table than is believed otherwise. Not for "
+            "range.",
+        ),
+        "accept_refusals": switch(
+            "Accept refusals",
+            "Go on although more records than usual can't be taken; they are listed and tried "
+            "again by later runs.",
+        ),
+        "accept_filter_gone": switch(
+            "Accept that the filter is gone",
+            "Go on although a table has lost its sync filter column and some records were "
+            "excluded by it: they are synced from now on.",
+        ),
+    }
+
+
+def new_fields() -> dict[str, Param]:
+    """What begins anew: after a restore, or in another organisation's place."""
+    return {
+        "new_epoch": switch(
+            "New epoch",
+            "After the organisation was restored from a backup: let its lower versions replace "
+            "those of the store. For full only.",
+        ),
+        "new_organization": Param(
+            None,
+            type=["null", "string"],
+            title="New organisation",
+            description="Hand the store over to the organisation with this id, which has taken the "
+            "other one's place. With new epoch only.",
+            section=REPAIRS,
+        ),
+    }
+
+
+def switch(title: str, description: str) -> Param:
+    """A rare yes or no, in a section of its own that is closed at first."""
+    return Param(
+        default=False, type="boolean", title=title, description=description, section=REPAIRS
+    )
 
 
 def opportunity_dag(
@@ -182,15 +213,20 @@ def opportunity_dag(
         schedule=CronDataIntervalTimetable(cron, timezone="UTC"),
         catchup=False,
         max_active_runs=max_active_runs,
-        allowed_run_types=None if "range" in modes else ALL_BUT_BACKFILLS,
-        default_args=RETRIES,
+        allowed_run_types=None if "interval" in modes else ALL_BUT_BACKFILLS,
+        default_args=DEFAULTS,
         params=form(modes),
         doc_md=__doc__,
         tags=["dynamics", "marketo", "opportunities"],
     ) as dag:
         extracts = [extract.override(task_id=name)() for name in EXTRACTS]
-        begin() >> extracts >> transform() >> load() >> finish().as_teardown()
+        begin() >> extracts >> transform() >> load() >> closing()
     return dag
+
+
+def closing() -> Any:
+    """`finish`, which runs whatever happened, and by which the run is judged."""
+    return finish().as_teardown(on_failure_fail_dagrun=True)
 
 
 opportunity_dag(

@@ -2,43 +2,50 @@
 
 Airflow's own database hooks need their provider packages and know nothing of the store's rules
 (explicit transactions, exact money, one writer at a time). So the connection is only read here,
-and the store's package makes the engine.
+and the store's package makes the engine. Airflow's form has the types `postgres` and `sqlite` only
+where those packages are installed; the type `marketo_store` is ours, has a form and a Test of its
+own, and is either: a host that is a path is a SQLite file.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
-from airflow.sdk.log import mask_secret
 
 from opportunity_sync.errors import ConfigError, SyncError, UnsupportedStoreError
+from sync_connection_parts import extra_of, mask, not_valid, port_of, text_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
     from sqlalchemy import URL, Engine
 
-POSTGRES_OPTIONS = frozenset(
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+SESSION_KINDS = ("any", "read-write", "read-only", "primary", "standby", "prefer-standby")
+CHOICES = {"sslmode": SSL_MODES, "target_session_attrs": SESSION_KINDS}
+NUMBERS = frozenset(
     {
-        "application_name",
         "connect_timeout",
+        "keepalives",
+        "keepalives_count",
         "keepalives_idle",
-        "options",
-        "sslcert",
-        "sslkey",
-        "sslmode",
-        "sslrootcert",
-        "target_session_attrs",
+        "keepalives_interval",
+        "tcp_user_timeout",
     }
 )
+FILES = frozenset({"sslcert", "sslcrl", "sslkey", "sslrootcert"})
+POSTGRES_OPTIONS = frozenset({"application_name", "options", *CHOICES, *NUMBERS, *FILES})
+SYSTEM_ROOTS = "system"  # a value of sslrootcert that is no path
 
 
 class MarketoStoreHook(BaseHook):
-    """Engines for the store of one connection of type `sqlite` or `postgres`."""
+    """Engines for the store of one connection of type `marketo_store`, `sqlite` or `postgres`."""
 
     conn_name_attr = "marketo_store_conn_id"
     default_conn_name = "marketo_store"
-    hook_name = "Marketo store"
+    conn_type = "marketo_store"
+    hook_name = "Marketo store (PostgreSQL or SQLite)"
 
     def __init__(self, marketo_store_conn_id: str = default_conn_name) -> None:
         """Remember the connection's id; it is looked up when an engine is asked for."""
@@ -49,8 +56,10 @@ class MarketoStoreHook(BaseHook):
         """The store's address; raises `ConfigError` naming what the connection lacks."""
         found = self.get_connection(self.marketo_store_conn_id)
         if found.password:
-            mask_secret(found.password)
+            mask(found.password, login=found.login or "")
         match found.conn_type:
+            case "marketo_store":
+                return either_url(found)
             case "sqlite":
                 return sqlite_url(found)
             case "postgres" | "postgresql":
@@ -59,7 +68,7 @@ class MarketoStoreHook(BaseHook):
                 raise UnsupportedStoreError(
                     f"Connection '{found.conn_id}' is of type '{other}', "
                     "which is not supported yet as a store.",
-                    next_step="use a connection of type 'postgres' or 'sqlite'.",
+                    next_step="use a connection of type 'marketo_store', 'postgres' or 'sqlite'.",
                 )
 
     def get_conn(self) -> Engine:
@@ -69,43 +78,80 @@ class MarketoStoreHook(BaseHook):
         return store_engine(self.url())
 
     def test_connection(self) -> tuple[bool, str]:
-        """Open the store once, for a Test button or a check by hand."""
-        from sqlalchemy.exc import SQLAlchemyError
+        """Open the store once, for the form's Test button or a check by hand."""
+        from opportunity_sync.store.check import check_store
 
         try:
             engine = self.get_conn()
-            with engine.connect() as connection:
-                connection.exec_driver_sql("SELECT 1")
-        except (SyncError, SQLAlchemyError) as error:
+            try:
+                return True, check_store(engine)
+            finally:
+                engine.dispose()
+        except SyncError as error:
             return False, str(error)
-        return True, f"The store answers ({engine.dialect.name})."
+
+
+def either_url(found: Connection) -> URL:
+    """The address that a connection of our own type gives: a path is a SQLite file's."""
+    host = text_of(found, "host")
+    if not host:
+        raise not_valid(
+            found, "host is missing; it is a host of PostgreSQL, or the path of a SQLite file"
+        )
+    return sqlite_url(found) if host.startswith("/") else postgres_url(found)
 
 
 def sqlite_url(found: Connection) -> URL:
     """The address of a SQLite file: the connection's host is its path."""
     from sqlalchemy import URL
 
-    if not (found.host or "").startswith("/"):
+    path = text_of(found, "host")
+    if not path.startswith("/"):
         raise ConfigError(
-            f"Connection '{found.conn_id}' of type 'sqlite' has no absolute path as its host.",
+            f"Connection '{found.conn_id}' of type '{found.conn_type}' has no absolute path as its "
+            "host.",
             next_step="set host to the path of the store's file, such as /srv/marketo.sqlite; "
             "workers start in folders of their own, so a relative path would mean several files.",
         )
-    return URL.create("sqlite", database=found.host)
+    if Path(path).is_dir():
+        raise not_valid(
+            found,
+            "host is the path of a folder; a SQLite store is a file in it, and for PostgreSQL's "
+            "socket in a folder the type is 'postgres'",
+        )
+    return URL.create("sqlite", database=path)
 
 
 def postgres_url(found: Connection) -> URL:
     """The address of a PostgreSQL database; a host that is a folder is a socket's."""
     from sqlalchemy import URL
 
-    needed = {"host": found.host, "login": found.login, "schema (the database)": found.schema}
+    host, login, database = (text_of(found, part) for part in ("host", "login", "schema"))
+    needed = {"host": host, "login": login, "schema (the database)": database}
     missing = [name for name, value in needed.items() if not value]
     if missing:
         raise ConfigError(
-            f"Connection '{found.conn_id}' of type 'postgres' lacks {', '.join(missing)}.",
+            f"Connection '{found.conn_id}' of type '{found.conn_type}' lacks {', '.join(missing)}.",
             next_step="complete the connection; docs/runbook.md shows an example.",
         )
-    options = {name: str(value) for name, value in found.extra_dejson.items()}
+    options = options_of(found)
+    is_socket = host.startswith("/")
+    if is_socket:
+        options["host"] = host
+    return URL.create(
+        "postgresql+psycopg",
+        username=login,
+        password=text_of(found, "password") or None,
+        host=None if is_socket else host,
+        port=port_of(found),
+        database=database,
+        query=options,
+    )
+
+
+def options_of(found: Connection) -> dict[str, str]:
+    """The extras that libpq understands; what it would only misunderstand later is refused here."""
+    options = {name: str(value).strip() for name, value in extra_of(found).items()}
     unknown = sorted(options.keys() - POSTGRES_OPTIONS)
     if unknown:
         raise ConfigError(
@@ -113,15 +159,20 @@ def postgres_url(found: Connection) -> URL:
             f"{', '.join(unknown)}.",
             next_step=f"remove them; known are {', '.join(sorted(POSTGRES_OPTIONS))}.",
         )
-    host = found.host or ""
-    if host.startswith("/"):
-        options["host"] = host
-    return URL.create(
-        "postgresql+psycopg",
-        username=found.login,
-        password=found.password,
-        host=None if host.startswith("/") else host,
-        port=found.port,
-        database=found.schema,
-        query=options,
-    )
+    faults = [fault for name, value in options.items() if (fault := fault_of(name, value))]
+    if faults:
+        raise not_valid(found, "; ".join(faults))
+    return options
+
+
+def fault_of(name: str, value: str) -> str | None:
+    """What is wrong with an option's value, if anything."""
+    if value not in CHOICES.get(name, (value,)):
+        return f"extra key {name} must be one of {', '.join(CHOICES[name])}"
+    if name in NUMBERS and not value.isdecimal():
+        return f"extra key {name} must be a whole number"
+    if name in FILES - {"sslrootcert"} and not Path(value).is_file():
+        return f"extra key {name} must be the path of a file on this machine"
+    if name == "sslrootcert" and value != SYSTEM_ROOTS and not Path(value).is_file():
+        return "extra key sslrootcert must be the path of a file on this machine, or 'system'"
+    return None

@@ -1,9 +1,14 @@
-"""The connection type `dynamics` for Airflow's connection form.
+"""The connection types `dynamics` and `marketo_store` for Airflow's connection form.
 
 Airflow takes connection types from installed provider packages only. The folder
 `opportunity_sync_provider-*.dist-info` beside this file makes this module one, as long as
 `plugins/` is on PYTHONPATH when a process starts. The DAGs need none of it: without the entry
 point only the form is plainer.
+
+The form shows the standard fields and hides all others in a closed section, so what is always
+needed must be one of the standard ones: the tenant's id is asked for in the place of the schema.
+The list's Test button posts port 0 for a connection that was stored without one, and Airflow then
+refuses the test ("host or port differs"): so the port is shown, and 0 stands for the usual one.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "opportunity-sync-provider",
         "name": "Dynamics 365 opportunity sync",
-        "description": "Connection type for a Dynamics 365 (Dataverse) organisation.",
+        "description": "Connection types for a Dynamics 365 (Dataverse) organisation and a store.",
         "connection-types": [
             {
                 "connection-type": "dynamics",
@@ -24,7 +29,14 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Dynamics 365 (Dataverse)",
                 "ui-field-behaviour": FORM,
                 "conn-fields": FIELDS,
-            }
+            },
+            {
+                "connection-type": "marketo_store",
+                "hook-class-name": "marketo_store_hook.MarketoStoreHook",
+                "hook-name": "Marketo store (PostgreSQL or SQLite)",
+                "ui-field-behaviour": STORE_FORM,
+                "conn-fields": STORE_FIELDS,
+            },
         ],
     }
 
@@ -35,21 +47,47 @@ def text(label: str, description: str, *, form: str | None = None) -> dict[str, 
     return {"label": label, "description": description, "schema": schema}
 
 
+PORT = "Port (0: the usual one; Test needs one)"
+
 FORM: dict[str, Any] = {
-    "hidden-fields": ["schema", "port"],
+    "hidden-fields": [],
     "relabeling": {
         "host": "Organisation URL",
         "login": "Client ID",
         "password": "Client secret",
+        "schema": "Tenant ID",
+        "port": PORT,
     },
     "placeholders": {
         "host": "https://contoso.crm4.dynamics.com",
         "login": "application (client) id of the app registration",
+        "schema": "directory (tenant) id: a GUID, or a domain of the tenant",
+        "port": "0",
+    },
+}
+
+STORE_FORM: dict[str, Any] = {
+    "hidden-fields": [],
+    "relabeling": {
+        "host": "Host of PostgreSQL, or path of a SQLite file",
+        "login": "User (PostgreSQL)",
+        "password": "Password (PostgreSQL)",
+        "schema": "Database (PostgreSQL)",
+        "port": PORT,
+    },
+    "placeholders": {
+        "host": "db.example.com, or /srv/marketo.sqlite",
+        "schema": "marketo",
+        "port": "5432, or 0",
     },
 }
 
 FIELDS: dict[str, Any] = {
-    "tenant_id": text("Tenant ID", "Directory (tenant) id, a GUID or a domain of the tenant."),
+    "tenant_id": text(
+        "Tenant ID (extra)",
+        "Directory (tenant) id, a GUID or a domain of the tenant. In the form the field Tenant ID "
+        "above is enough.",
+    ),
     "auth_flow": {
         "label": "Authentication",
         "description": "Client secret: the usual way. Certificate: no secret to rotate. ROPC: user "
@@ -78,4 +116,17 @@ FIELDS: dict[str, Any] = {
         "Certificate flow only: PEM text; line breaks may be written as \\n.",
         form="password",
     ),
+}
+
+STORE_FIELDS: dict[str, Any] = {
+    "sslmode": text(
+        "SSL mode",
+        "disable, allow, prefer, require, verify-ca or verify-full; empty: prefer.",
+    ),
+    "sslrootcert": text("CA bundle", "Path of a PEM file on every worker, or system."),
+    "sslcert": text("Client certificate", "Path of a PEM file on every worker."),
+    "sslkey": text("Client key", "Path of a PEM file on every worker."),
+    "connect_timeout": text("Connect time-out", "Seconds."),
+    "application_name": text("Application name", "As pg_stat_activity shows the sessions."),
+    "target_session_attrs": text("Session", "read-write, where several hosts may answer."),
 }

@@ -109,6 +109,29 @@ def store(settings: Settings) -> Iterator[Engine]:
         from marketo_store_hook import MarketoStoreHook
 
         engine = MarketoStoreHook(STORE).get_conn()
+    with closing(engine):
+        yield engine
+
+
+@contextmanager
+def books(settings: Settings) -> Iterator[Engine]:
+    """The engine on the store to write down how a run failed.
+
+    Also where the other connection is what is missing: the store can say so.
+    """
+    if not is_found(STORE):
+        with store(settings) as engine:
+            yield engine
+        return
+    from marketo_store_hook import MarketoStoreHook
+
+    with closing(MarketoStoreHook(STORE).get_conn()) as engine:
+        yield engine
+
+
+@contextmanager
+def closing(engine: Engine) -> Iterator[Engine]:
+    """The engine, without a connection left open at the end."""
     try:
         yield engine
     finally:

@@ -1,13 +1,18 @@
-"""When Airflow tries a failed task again, decided by the error's class.
+"""When Airflow tries a failed task again, decided by the error's class, and its log's last lines.
 
 Airflow retries every failure alike, so a wrong password would be tried for a quarter of an hour
-and its message buried under the attempts. The policy fails such a task at once and leaves the
-message as the log's last line; where the server named a time to wait, that is when the task
-comes back; everything else follows the task's own exponential back-off.
+and its message buried under the attempts. The policy fails such a task at once; where the server
+named a time to wait, the task comes back then, but never sooner than by back-off (a server that
+says five seconds again and again would use up all tries in minutes) and never later than in an
+hour (a wait is a number from outside). All else follows the task's own back-off.
+
+Airflow asks the policy after it has printed the exception with all its frames, so here is also
+where the last lines of the log are written.
 """
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,9 +20,15 @@ from airflow.sdk import RetryPolicy
 from airflow.sdk.definitions.retry_policy import RetryDecision
 
 from opportunity_sync.errors import ConfigError, TransientError
+from sync_report import report
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+RETRIES = 6
+FIRST_WAIT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(minutes=15)
+LONGEST_NAMED_WAIT = timedelta(hours=1)
 
 
 class SyncRetryPolicy(RetryPolicy):
@@ -26,14 +37,32 @@ class SyncRetryPolicy(RetryPolicy):
     def evaluate(  # noqa: PLR0917 the base class's signature, as below
         self,
         exception: BaseException,
-        try_number: int,  # noqa: ARG002
-        max_tries: int,  # noqa: ARG002
+        try_number: int,
+        max_tries: int,
         context: Context | None = None,  # noqa: ARG002
     ) -> RetryDecision:
+        # Without a reason: Airflow would print it in a line of its own after the report's.
         match exception:
             case ConfigError():
-                return RetryDecision.fail(f"{exception} Not tried again.")
+                decision, outlook = RetryDecision.fail(), "Not tried again: a person must act."
             case TransientError(retry_after=float() | int() as seconds):
-                return RetryDecision.retry(timedelta(seconds=seconds), reason=str(exception))
+                delay = named_wait(seconds, try_number)
+                decision = RetryDecision.retry(delay)
+                outlook = f"Tried again in {delay.total_seconds():.0f} s."
             case _:
-                return RetryDecision.default()
+                decision, outlook = RetryDecision.default(), "Tried again by itself."
+        if try_number > max_tries:
+            outlook = "It was the last try."
+        report(
+            exception, outlook=f"Try {try_number} of {max(try_number, max_tries + 1)}. {outlook}"
+        )
+        return decision
+
+
+def named_wait(seconds: float, try_number: int) -> timedelta:
+    """The wait that the server named, within its bounds."""
+    backed_off = min(FIRST_WAIT * 2 ** min(try_number - 1, 16), LONGEST_WAIT)
+    if not math.isfinite(seconds):
+        return backed_off
+    named = timedelta(seconds=min(max(seconds, 0), LONGEST_NAMED_WAIT.total_seconds()))
+    return max(named, backed_off)

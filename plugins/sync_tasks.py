@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync.entities import EXTRACTS
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import settings_from
+from sync_failures import Failure, RunFailedError, failure_of, states_of, telling
+from sync_report import unforeseen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+
+    from sqlalchemy import Engine
 
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 Summary = dict[str, Any]
-
-FAILURE = "failure"  # the XCom key of a failed try's error; Airflow drops it when the next begins
 
 
 def settings() -> Settings:
@@ -44,10 +44,12 @@ def begin(context: Mapping[str, Any]) -> Summary:
     from sync_connections import dynamics_client, store
     from sync_request import request, started_run
 
-    chosen = settings()
-    asked = request(started_run(context))
-    with dynamics_client(chosen) as client, store(chosen) as engine:
-        return beginning.begin(client, engine, request=asked, settings=chosen)
+    quiet_migrations()
+    with telling(context):
+        chosen = settings()
+        asked = request(started_run(context))
+        with dynamics_client(chosen) as client, store(chosen) as engine:
+            return beginning.begin(client, engine, request=asked, settings=chosen)
 
 
 def extract(context: Mapping[str, Any]) -> Summary:
@@ -55,8 +57,7 @@ def extract(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import extraction
     from sync_connections import dynamics_client
 
-    chosen = settings()
-    with told(context), dynamics_client(chosen) as client:
+    with telling(context), dynamics_client(settings()) as client:
         return extraction.extract(client, begun(context), task=context["ti"].task_id)
 
 
@@ -65,9 +66,10 @@ def transform(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import transformation
     from sync_connections import dynamics_client, store
 
-    chosen = settings()
-    with told(context), dynamics_client(chosen) as client, store(chosen) as engine:
-        return transformation.transform(client, engine, begun(context), settings=chosen)
+    with telling(context):
+        chosen = settings()
+        with dynamics_client(chosen) as client, store(chosen) as engine:
+            return transformation.transform(client, engine, begun(context), settings=chosen)
 
 
 def load(context: Mapping[str, Any]) -> Summary:
@@ -75,54 +77,85 @@ def load(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import loading
     from sync_connections import store
 
-    chosen = settings()
-    with told(context), store(chosen) as engine:
-        return loading.load(engine, begun(context), settings=chosen)
+    with telling(context):
+        chosen = settings()
+        with store(chosen) as engine:
+            return loading.load(engine, begun(context), settings=chosen)
 
 
 def finish(context: Mapping[str, Any]) -> None:
-    """Close the run's books and its staging; a run that never began has neither."""
+    """Close the run's books and its staging; raises `ConfigError` for a run without a load.
+
+    Airflow judges the run by this task alone: tasks that were skipped, as they are when somebody
+    marks a stuck run as failed, would else leave it green.
+    """
+    quiet_migrations()
+    with telling(context):
+        chosen = settings()
+        if has_loaded(context):
+            close_succeeded(context, settings=chosen)
+            return
+        failure = failure_of(context)
+        close_failed(context, failure, settings=chosen)
+        raise RunFailedError(failure)
+
+
+def has_loaded(context: Mapping[str, Any]) -> bool:
+    """Whether `load` has come to its end in this run, and is not about to be done again."""
+    return states_of(context).get("load") == "success" and result(context, "load") is not None
+
+
+def close_succeeded(context: Mapping[str, Any], *, settings: Settings) -> None:
+    """Remove the staged rows; where that fails the run has still done its work, and stays green."""
     from opportunity_sync.pipeline import ending
     from sync_connections import store
 
-    run = result(context, "begin")
-    if run is None:
-        log.info("The run did not begin: nothing to close.")
-        return
-    succeeded = result(context, "load") is not None
-    error = None if succeeded else failure(context)
-    chosen = settings()
     try:
-        with store(chosen) as engine:
-            ending.finish(engine, run, succeeded=succeeded, settings=chosen, error=error)
+        with store(settings) as engine:
+            ending.finish(engine, begun(context), succeeded=True, settings=settings)
+    except Exception as error:  # noqa: BLE001 - whatever it is: the rows are in the store
+        log.warning(
+            "The run's staged rows can't be removed: %s. A later run removes them by their age.",
+            error if isinstance(error, SyncError) else unforeseen(error),
+        )
+
+
+def close_failed(context: Mapping[str, Any], failure: Failure, *, settings: Settings) -> None:
+    """Write into the store how the run failed, also one that never began; tidy the staging."""
+    from opportunity_sync.pipeline import ending
+    from sync_connections import books
+
+    run = result(context, "begin")
+    told = {"error": str(failure), "error_code": failure.code}
+    try:
+        with books(settings) as engine:
+            if run is None:
+                record_failed_begin(context, engine, settings=settings, **told)
+            else:
+                ending.finish(engine, run, succeeded=False, settings=settings, **told)
     except ConfigError as error:
         log.warning("The run can't be closed in the store: %s", error)
-        ending.finish(None, run, succeeded=succeeded, settings=chosen)
+        if run is not None:
+            ending.finish(None, run, succeeded=False, settings=settings)
 
 
-@contextmanager
-def told(context: Mapping[str, Any]) -> Iterator[None]:
-    """Leave word of a failure for `finish`, which writes it into the run's record.
+def record_failed_begin(
+    context: Mapping[str, Any], engine: Engine, *, settings: Settings, error: str, error_code: str
+) -> None:
+    """Give a run that never began its row in the store."""
+    from opportunity_sync.pipeline import ending
 
-    An error that we did not raise may quote rows or addresses, so only its class is told.
-    """
-    try:
-        yield
-    except Exception as error:
-        said = str(error) if isinstance(error, SyncError) else "its log says more."
-        text = f"{context['ti'].task_id}: {type(error).__name__}: {said}"
-        try:
-            context["ti"].xcom_push(key=FAILURE, value=text)
-        except Exception:  # the task's own error is the one that counts
-            log.warning("The failure can't be told to `finish`.", exc_info=True)
-        raise
-
-
-def failure(context: Mapping[str, Any]) -> str | None:
-    """Why the run failed; None where a task's process died without a word."""
-    names = [*EXTRACTS, "transform", "load"]
-    said = (result(context, name, key=FAILURE) for name in names)
-    return next((str(text) for text in said if text), None)
+    run = context["dag_run"]
+    ending.record_failed_begin(
+        engine,
+        run.dag_id,
+        run.run_id,
+        mode=str(context["params"].get("mode")),
+        started_at=run.start_date or run.run_after,
+        error=error,
+        error_code=error_code,
+        settings=settings,
+    )
 
 
 def begun(context: Mapping[str, Any]) -> Summary:
@@ -136,6 +169,11 @@ def begun(context: Mapping[str, Any]) -> Summary:
     return run
 
 
-def result(context: Mapping[str, Any], task_id: str, *, key: str = "return_value") -> Any:
-    """What a task of this run returned, or left under a key; None where there is nothing."""
-    return context["ti"].xcom_pull(task_ids=task_id, key=key)
+def result(context: Mapping[str, Any], task_id: str) -> Any:
+    """What a task of this run returned; None where there is nothing."""
+    return context["ti"].xcom_pull(task_ids=task_id, key="return_value")
+
+
+def quiet_migrations() -> None:
+    """Leave the migrations' own chatter out of the log; `migrate` says what it did."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -14,6 +14,7 @@ from airflow.sdk import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
 
 from opportunity_sync.entities import EXTRACTS
+from opportunity_sync.settings import Settings
 from sync_retries import SyncRetryPolicy
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ def test_the_graph_is_the_contracts(bag: DagBag, dag_id: str) -> None:
 
 
 @each_dag
-def test_finish_never_paints_a_failed_run_green(bag: DagBag, dag_id: str) -> None:
-    """It is a teardown: it runs after a failure and does not count for the run's outcome."""
+def test_a_run_is_judged_by_finish(bag: DagBag, dag_id: str) -> None:
+    """It runs whatever happened, and its failure, for want of a load, is the run's."""
     finish = bag.dags[dag_id].get_task("finish")
 
     assert finish.is_teardown
-    assert not finish.on_failure_fail_dagrun
+    assert finish.on_failure_fail_dagrun
 
 
 @pytest.mark.parametrize(
@@ -99,9 +100,9 @@ def test_the_schedule_gives_contiguous_windows(
     assert mode == dag.params["mode"]
 
 
-@pytest.mark.parametrize(("dag_id", "can"), [(SYNC, True), (BACKFILL, True), (RECONCILE, False)])
-def test_only_what_takes_windows_can_be_backfilled(bag: DagBag, dag_id: str, can: bool) -> None:
-    """A reconciliation is of now, so Airflow refuses to run it once for each of thirty days."""
+@pytest.mark.parametrize(("dag_id", "can"), [(SYNC, False), (BACKFILL, True), (RECONCILE, False)])
+def test_only_the_backfill_dag_can_be_backfilled(bag: DagBag, dag_id: str, can: bool) -> None:
+    """A week would be 2,016 runs of the sync; a reconciliation is of now, whatever its date."""
     allowed = bag.dags[dag_id].allowed_run_types or DagRunType
 
     assert ("backfill" in list(allowed)) is can
@@ -118,6 +119,36 @@ def test_every_task_backs_off_and_ends(bag: DagBag, dag_id: str) -> None:
 
 
 @each_dag
+def test_no_task_is_ended_while_it_waits_as_it_may(bag: DagBag, dag_id: str) -> None:
+    """Each end is later than what a task can wait for: the store's lock twice, and Dynamics."""
+    settings = Settings()
+    waits = 2 * settings.store_lock_seconds + 4 * settings.page_timeout_seconds
+
+    for task in bag.dags[dag_id].tasks:
+        assert task.execution_timeout > timedelta(seconds=waits)
+
+
+@each_dag
+def test_a_log_does_not_end_in_a_dump(bag: DagBag, dag_id: str) -> None:
+    """What a task returns is for the next task, not for a person."""
+    assert not any(task.show_return_value_in_logs for task in bag.dags[dag_id].tasks)
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "first"), [(SYNC, 3), (BACKFILL, 3), (RECONCILE, 1)], ids=["sync", "backfill", "rec"]
+)
+def test_repairs_stand_below_what_is_needed_often(bag: DagBag, dag_id: str, first: int) -> None:
+    """Mode and window come first; the rare switches have a section of their own."""
+    params = bag.dags[dag_id].params
+    names = list(params)
+    sections = [params.get_param(name).schema.get("section") for name in names]
+
+    assert names[:first] == ["mode", "window_start", "window_end"][:first]
+    assert sections == [None] * first + ["Repairs"] * (len(names) - first)
+    assert {"accept_deletions", "accept_refusals", "accept_filter_gone"} <= set(names[first:])
+
+
+@each_dag
 def test_a_result_is_stored_once(bag: DagBag, dag_id: str) -> None:
     """Airflow does not take a returned dict apart, into a request for each of its keys."""
     assert not any(getattr(task, "multiple_outputs", True) for task in bag.dags[dag_id].tasks)
@@ -130,7 +161,15 @@ def test_the_runbook_is_on_the_dags_page(bag: DagBag, dag_id: str) -> None:
 
 
 @each_dag
-@pytest.mark.parametrize(("entry", "value"), [("mode", "everything"), ("accept_deletions", "no")])
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("mode", "everything"),
+        ("accept_deletions", "no"),
+        ("accept_refusals", "1"),
+        ("accept_filter_gone", "yes"),
+    ],
+)
 def test_the_form_refuses_what_it_does_not_offer(
     bag: DagBag, dag_id: str, entry: str, value: object
 ) -> None:

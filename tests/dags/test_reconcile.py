@@ -135,7 +135,7 @@ def test_back_dated_and_hidden_rows_are_mended(
 
 
 def test_without_global_read_access_nothing_is_marked(
-    engine: Engine, organisation: Organisation, capfd: pytest.CaptureFixture[str]
+    engine: Engine, organisation: Organisation, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where not every row may be seen no absence counts: the run is red and names the privilege."""
     organisation.delete("opportunities", synced_ids(organisation, "opportunities")[0])
@@ -145,8 +145,9 @@ def test_without_global_read_access_nothing_is_marked(
     assert run_dag(RECONCILE) == "failed"
 
     assert dump(engine) == before
-    [told] = [line for line in capfd.readouterr().out.splitlines() if "Retry policy" in line]
-    assert "prvReadContact" in told
+    said = [line for line in caplog.messages if line.startswith("What happened")]
+    assert len(said) == 2, "of transform, and of finish"
+    assert all("prvReadContact" in line for line in said)
     error = last_error(engine) or ""
     assert error.startswith("transform: PrivilegeError: ")
     assert "prvReadContact" in error

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 
-from dag_runs import connect, run_dag
+from dag_runs import connect, run_dag, store_connection
 from dynamics_sandbox import Organisation, Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import Engine
 
 SYNC = "dynamics_opportunity_sync"
 
@@ -56,17 +59,58 @@ def test_the_store_is_announced_as_changed_only_when_it_is(
         assert store_events() == before + 1
 
 
+def last_record(engine: Engine) -> dict[str, Any]:
+    """The store's row of the last run."""
+    with engine.connect() as connection:
+        query = text("SELECT * FROM sync_run ORDER BY started_at DESC LIMIT 1")
+        return dict(connection.execute(query).mappings().one())
+
+
 def test_half_a_set_up_fails_at_the_first_try_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A `ConfigError` is not tried again, stands at the end of the log, and the run is red."""
-    monkeypatch.setenv("AIRFLOW_CONN_MARKETO_STORE", '{"conn_type": "sqlite", "host": "/x"}')
+    """A `ConfigError` is not tried again, its log says what to do, and the run is red and known."""
+    connection = json.dumps(store_connection(sqlite_engine.url))
+    monkeypatch.setenv("AIRFLOW_CONN_MARKETO_STORE", connection)
 
     assert run_dag(SYNC) == "failed"
 
     tries = last_tries()
     assert tries["begin"] == ("failed", 1)
     assert tries["load"][0] == "upstream_failed"
-    assert tries["finish"][0] == "success"
-    told = [line for line in capfd.readouterr().out.splitlines() if "Retry policy" in line]
-    assert "connection 'dynamics_default' is not found. Next step: add" in told[0]
+    assert tries["finish"] == ("failed", 1)
+    told = [line for line in caplog.messages if line.startswith(("What happened", "Next step"))]
+    assert "What happened: Connection 'marketo_store' is there" in told[0]
+    assert "Next step: add 'dynamics_default' (Admin" in told[1]
+    assert "begin: Connection 'marketo_store' is there" in told[2]
+    assert told[1] == told[3]
+    record = last_record(sqlite_engine)
+    assert (record["outcome"], record["mode"]) == ("failed", "continue")
+    assert record["error"].startswith("begin: ConfigError: Connection 'marketo_store' is there")
+
+
+def test_a_misspelt_form_is_refused_and_known(
+    monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    """`mod` is not `mode`: nothing is read, and the run's record says so."""
+    with Sandbox(Organisation.generated(seed=5, opportunities=50)) as sandbox:
+        connect(monkeypatch, sandbox, sqlite_engine.url, tmp_path / "staging")
+
+        assert run_dag(SYNC, mod="full") == "failed"
+
+        assert sandbox.requests.all("/opportunities") == []
+    assert "'mod' (near: 'mode')" in last_record(sqlite_engine)["error"]
+
+
+def test_only_the_frames_of_airflow_are_printed(
+    monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of an error of ours the frames say nothing; at level DEBUG they are there."""
+    connection = json.dumps(store_connection(sqlite_engine.url))
+    monkeypatch.setenv("AIRFLOW_CONN_MARKETO_STORE", connection)
+
+    assert run_dag(SYNC) == "failed"
+
+    printed = capfd.readouterr().out
+    assert "ConfigError: Connection 'marketo_store' is there" in printed
+    assert "sync_connections.py" not in printed

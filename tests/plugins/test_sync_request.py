@@ -15,13 +15,26 @@ NOTHING = (None, None)
 RUN_AFTER = datetime(2026, 11, 4, 15, 30, tzinfo=UTC)
 
 
+FORM = {
+    "mode": "continue",
+    "window_start": None,
+    "window_end": None,
+    "accept_deletions": False,
+    "accept_refusals": False,
+    "accept_filter_gone": False,
+    "new_epoch": False,
+    "new_organization": None,
+}
+
+
 def a_run(
     run_type: str = "manual", interval: tuple[datetime | None, datetime | None] = DAY, **form: Any
 ) -> StartedRun:
     """A run as Airflow started it; the form is the sync DAG's unless told otherwise."""
-    empty = {"window_start": None, "window_end": None, "accept_deletions": False}
-    params = {"mode": "continue"} | empty | form
-    return StartedRun("dag", "run", run_type, interval, params, RUN_AFTER)
+    params = FORM | form
+    return StartedRun(
+        "dag", "run", run_type, interval, params, RUN_AFTER, conf=form, offered=list(FORM)
+    )
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "manual", "asset_triggered"])
@@ -139,3 +152,107 @@ def test_a_range_that_accepts_deletions_is_refused(mode: str) -> None:
 def test_a_backfill_accepts_no_deletions() -> None:
     """Its form does not count, here as elsewhere."""
     assert request(a_run("backfill", accept_deletions=True)).accept_deletions is False
+
+
+@pytest.mark.parametrize("switch", ["accept_refusals", "accept_filter_gone"])
+@pytest.mark.parametrize("mode", ["continue", "full", "reconcile", "range"])
+def test_what_a_guard_refused_is_let_through_by_its_switch(switch: str, mode: str) -> None:
+    """In each mode, for each can meet it; a backfill's form does not count."""
+    window = {"window_start": "2026-11-03", "window_end": "2026-11-04"} if mode == "range" else {}
+    asked = request(a_run(mode=mode, **window, **{switch: True}))
+    others = {"accept_deletions", "accept_refusals", "accept_filter_gone"} - {switch}
+
+    assert getattr(asked, switch) is True
+    assert not any(getattr(asked, other) for other in others)
+    assert getattr(request(a_run("backfill", **{switch: True})), switch) is False
+
+
+@pytest.mark.parametrize(
+    ("entry", "nearest"),
+    [
+        ({"mod": "full"}, "'mod' (near: 'mode')"),
+        ({"Mode": "full"}, "'Mode' (near: 'mode')"),
+        ({"accept_deletion": True}, "'accept_deletion' (near: 'accept_deletions')"),
+        ({"window-start": "2026-11-03"}, "'window-start' (near: 'window_start')"),
+        ({"note": "by hand"}, "'note'"),
+        ({"": 1}, "''"),
+    ],
+)
+@pytest.mark.parametrize("run_type", ["manual", "backfill", "operator_triggered"])
+def test_an_entry_that_the_form_does_not_have_is_refused(
+    entry: dict[str, Any], nearest: str, run_type: str
+) -> None:
+    """Airflow lets it through: a misspelt `mode` would be a run that continues."""
+    with pytest.raises(ConfigError, match="the form of dag does not have") as raised:
+        request(a_run(run_type, **entry))
+
+    assert f"{nearest}. Next step: trigger again; the form has mode," in str(raised.value)
+
+
+def test_a_form_that_airflow_ignores_is_refused() -> None:
+    """With `dag_run_conf_overrides_params` off, Airflow passes on the defaults in its place."""
+    ignored = StartedRun(
+        "dag", "run", "manual", DAY, FORM, RUN_AFTER, conf={"mode": "full"}, offered=list(FORM)
+    )
+
+    with pytest.raises(ConfigError, match="does not pass on what the form says: mode"):
+        request(ignored)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2030-01-01", "2030-02-01"),
+        ("2026-11-04T15:30:00", "2026-11-04T16:00:00"),
+        ("2026-11-05T00:00:00+01:00", "9998-12-31"),
+    ],
+)
+def test_a_window_in_the_future_is_refused(start: str, end: str) -> None:
+    """It would be green with no rows; now is when the run was begun."""
+    with pytest.raises(ConfigError, match="begins in the future"):
+        request(a_run(mode="range", window_start=start, window_end=end))
+
+
+def test_an_interval_in_the_future_is_refused() -> None:
+    """A logical date in the future gives one, and so would a backfill."""
+    later = (datetime(2030, 1, 1, tzinfo=UTC), datetime(2030, 1, 2, tzinfo=UTC))
+
+    for run_type in ("manual", "backfill"):
+        with pytest.raises(ConfigError, match="the run's data interval go from 2030-01-01"):
+            request(a_run(run_type, later, mode="interval"))
+
+
+def test_a_window_that_has_begun_and_not_ended_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What comes after now is not in it."""
+    asked = request(a_run(mode="range", window_start="2026-11-03", window_end="2027-01-01"))
+
+    assert asked.window_end == datetime(2027, 1, 1, tzinfo=UTC)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "ends in the future (2027-01-01" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["window_start", "window_end"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+01:00",
+        "1752-12-31T23:59:59Z",
+        "9999-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-01:00",
+    ],
+)
+def test_a_time_at_an_end_of_the_calendar_is_refused(end: str, text: str) -> None:
+    """Dataverse has no such times, and with an offset they are not even in the calendar."""
+    given = {"window_start": "2026-11-03", "window_end": "2026-11-04"} | {end: text}
+
+    with pytest.raises(ConfigError, match=f"The form's {end}, .*, is at an end of the calendar"):
+        request(a_run(mode="range", **given))
+
+
+def test_a_backfill_says_that_its_form_has_no_say(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever chose `full` there gets the interval, and reads why."""
+    assert window(a_run("backfill", mode="full")) == ("range", DAY)
+    assert "mode 'full', but a backfill takes exactly its data interval" in caplog.text

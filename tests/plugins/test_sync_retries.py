@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from airflow.sdk import RetryAction
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from opportunity_sync import errors
 from opportunity_sync.errors import ConfigError, ThrottledError, TransientError
@@ -20,11 +21,11 @@ CONFIG_ERRORS = [
 
 @pytest.mark.parametrize("kind", CONFIG_ERRORS)
 def test_what_a_person_must_mend_is_not_tried_again(kind: type[ConfigError]) -> None:
-    """The task fails at once and the decision repeats the sentence and its next step."""
+    """The task fails at once; a reason would be a line after the report's last."""
     decision = SyncRetryPolicy().evaluate(kind("It broke.", next_step="mend it"), 1, 5)
 
     assert decision.action is RetryAction.FAIL
-    assert "It broke. Next step: mend it" in str(decision.reason)
+    assert decision.reason is None
 
 
 def test_a_named_wait_is_honoured() -> None:
@@ -38,3 +39,56 @@ def test_a_named_wait_is_honoured() -> None:
 def test_everything_else_follows_the_back_off(error: Exception) -> None:
     """Without a named wait, and for what nobody foresaw, the task's own back-off applies."""
     assert SyncRetryPolicy().evaluate(error, 1, 5).action is RetryAction.DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("seconds", "try_number", "wait"),
+    [
+        (5, 1, timedelta(seconds=15)),
+        (5, 4, timedelta(minutes=2)),
+        (5, 60, timedelta(minutes=15)),
+        (600, 2, timedelta(minutes=10)),
+        (1_795_000_000, 1, timedelta(hours=1)),
+        (1e300, 1, timedelta(hours=1)),
+        (float("inf"), 1, timedelta(seconds=15)),
+        (float("nan"), 1, timedelta(seconds=15)),
+        (-3, 1, timedelta(seconds=15)),
+        (0, 2, timedelta(seconds=30)),
+    ],
+    ids=["short", "again", "for ever", "long", "epoch", "huge", "inf", "nan", "negative", "zero"],
+)
+def test_a_named_wait_has_bounds(seconds: float, try_number: int, wait: timedelta) -> None:
+    """Never sooner than by back-off, so that tries last; never later than in an hour."""
+    decision = SyncRetryPolicy().evaluate(
+        ThrottledError("Slow down.", retry_after=seconds), try_number, 6
+    )
+
+    assert (RetryAction.RETRY, wait) == (decision.action, decision.retry_delay)
+
+
+@pytest.mark.parametrize(
+    ("error", "try_number", "outlook"),
+    [
+        (ConfigError("No.", next_step="mend it"), 1, "Try 1 of 7. Not tried again: a person"),
+        (ThrottledError("Slow down.", retry_after=90), 2, "Try 2 of 7. Tried again in 90 s."),
+        (TransientError("Gone away."), 3, "Try 3 of 7. Tried again by itself."),
+        (TransientError("Gone away."), 7, "Try 7 of 7. It was the last try."),
+        (ThrottledError("Slow down.", retry_after=90), 7, "Try 7 of 7. It was the last try."),
+        (RuntimeError("a bug"), 7, "Try 7 of 7. It was the last try."),
+        (AirflowTaskTimeout("Timeout, PID: 1"), 1, "Try 1 of 7. Tried again by itself."),
+    ],
+)
+def test_the_log_ends_with_what_becomes_of_the_task(
+    error: BaseException, try_number: int, outlook: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Four lines, whatever the error; the third says which try it was."""
+    caplog.set_level("INFO")
+
+    SyncRetryPolicy().evaluate(error, try_number, 6)
+
+    group, happened, step, details, runbook = caplog.messages
+    assert group == "::endgroup::"
+    assert happened.startswith("What happened: ")
+    assert step.startswith("Next step: ")
+    assert f"Details: {outlook}" in details
+    assert runbook.startswith("Runbook: docs/runbook.md#")

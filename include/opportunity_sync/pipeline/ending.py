@@ -22,18 +22,41 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def finish(
+def record_failed_begin(  # noqa: PLR0913 - a run is known by two names
+    engine: Engine,
+    dag_id: str,
+    run_id: str,
+    *,
+    settings: Settings,
+    error: str,
+    error_code: str,  # noqa: ARG001 - for the store, once it has the column
+    **given: Any,
+) -> None:
+    """Record a run that failed in its first task, so that the store knows of every run.
+
+    `given`: mode and started_at. A run of that name that succeeded keeps its record.
+    """
+    wait = settings.store_lock_seconds
+    store.migrate(engine, wait_seconds=wait, on_wait=report_wait)
+    with store.writing(engine, on_wait=report_wait) as connection:
+        if store.outcome_of(connection, dag_id, run_id) is None:
+            store.begin_run(connection, dag_id, run_id, window_start=None, window_end=None, **given)
+        store.end_run(connection, dag_id, run_id, outcome="failed", error=error)
+
+
+def finish(  # noqa: PLR0913 - a failure has its words and its code
     engine: Engine | None,
     run: dict[str, Any],
     *,
     succeeded: bool,
     settings: Settings,
     error: str | None = None,
+    error_code: str | None = None,  # noqa: ARG001 - for the store, once it has the column
 ) -> None:
     """Record a failure (`load` has recorded success already), and remove what nobody needs.
 
-    `error`: why it failed, where that is known. Without an engine (the store cannot even be
-    configured) only staging is tidied.
+    `error`: why it failed, where that is known, and its code. Without an engine (the store cannot
+    even be configured) only staging is tidied.
     """
     if succeeded:
         RunFolder(run["staging"]).remove()

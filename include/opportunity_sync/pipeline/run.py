@@ -36,7 +36,8 @@ class RunRequest:
     `continue`: from each table's watermark, or everything where there is none; `range`: what was
     modified in [window_start, window_end), never moving a watermark; `full`: everything;
     `reconcile`: key and version of everything, and then only what differs. `accept_deletions`
-    lets a run mark more rows as gone than the guard allows. `new_epoch` lets lower versions
+    lets a run mark more rows as gone than the guard allows, `accept_refusals` leave more records
+    aside, `accept_filter_gone` go on without the filter column. `new_epoch` lets lower versions
     replace higher ones, after the organisation was restored from a backup. `new_organization`, with
     it, is the id of the organisation to which the store is handed over.
     """
@@ -47,6 +48,8 @@ class RunRequest:
     window_start: datetime | None = None
     window_end: datetime | None = None
     accept_deletions: bool = False
+    accept_refusals: bool = False
+    accept_filter_gone: bool = False
     new_epoch: bool = False
     new_organization: str | None = None
 

@@ -1,0 +1,138 @@
+"""How a failed task tells `finish` why, and how an error leaves a task.
+
+`finish` writes the run's record, but it is another process, perhaps on another machine: what it
+knows of the failure went through Airflow. There it may be read by many, so only our own
+sentences are passed on, which quote no row; the same holds for what Airflow prints of the error.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
+
+from opportunity_sync.entities import EXTRACTS
+from opportunity_sync.errors import ConfigError, SyncError, TransientError
+from sync_report import unforeseen, without_promise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+log = logging.getLogger(__name__)
+
+FAILURE = "failure"  # the XCom key of a failed try's error; Airflow drops it when the next begins
+TASKS = ("begin", *EXTRACTS, "transform", "load")
+STOPPED = "RunStopped"  # the code of a run whose tasks left no word
+RUN_STOPPED = "A run that nobody explains"  # the runbook's heading of it
+SEE_LOG = "see the task's log; then clear it with everything downstream."
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run failed: the task, in words, what to do, and the error's code."""
+
+    task: str
+    problem: str
+    next_step: str
+    code: str
+
+    def __str__(self) -> str:
+        """As the run's record has it."""
+        said = f"{self.problem} Next step: {self.next_step}"
+        return f"{self.task}: {self.code}: {said}" if self.task else said
+
+
+class RunFailedError(ConfigError):
+    """Why `finish` is red: the run has no load."""
+
+    def __init__(self, failure: Failure) -> None:
+        """As the task said that failed, whose entry of the runbook is the one to read."""
+        self.failure = failure
+        self.runbook_entry = RUN_STOPPED if failure.code == STOPPED else failure.code
+        why = f"{failure.task}: {failure.problem}" if failure.task else failure.problem
+        super().__init__(
+            f"The run has failed, and nothing of it is in the store. {why}",
+            next_step=failure.next_step,
+        )
+
+
+@contextmanager
+def telling(context: Mapping[str, Any]) -> Iterator[None]:
+    """Leave word of a failure for `finish`; let the error go without what need not be printed.
+
+    `BaseException`: Airflow's own time-out is no `Exception`.
+    """
+    name = context["ti"].task_id
+    try:
+        yield
+    except SyncError as error:
+        if isinstance(error, TransientError) and is_last_try(context):
+            without_promise(error)
+        leave_word(context, Failure(name, error.problem, error.next_step, error_code(error)))
+        log.debug("The error with all its frames and causes:", exc_info=True)
+        raise error.with_traceback(None) from None
+    except AirflowTaskTimeout as error:
+        problem = "The task took longer than it may."
+        leave_word(context, Failure(name, problem, SEE_LOG, type(error).__name__))
+        raise
+    except AirflowException:
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge: nobody above knows what may be said
+        problem = "An error that was not foreseen."
+        leave_word(context, Failure(name, problem, SEE_LOG, type(error).__name__))
+        raise unforeseen(error).with_traceback(error.__traceback__) from None
+    except BaseException as error:
+        problem = "Its process was told to end."
+        leave_word(context, Failure(name, problem, SEE_LOG, type(error).__name__))
+        raise
+
+
+def is_last_try(context: Mapping[str, Any]) -> bool:
+    """Whether Airflow will not try the task again, whatever comes of it."""
+    task = context["ti"]
+    return bool(task.try_number > task.max_tries)
+
+
+def leave_word(context: Mapping[str, Any], failure: Failure) -> None:
+    """Push what `finish` reads with `failure_of`; never an error of its own."""
+    word = {"error": str(failure), "error_code": failure.code, **asdict(failure)}
+    try:
+        context["ti"].xcom_push(key=FAILURE, value=word)
+    except Exception:  # the task's own error is the one that counts
+        log.warning("The failure can't be told to `finish`.", exc_info=True)
+
+
+def error_code(error: SyncError) -> str:
+    """The error's stable name."""
+    return str(getattr(error, "code", type(error).__name__))
+
+
+def failure_of(context: Mapping[str, Any]) -> Failure:
+    """Why the run failed, of the first task that left word; else what became of its tasks."""
+    states = states_of(context)
+    said = context["ti"]
+    for name in TASKS:
+        word = said.xcom_pull(task_ids=name, key=FAILURE)
+        if word and states.get(name) != "success":
+            return Failure(*(str(word[field.name]) for field in fields(Failure)))
+    left = ", ".join(
+        f"{name} {states.get(name)}" for name in TASKS if states.get(name) != "success"
+    )
+    return Failure(
+        "",
+        f"No task says why: {left or 'load left no result'}.",
+        "find out who marked the run as failed or ended a process; the next scheduled run starts "
+        "from the same place.",
+        STOPPED,
+    )
+
+
+def states_of(context: Mapping[str, Any]) -> Mapping[str, str | None]:
+    """The state of each task of the run, as Airflow has it now."""
+    run = context["dag_run"]
+    found = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id])
+    states: Mapping[str, str | None] = found.get(run.run_id, {})
+    return states
