@@ -100,17 +100,3 @@ def test_a_misspelt_form_is_refused_and_known(
 
         assert sandbox.requests.all("/opportunities") == []
     assert "'mod' (near: 'mode')" in last_record(sqlite_engine)["error"]
-
-
-def test_only_the_frames_of_airflow_are_printed(
-    monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Of an error of ours the frames say nothing; at level DEBUG they are there."""
-    connection = json.dumps(store_connection(sqlite_engine.url))
-    monkeypatch.setenv("AIRFLOW_CONN_MARKETO_STORE", connection)
-
-    assert run_dag(SYNC) == "failed"
-
-    printed = capfd.readouterr().out
-    assert "ConfigError: Connection 'marketo_store' is there" in printed
-    assert "sync_connections.py" not in printed
