@@ -8,7 +8,6 @@ sentences are passed on, which quote no row; the same holds for what Airflow pri
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from sync_report import unforeseen, without_promise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
@@ -59,50 +58,55 @@ class RunFailedError(ConfigError):
         )
 
 
-@contextmanager
-def telling(context: Mapping[str, Any]) -> Iterator[None]:
+class telling:  # noqa: N801 - read as a word: with telling(context)
     """Leave word of a failure for `finish`; let the error go without what need not be printed.
 
-    `BaseException`: Airflow's own time-out is no `Exception`.
+    A class, because a generator's context manager gives an error its frames back.
     """
-    name = context["ti"].task_id
-    try:
-        yield
-    except SyncError as error:
-        if isinstance(error, TransientError) and is_last_try(context):
-            without_promise(error)
-        leave_word(context, Failure(name, error.problem, error.next_step, error_code(error)))
-        log.debug("The error with all its frames and causes:", exc_info=True)
-        raise error.with_traceback(None) from None
-    except AirflowTaskTimeout as error:
-        problem = "The task took longer than it may."
-        leave_word(context, Failure(name, problem, SEE_LOG, type(error).__name__))
-        raise
-    except AirflowException:
-        raise
-    except Exception as error:  # noqa: BLE001 - the edge: nobody above knows what may be said
-        problem = "An error that was not foreseen."
-        leave_word(context, Failure(name, problem, SEE_LOG, type(error).__name__))
-        raise unforeseen(error).with_traceback(error.__traceback__) from None
-    except BaseException as error:
-        problem = "Its process was told to end."
-        leave_word(context, Failure(name, problem, SEE_LOG, type(error).__name__))
-        raise
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        """Whose failure would be told."""
+        self.context = context
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: object
+    ) -> None:
+        """Tell the failure. `BaseException`, for Airflow's own time-out is no `Exception`."""
+        match error:
+            case None | AirflowException():
+                return
+            case SyncError():
+                if isinstance(error, TransientError) and is_last_try(self.context):
+                    without_promise(error)
+                self.leave_word(error.problem, error.next_step, error_code(error))
+                log.debug("The error with all its frames and causes:", exc_info=error)
+                raise error.with_traceback(None) from None
+            case AirflowTaskTimeout():
+                self.leave_word("The task took longer than it may.", SEE_LOG, type(error).__name__)
+            case Exception():
+                self.leave_word("An error that was not foreseen.", SEE_LOG, type(error).__name__)
+                raise unforeseen(error).with_traceback(error.__traceback__) from None
+            case _:
+                self.leave_word("Its process was told to end.", SEE_LOG, type(error).__name__)
+
+    def leave_word(self, problem: str, next_step: str, code: str) -> None:
+        """Push what `finish` reads with `failure_of`; never an error of its own."""
+        task = self.context["ti"]
+        failure = Failure(task.task_id, problem, next_step, code)
+        word = {"error": str(failure), "error_code": code, **asdict(failure)}
+        try:
+            task.xcom_push(key=FAILURE, value=word)
+        except Exception:  # the task's own error is the one that counts
+            log.warning("The failure can't be told to `finish`.", exc_info=True)
 
 
 def is_last_try(context: Mapping[str, Any]) -> bool:
     """Whether Airflow will not try the task again, whatever comes of it."""
     task = context["ti"]
     return bool(task.try_number > task.max_tries)
-
-
-def leave_word(context: Mapping[str, Any], failure: Failure) -> None:
-    """Push what `finish` reads with `failure_of`; never an error of its own."""
-    word = {"error": str(failure), "error_code": failure.code, **asdict(failure)}
-    try:
-        context["ti"].xcom_push(key=FAILURE, value=word)
-    except Exception:  # the task's own error is the one that counts
-        log.warning("The failure can't be told to `finish`.", exc_info=True)
 
 
 def error_code(error: SyncError) -> str:
@@ -117,7 +121,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
     for name in TASKS:
         word = said.xcom_pull(task_ids=name, key=FAILURE)
         if word and states.get(name) != "success":
-            return Failure(*(str(word[field.name]) for field in fields(Failure)))
+            return read_word(name, word)
     left = ", ".join(
         f"{name} {states.get(name)}" for name in TASKS if states.get(name) != "success"
     )
@@ -128,6 +132,13 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         "from the same place.",
         STOPPED,
     )
+
+
+def read_word(task: str, word: object) -> Failure:
+    """The failure that a task told; a version before this one told a sentence."""
+    if isinstance(word, dict) and all(field.name in word for field in fields(Failure)):
+        return Failure(*(str(word[field.name]) for field in fields(Failure)))
+    return Failure(task, str(word), SEE_LOG, STOPPED)
 
 
 def states_of(context: Mapping[str, Any]) -> Mapping[str, str | None]:

@@ -23,7 +23,7 @@ NO_PROMISE: Final = (
     "mend the cause and clear the task with everything downstream; the next scheduled run also "
     "starts from the same place."
 )
-_PROMISE: Final = re.compile(r"\b(re)?tried\b")
+_PROMISE: Final = re.compile(r"\b(re)?tried\b|\bnext try\b")
 _OPENING: Final = re.compile(r"^(if it stays,|otherwise)\s+")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)|\[[^\[\]]*\]|\d{3,}")
 

@@ -24,7 +24,7 @@ from sync_report import lines, unforeseen, without_promise
 PROJECT = Path(__file__).parents[2]
 RUNBOOK = PROJECT / "docs" / "runbook.md"
 NAMES = ["What happened", "Next step", "Details", "Runbook"]
-PROMISE = re.compile(r"(is|are) (re)?tried( again)?\b|^nothing\b")
+PROMISE = re.compile(r"(is|are) (re)?tried( again)?\b|next try|^nothing\b")
 
 
 def every_error() -> list[BaseException]:
@@ -72,10 +72,13 @@ def test_a_text_of_many_lines_becomes_one() -> None:
 def promising_steps() -> list[str]:
     """Next steps in the sources that promise a further try."""
     texts = []
+    wanted = re.compile(r'(?:next_step=|_[A-Z]+ = )f?"([^"\n]*(?:tried|next try)[^"\n]*)"')
     for path in (PROJECT / "include" / "opportunity_sync").rglob("*.py"):
         # Adjacent strings are one text.
         source = re.sub(r'"\s*\n\s*f?"', "", path.read_text("utf-8"))
-        texts += re.findall(r'(?:next_step=|_[A-Z]+ = )f?"([^"\n]*tried[^"\n]*)"', source)
+        texts += re.findall(
+            r'(?:next_step=|_[A-Z]+ = )f?"([^"\n]*(?:tried|next try)[^"\n]*)"', source
+        )
     return sorted({text for text in texts if text and "{" not in text})
 
 
