@@ -76,9 +76,7 @@ def promising_steps() -> list[str]:
     for path in (PROJECT / "include" / "opportunity_sync").rglob("*.py"):
         # Adjacent strings are one text.
         source = re.sub(r'"\s*\n\s*f?"', "", path.read_text("utf-8"))
-        texts += re.findall(
-            r'(?:next_step=|_[A-Z]+ = )f?"([^"\n]*(?:tried|next try)[^"\n]*)"', source
-        )
+        texts += wanted.findall(source)
     return sorted({text for text in texts if text and "{" not in text})
 
 
