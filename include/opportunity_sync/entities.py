@@ -40,14 +40,23 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One selected Dataverse column; a `polymorphic` lookup needs its target table's name."""
+    """One selected Dataverse column.
+
+    A `polymorphic` lookup can point at several tables. A row is refused, because nothing could be
+    made of it, without a `required` value, where a `typed` lookup comes without its table or points
+    elsewhere than to the `targets` (none named: to any), and where a text is longer than
+    `max_length` characters.
+    """
 
     column: str
     source: str
     kind: Kind = Kind.TEXT
     polymorphic: bool = False
     optional: bool = False  # passed over without a word where the organisation lacks it
-    required: bool = False  # a row without it is refused: nothing can be made of it
+    required: bool = False
+    typed: bool = False
+    targets: tuple[str, ...] = ()
+    max_length: int | None = None
 
     @property
     def select(self) -> str:
@@ -133,7 +142,10 @@ _MERGE = (
     Field("master", "masterid", Kind.LOOKUP),
 )
 _SYNC_FILTER = Field("sync_filter", "new_synctomkto", Kind.BOOLEAN, optional=True)
-_CUSTOMER = Field("customer", "customerid", Kind.LOOKUP, polymorphic=True)
+_CUSTOMERS = ("account", "contact")
+_CUSTOMER = Field(
+    "customer", "customerid", Kind.LOOKUP, polymorphic=True, typed=True, targets=_CUSTOMERS
+)
 
 OPPORTUNITY = Entity(
     name="opportunity",
@@ -203,7 +215,14 @@ CONTACT = Entity(
         *_BOOKKEEPING,
     ),
     facts=(
-        Field("parent", "parentcustomerid", Kind.LOOKUP, polymorphic=True),
+        Field(
+            "parent",
+            "parentcustomerid",
+            Kind.LOOKUP,
+            polymorphic=True,
+            typed=True,
+            targets=_CUSTOMERS,
+        ),
         *_MERGE,
         _SYNC_FILTER,
     ),
@@ -247,9 +266,9 @@ CONNECTION = Entity(
     key_column="connection_id",
     fields=(),
     facts=(
-        Field("record1", "record1id", Kind.LOOKUP, polymorphic=True),
+        Field("record1", "record1id", Kind.LOOKUP, polymorphic=True, typed=True),
         Field("record1_role", "record1roleid", Kind.LOOKUP),
-        Field("record2", "record2id", Kind.LOOKUP, polymorphic=True),
+        Field("record2", "record2id", Kind.LOOKUP, polymorphic=True, typed=True),
         Field("record2_role", "record2roleid", Kind.LOOKUP),
         Field("state", "statecode", Kind.INTEGER),
     ),
@@ -263,7 +282,8 @@ CONNECTION_ROLE = Entity(
     key_column="connectionrole_id",
     fields=(),
     facts=(
-        Field("name", "name", required=True),
+        # It is part of a key, and an index takes no longer one. Dynamics allows 100 characters.
+        Field("name", "name", required=True, max_length=1000),
         Field("category", "category", Kind.INTEGER),
     ),
     is_always_read_whole=True,

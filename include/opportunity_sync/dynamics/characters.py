@@ -1,19 +1,14 @@
-"""Characters that JSON can carry and the stores cannot: U+0000 and halves of surrogate pairs.
+"""Characters that come and that the stores cannot take: U+0000, surrogate halves, broken UTF-8.
 
-PostgreSQL refuses the one, UTF-8 has no form for the other, and the JSON decoder stops at both
-kinds of half. They become U+FFFD, the replacement character, and are counted. A page is only
-rewritten when it holds one of them.
+PostgreSQL refuses the first, UTF-8 has no form for the second, and the JSON decoder stops at all
+of them, though they spoil one text and not the page. They become U+FFFD, the replacement
+character, and are counted. A page is only rewritten when it holds one of them.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeVar
-
-if TYPE_CHECKING:
-    import msgspec
-
-Value = TypeVar("Value")
+from typing import Final
 
 _SUSPECT: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _HIGH: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
@@ -24,6 +19,7 @@ _ESCAPE: Final = re.compile(
 )
 _BARE_HALF: Final = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def cleaned(body: bytes) -> tuple[bytes, int]:
@@ -44,22 +40,22 @@ def cleaned(body: bytes) -> tuple[bytes, int]:
 
 
 def without_unstorable(body: bytes) -> tuple[bytes, int]:
-    """As `cleaned`, also for halves written as if UTF-8 had a form for them."""
-    text, escapes = cleaned(body)
-    text, halves = _BARE_HALF.subn(_REPLACEMENT, text)
-    return text, escapes + halves
+    """As `cleaned`, also for what is no UTF-8: halves written as if it had a form for them, bytes.
 
-
-def decoded(decoder: msgspec.json.Decoder[Value], body: bytes) -> Value:
-    """Decode, and only where that fails look for such characters and try again.
-
-    Raises:
-        ValueError: the text is not whole JSON of the decoder's shape.
+    A byte order mark before the text is taken off and not counted.
     """
+    text, escapes = cleaned(body.removeprefix(_BYTE_ORDER_MARK))
+    text, halves = _BARE_HALF.subn(_REPLACEMENT, text)
+    text, wrong = _as_utf8(text)
+    nuls = text.count(b"\0")
+    return text.replace(b"\0", _REPLACEMENT), escapes + halves + wrong + nuls
+
+
+def _as_utf8(text: bytes) -> tuple[bytes, int]:
     try:
-        return decoder.decode(body)
-    except ValueError:
-        text, replaced = without_unstorable(body)
-        if replaced == 0:
-            raise
-    return decoder.decode(text)
+        text.decode()
+    except UnicodeDecodeError:
+        was = text.decode(errors="ignore").count("\N{REPLACEMENT CHARACTER}")
+        mended = text.decode(errors="replace")
+        return mended.encode(), mended.count("\N{REPLACEMENT CHARACTER}") - was
+    return text, 0

@@ -15,10 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
-import msgspec
 import requests
 
-from opportunity_sync.dynamics.characters import decoded
+from opportunity_sync.dynamics.envelope import object_of
 from opportunity_sync.dynamics.exchange import Answer, Bounds, answer_to
 from opportunity_sync.dynamics.failures import API_ROOT, says_it_does_not_exist
 from opportunity_sync.dynamics.paging import ANNOTATIONS, Page, Trail, require_own
@@ -37,10 +36,8 @@ log = logging.getLogger(__name__)
 IDS_PER_REQUEST: Final = 100  # the most values of `In` is not documented; 500 is said to fail
 _SAFE: Final = "$,()'=:/@*"
 
-_ERRORS: Final = frozenset({"error", "odata.error"})
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
-_object = msgspec.json.Decoder(dict[str, Any])
 
 Params = Mapping[str, str]
 Result = TypeVar("Result")
@@ -180,7 +177,7 @@ class DataverseClient:
 
         def whole_object(bounds: Bounds) -> Result:
             answer = self._answer(url, prefer, bounds)
-            return prove(answer, _object_of(answer))
+            return prove(answer, object_of(answer))
 
         return self._patience.with_retries(whole_object)
 
@@ -217,17 +214,6 @@ class DataverseClient:
             request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
         request.url = url  # requests re-encodes links; a paging cookie must stay as it came
         return request
-
-
-def _object_of(answer: Answer) -> dict[str, Any]:
-    try:
-        found = decoded(_object, answer.body)
-    except (ValueError, RecursionError) as error:
-        raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
-    if _ERRORS & {name.lower() for name in found}:
-        # OData reports what goes wrong after the status line has been sent in this way.
-        raise answer.broken("The answer carries an error in place of its content.")
-    return found
 
 
 def _identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:

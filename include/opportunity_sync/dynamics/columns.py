@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -39,9 +40,16 @@ _LOWER: Final = bytes(
     character if chr(character) in "0123456789abcdef-" else 0
     for character in bytes(range(256)).lower()
 )
-_PLAIN_NUMBER: Final = r"^-?[0-9]+(\.[0-9]+)?$"
-_MOST_DIGITS: Final = 40
+_MOST_DIGITS: Final = 40  # before the point, and behind it
+_PLAIN_NUMBER: Final = rf"^-?[0-9]{{1,{_MOST_DIGITS}}}(\.[0-9]{{1,{_MOST_DIGITS}}})?$"
+_WRITTEN_NUMBER: Final = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
 _SECONDS: Final = pa.timestamp("s", tz="UTC")
+# What Python, PostgreSQL and SQLite's texts of four digits all know, in UTC.
+_INSTANTS: Final = (
+    pa.scalar(datetime(1, 1, 1, tzinfo=UTC), pa.timestamp("us", tz="UTC")),
+    pa.scalar(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), pa.timestamp("us", tz="UTC")),
+)
+_DATES: Final = (pa.scalar(date.min, pa.date32()), pa.scalar(date.max, pa.date32()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +71,23 @@ class Columns:
 Convert = Callable[[str], Any]
 
 
-def columns_of(slot: Slot, values: Sequence[Sequence[Any]], labels: Mapping[int, str]) -> Columns:
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What is known of a field's values beside its kind: its labels, the zone its days are in."""
+
+    labels: Mapping[int, str]
+    zone: tzinfo | None = None
+
+
+def columns_of(slot: Slot, values: Sequence[Sequence[Any]], meaning: Meaning) -> Columns:
     """The columns of one field; `values` are all columns of the page's rows."""
     if slot.field.kind is Kind.LOOKUP:
         types = None if slot.type_at is None else values[slot.type_at]
-        return _lookup(values[slot.at], types)
+        return _lookup(slot, values[slot.at], types)
     if slot.field.kind is Kind.CHOICE:
-        return _choice(values[slot.at], labels)
+        return _choice(values[slot.at], meaning.labels)
+    if slot.field.kind is Kind.DATE:
+        return _dates(values[slot.at], meaning.zone)
     return _BUILDERS[slot.field.kind](values[slot.at])
 
 
@@ -100,15 +118,27 @@ def _lowered_guids(texts: pa.StringArray) -> pa.Array[Any] | None:
     return pa.Array.from_buffers(pa.string(), len(texts), buffers, texts.null_count)
 
 
-def _lookup(values: Sequence[str | None], types: Sequence[str | None] | None) -> Columns:
+def _lookup(
+    slot: Slot, values: Sequence[str | None], types: Sequence[str | None] | None
+) -> Columns:
     found = guids(values)
     if types is None:
         return found
     (ids,) = found.arrays
     targets = pc.if_else(ids.is_valid(), pa.array(types, pa.string()), None)
-    untyped = pc.indices_nonzero(pc.and_(ids.is_valid(), targets.is_null())).to_pylist()
-    faults = tuple(Fault(row, "points to a row of a table that is not named") for row in untyped)
-    return Columns((ids, targets), (*found.faults, *faults))
+    faults = found.faults
+    if slot.field.typed:
+        untyped = pc.and_(ids.is_valid(), targets.is_null())
+        faults += _at(untyped, "points to a row of a table that is not named")
+    if slot.field.targets:
+        allowed = pa.array(slot.field.targets, pa.string())
+        elsewhere = pc.and_(targets.is_valid(), pc.invert(pc.is_in(targets, value_set=allowed)))
+        faults += _at(elsewhere, f"points to a row that is no {' or '.join(slot.field.targets)}")
+    return Columns((ids, targets), faults)
+
+
+def _at(is_bad: pa.Array[Any], problem: str) -> tuple[Fault, ...]:
+    return tuple(Fault(row, problem) for row in pc.indices_nonzero(is_bad).to_pylist())
 
 
 def _choice(values: Sequence[int | None], labels: Mapping[int, str]) -> Columns:
@@ -143,11 +173,11 @@ def _money(values: Sequence[Any]) -> Columns:
 def _instants(values: Sequence[str | None]) -> Columns:
     texts = pa.array(values, pa.string())
     try:
-        return Columns((_seconds(texts),))
+        return _within(_seconds(texts), _INSTANTS)
     except pa.ArrowInvalid:
         pass
     try:
-        return Columns((_seconds(pc.replace_substring_regex(texts, r"\.\d+", "")),))
+        return _within(_seconds(pc.replace_substring_regex(texts, r"\.\d+", "")), _INSTANTS)
     except pa.ArrowInvalid:
         return _one_by_one(values, _instant, "is not an instant", kind=ARROW_TYPES[Kind.INSTANT])
 
@@ -157,11 +187,34 @@ def _seconds(texts: Any) -> pa.Array[Any]:
     return seconds
 
 
-def _dates(values: Sequence[str | None]) -> Columns:
+def _dates(values: Sequence[str | None], zone: tzinfo | None) -> Columns:
+    """Days as written; of an instant its day in the zone or, without one, the day it names."""
+    texts = pa.array(values, pa.string())
     try:
-        return Columns((pa.array(values, pa.string()).cast(pa.date32()),))
+        return _within(texts.cast(pa.date32()), _DATES)
     except pa.ArrowInvalid:
-        return _one_by_one(values, _date, "is not a date", kind=pa.date32())
+        pass
+    # A day of a zone is an instant of few spellings, so each is converted once.
+    spelled = texts.dictionary_encode()
+    convert = partial(_date, zone=zone)
+    problem = "is not a date"
+    known = _one_by_one(spelled.dictionary.to_pylist(), convert, problem, kind=pa.date32())
+    wrong = pa.array([fault.row for fault in known.faults], pa.int32())
+    is_wrong = pc.is_in(spelled.indices, value_set=wrong)
+    faults = tuple(
+        Fault(row, _shape(problem, values[row])) for row in pc.indices_nonzero(is_wrong).to_pylist()
+    )
+    return Columns((known.arrays[0].take(spelled.indices),), faults)
+
+
+def _within(built: pa.Array[Any], bounds: tuple[pa.Scalar[Any], pa.Scalar[Any]]) -> Columns:
+    """The column, its values out of bounds as faults: no store has a year 0 or 10000."""
+    first, last = bounds
+    is_out = pc.or_(pc.less(built, first), pc.greater(built, last))
+    if not pc.any(is_out).as_py():
+        return Columns((built,))
+    inside = pc.if_else(is_out, None, built)
+    return Columns((inside,), _at(is_out, "is before the year 1 or after 9999"))
 
 
 _BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], Columns]]] = {
@@ -170,7 +223,6 @@ _BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], Columns]]] = {
     Kind.BOOLEAN: _plain(Kind.BOOLEAN),
     Kind.MONEY: _money,
     Kind.INSTANT: _instants,
-    Kind.DATE: _dates,
 }
 
 
@@ -188,8 +240,12 @@ def _one_by_one(
             good.append(None if text is None else convert(text))
         except (ValueError, ArithmeticError):
             good.append(None)
-            faults.append(Fault(row, f"{problem} (a text of {len(text or '')} characters)"))
+            faults.append(Fault(row, _shape(problem, text)))
     return Columns((pa.array(good, kind or pa.string()),), tuple(faults))
+
+
+def _shape(problem: str, text: str | None) -> str:
+    return f"{problem} (a text of {len(text or '')} characters)"
 
 
 def _guid(text: str) -> str:
@@ -205,16 +261,19 @@ def _instant(text: str) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
-def _date(text: str) -> date:
-    if len(text) != len("2026-02-03"):
+def _date(text: str, zone: tzinfo | None) -> date:
+    if len(text) == len("2026-02-03"):
+        return date.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
         raise ValueError
-    return date.fromisoformat(text)
+    return (moment.astimezone(zone) if zone else moment).date()
 
 
 def _number(text: str) -> str:
-    if re.fullmatch(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", text) is None:
+    if len(text) > 4 * _MOST_DIGITS or re.fullmatch(_WRITTEN_NUMBER, text, re.ASCII) is None:
         raise ValueError
     number = Decimal(text)
-    if abs(number.adjusted()) > _MOST_DIGITS:
+    if number.adjusted() >= _MOST_DIGITS or int(number.as_tuple().exponent) < -_MOST_DIGITS:
         raise ValueError
     return f"{number:f}"

@@ -1,41 +1,54 @@
 """Pages of JSON to typed Arrow tables, bad rows kept apart.
 
-A row that cannot be taken (a wrong type, no key, a malformed GUID) is refused by itself, and
-every other row of its page comes through. A page that is not whole JSON is no page at all: that
-is an error of the response, to be read again.
+A row that cannot be taken (a wrong type, no key, a value that a store has no room for, no JSON) is
+refused by itself, and every other row of its page comes through. What is decided here is decided
+for all: rules and stores take whatever comes out. A page whose envelope is not whole is no page at
+all: that is an error of the response, to be read again.
 """
 
 from __future__ import annotations
 
 import gc
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pyarrow as pa
 
 from opportunity_sync.dynamics.characters import without_unstorable
-from opportunity_sync.dynamics.columns import ARROW_TYPES, columns_of, guids, holds_nul
+from opportunity_sync.dynamics.columns import ARROW_TYPES, Meaning, columns_of, guids, holds_nul
+from opportunity_sync.dynamics.envelope import (
+    MALFORMED,
+    Envelope,
+    EnvelopeError,
+    lenient_envelope,
+    strict_envelope,
+)
 from opportunity_sync.dynamics.faults import (
     NamedFault,
     deleted_ids,
-    missing,
+    is_tombstone,
     mistyped,
     named,
+    repeated,
     set_aside,
     unidentified,
+    unusable,
 )
+from opportunity_sync.dynamics.progress import Progress
 from opportunity_sync.dynamics.rows import CONTEXT_AT, KEY_AT, VERSION_AT, RowShape
-from opportunity_sync.entities import VERSION, Entity
-from opportunity_sync.errors import DataError, ResponseError
+from opportunity_sync.entities import VERSION, VERSION_SOURCE, Entity
+from opportunity_sync.errors import ConfigError, DataError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from opportunity_sync.dynamics.plan import Plan
+    from opportunity_sync.dynamics.plan import EntityPlan, Plan
 
-_DELETED: Final = "/$deletedEntity"
+_ESCAPED_NAME: Final = re.compile(rb'\\u00[2-7][0-9a-fA-F][\w@.\\]*"\s*:')
 
 _Values = tuple[tuple[Any, ...], ...]
 
@@ -45,7 +58,8 @@ class DecodedPage:
     """One page: its good rows, its refused ones, and what came beside them.
 
     `table` has the entity's staged columns. `deleted_ids` are tombstones of change tracking.
-    `replaced` counts characters that became U+FFFD.
+    `replaced` counts characters that became U+FFFD. While `unidentified` is not 0, that a record is
+    not on the page proves nothing: it can be among the refused rows whose id nobody can read.
     """
 
     table: pa.Table
@@ -55,6 +69,11 @@ class DecodedPage:
     deleted_ids: list[str]
     replaced: int = 0
 
+    @property
+    def unidentified(self) -> int:
+        """How many rows of the page were refused and have no readable id."""
+        return sum(error.record_id is None for error in self.refused)
+
 
 def staged_schema(entity: Entity) -> pa.Schema:
     """The Arrow schema of an entity's staged frame."""
@@ -62,67 +81,94 @@ def staged_schema(entity: Entity) -> pa.Schema:
 
 
 class PageDecoder:
-    """Decodes the pages of one entity under one plan."""
+    """Decodes the pages of one entity under one plan, in the order in which they come.
+
+    Raises:
+        ConfigError: this machine does not know a time zone of the plan.
+    """
 
     def __init__(self, entity: Entity, plan: Plan) -> None:
         self.entity = entity
         self.schema = staged_schema(entity)
-        self._labels = plan.of(entity).labels
+        self._meanings = _meanings(entity, plan.of(entity))
         self._shape = RowShape.of(entity, plan.of(entity))
         self._row = msgspec.json.Decoder(self._shape.row)
-        self._page = msgspec.json.Decoder(_page_of(self._shape.row))
+        self._rows = msgspec.json.Decoder(list[self._shape.row])  # type: ignore[name-defined] # made from the plan
+        self._progress = Progress(entity.set_name)
 
     def decode(self, body: bytes) -> DecodedPage:
         """The page's rows as a table.
 
         Raises:
-            ResponseError: the page is not whole JSON, or has no array of rows.
+            ResponseError: the page is not whole, has no array of rows, names an error, or is one of
+                many that brought nothing new.
         """
         try:
-            page = self._taken(body)
-        except ValueError as error:
-            text, replaced = without_unstorable(body)
-            if replaced == 0:
-                raise _broken(self.entity, error) from error
-            return self._cleaned(text, replaced)
-        if holds_nul(page.table):
-            return self._cleaned(*without_unstorable(body))
+            page = self._decoded(body)
+        except MALFORMED as error:
+            raise _broken(self.entity, error) from error
+        keys = page.table.column(self.entity.key_column).to_pylist()
+        self._progress.note([*keys, *page.deleted_ids], is_last=page.next_link is None)
         return page
 
-    def _cleaned(self, text: bytes, replaced: int) -> DecodedPage:
+    def _decoded(self, body: bytes) -> DecodedPage:
+        """The page as it came or, only where that fails, without what no store can take."""
         try:
-            return replace(self._taken(text), replaced=replaced)
-        except ValueError as error:
-            raise _broken(self.entity, error) from error
+            page = self._taken(strict_envelope(body))
+            if not holds_nul(page.table):
+                return page
+        except EnvelopeError:
+            raise
+        except MALFORMED:
+            pass
+        text, replaced = without_unstorable(body)
+        return replace(self._taken(lenient_envelope(text), is_clean=True), replaced=replaced)
 
-    def _taken(self, text: bytes) -> DecodedPage:
+    def _taken(self, envelope: Envelope, *, is_clean: bool = False) -> DecodedPage:
         with _collection_paused():
-            page, refused = self._parsed(text)
-            values, tombstones = _apart(page.value)
+            rows, refused = self._parsed(envelope, is_clean=is_clean)
+            values, tombstones = _apart(rows)
             table, faulty = self._table(values)
         deleted, unknown = deleted_ids(self.entity, tombstones)
         return DecodedPage(
             table=table,
             refused=[*refused, *faulty, *unknown],
-            next_link=page.next_link,
-            delta_link=page.delta_link,
+            next_link=envelope.next_link,
+            delta_link=envelope.delta_link,
             deleted_ids=deleted,
         )
 
-    def _parsed(self, text: bytes) -> tuple[Any, list[DataError]]:
-        """All rows at once; one by one only where some row has a value of a wrong type."""
+    def _parsed(self, envelope: Envelope, *, is_clean: bool) -> tuple[list[Any], list[DataError]]:
+        """All rows at once; one by one only where some row is no good."""
         try:
-            return self._page.decode(text), []
+            rows = self._rows.decode(envelope.rows)
+            if not self._may_repeat(envelope.rows, len(rows)):
+                return rows, []
         except msgspec.ValidationError:
-            page: Any = _raw_page.decode(text)
-        good, refused = [], []
-        for raw in page.value:
-            try:
-                good.append(self._row.decode(raw))
-            except msgspec.ValidationError as error:
-                refused.append(mistyped(self.entity, raw, error))
-        page.value = good
-        return page, refused
+            pass
+        except MALFORMED:
+            if not is_clean:
+                raise
+        good: list[Any] = []
+        refused: list[DataError] = []
+        for raw in envelope.rows_apart():
+            taken = self._row_of(raw)
+            (refused if isinstance(taken, DataError) else good).append(taken)
+        return good, refused
+
+    def _row_of(self, raw: bytes) -> Any:
+        """The row, or the error of one that cannot be taken."""
+        try:
+            row = self._row.decode(raw)
+        except MALFORMED as error:
+            return mistyped(self.entity, raw, error)
+        return (repeated(self.entity, raw) if self._may_repeat(raw, 1) else None) or row
+
+    def _may_repeat(self, rows: bytes, count: int) -> bool:
+        """Whether some row may name its key or its version twice: a look at the bytes, no proof."""
+        names = (self.entity.key, VERSION_SOURCE)
+        seen = max(rows.count(b'"%s"' % name.encode()) for name in names)
+        return seen > count or _ESCAPED_NAME.search(rows) is not None
 
     def _table(self, values: _Values) -> tuple[pa.Table, list[DataError]]:
         if not values:
@@ -146,26 +192,32 @@ class PageDecoder:
         }
         faults = [*named(self.entity.key, keys.faults), *unidentified(self.entity, values)]
         for slot in self._shape.slots:
-            built = columns_of(slot, values, self._labels.get(slot.field.column, {}))
+            built = columns_of(slot, values, self._meanings[slot.field.column])
             names = (column.name for column in slot.field.columns)
             found.update(zip(names, built.arrays, strict=True))
-            faults += [*named(slot.field.source, built.faults), *missing(slot, built)]
+            faults += [*named(slot.field.source, built.faults), *unusable(slot, built)]
         return found, faults
 
 
-def _page_of(row: Any) -> Any:
-    return msgspec.defstruct(
-        "Page",
-        [
-            ("value", list[row]),
-            ("next_link", str | None, None),
-            ("delta_link", str | None, None),
-        ],
-        rename={"next_link": "@odata.nextLink", "delta_link": "@odata.deltaLink"},
-    )
+def _meanings(entity: Entity, plan: EntityPlan) -> dict[str, Meaning]:
+    return {
+        field.column: Meaning(
+            plan.labels.get(field.column, {}),
+            _zone(plan.zones[field.column]) if field.column in plan.zones else None,
+        )
+        for field in plan.fields(entity)
+    }
 
 
-_raw_page: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_page_of(msgspec.Raw))
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"This machine does not know the time zone {name}.",
+            next_step="install the package tzdata, or set OPPORTUNITY_SYNC_TIME_ZONE to a name of "
+            "the IANA time zone database, such as Europe/Berlin",
+        ) from error
 
 
 def _apart(rows: Sequence[Any]) -> tuple[_Values, list[tuple[Any, ...]]]:
@@ -176,13 +228,8 @@ def _apart(rows: Sequence[Any]) -> tuple[_Values, list[tuple[Any, ...]]]:
     if not any(values[CONTEXT_AT]):
         return values, []
     every = list(zip(*values, strict=True))
-    live = [row for row in every if not _is_tombstone(row)]
-    return tuple(zip(*live, strict=True)), [row for row in every if _is_tombstone(row)]
-
-
-def _is_tombstone(row: Sequence[Any]) -> bool:
-    context = row[CONTEXT_AT]
-    return context is not None and context.endswith(_DELETED)
+    live = [row for row in every if not is_tombstone(row[CONTEXT_AT])]
+    return tuple(zip(*live, strict=True)), [row for row in every if is_tombstone(row[CONTEXT_AT])]
 
 
 @contextmanager

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from opportunity_sync.dynamics.columns import Columns, Fault, guids
+from opportunity_sync.dynamics.envelope import MALFORMED, members_of
 from opportunity_sync.dynamics.rows import DELETED_ID_AT, KEY_AT, VERSION_AT, Slot
-from opportunity_sync.entities import VERSION_SOURCE, Entity
+from opportunity_sync.entities import VERSION, VERSION_SOURCE, Entity
 from opportunity_sync.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+Value = TypeVar("Value", str, int)
+
+_DELETED: Final = "/$deletedEntity"
 _PATH: Final = re.compile(r"^(?P<problem>.*) - at `\$\.?(?P<column>[^`]*)`$")
-_anything = msgspec.json.Decoder(dict[str, Any])
+_NO_JSON: Final = "is not whole JSON (NaN, Infinity, or a character that must be escaped)"
+_LONGEST_KEY_BYTES: Final = 2400  # what PostgreSQL's index takes beside two GUIDs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,26 @@ def unidentified(entity: Entity, values: Sequence[Sequence[Any]]) -> list[NamedF
     ]
 
 
-def missing(slot: Slot, built: Columns) -> list[NamedFault]:
-    """Rows without a value that nothing can be made of the row without."""
-    if not slot.field.required:
+def unusable(slot: Slot, built: Columns) -> list[NamedFault]:
+    """Rows without a value that nothing can be made of the row without, or with too long a one."""
+    longest = slot.field.max_length
+    if not slot.field.required and longest is None:
         return []
-    values = built.arrays[0].to_pylist()
     return [
-        NamedFault(row, slot.field.source, "is empty")
-        for row, value in enumerate(values)
-        if value in {None, ""}
+        NamedFault(row, slot.field.source, problem)
+        for row, value in enumerate(built.arrays[0].to_pylist())
+        if (problem := _problem_of(value, slot, longest)) is not None
     ]
+
+
+def _problem_of(value: str | None, slot: Slot, longest: int | None) -> str | None:
+    if not value:
+        return "is empty" if slot.field.required else None
+    if longest is None:
+        return None
+    if len(value) > longest or len(value.encode()) > _LONGEST_KEY_BYTES:
+        return f"is longer than {longest:,} characters, or {_LONGEST_KEY_BYTES:,} bytes"
+    return None
 
 
 def set_aside(
@@ -69,10 +84,14 @@ def set_aside(
     first = {fault.row: fault for fault in reversed(list(faults))}
     if not first:
         return table, []
-    keys = table.column(entity.key_column)
+    keys, versions = table.column(entity.key_column), table.column(VERSION.name)
     errors = [
         DataError(
-            fault.problem, entity=entity.name, record_id=keys[row].as_py(), field=fault.source
+            fault.problem,
+            entity=entity.name,
+            record_id=keys[row].as_py(),
+            field=fault.source,
+            version=versions[row].as_py(),
         )
         for row, fault in sorted(first.items())
     ]
@@ -81,16 +100,29 @@ def set_aside(
     return table.filter(pa.array(is_good)), errors
 
 
-def mistyped(entity: Entity, row: msgspec.Raw, error: msgspec.ValidationError) -> DataError:
-    """The error of a row with a value of a wrong type."""
-    found = _PATH.match(str(error))
-    problem, column = (found["problem"], found["column"]) if found else ("is not a row", None)
+def mistyped(entity: Entity, row: bytes, error: Exception) -> DataError:
+    """The error of a row that is no JSON, or has a value of a wrong type."""
+    found = _PATH.match(str(error)) if isinstance(error, msgspec.ValidationError) else None
+    problem, column = (found["problem"], found["column"]) if found else (_NO_JSON, None)
+    key, version = _identity(entity, row)
     return DataError(
         problem[0].lower() + problem[1:],
         entity=entity.name,
-        record_id=_record_id(entity, row),
+        record_id=key,
         field=column or None,
+        version=version,
     )
+
+
+def repeated(entity: Entity, row: bytes) -> DataError | None:
+    """The error of a row that names its key or its version twice: nobody knows which one counts."""
+    names = [name for name, _ in members_of(row)]
+    twice = next((name for name in (entity.key, VERSION_SOURCE) if names.count(name) > 1), None)
+    if twice is None:
+        return None
+    key, version = _identity(entity, row)
+    problem = "is named twice in one row"
+    return DataError(problem, entity=entity.name, record_id=key, field=twice, version=version)
 
 
 def deleted_ids(
@@ -110,9 +142,32 @@ def deleted_ids(
     return keys, errors
 
 
-def _record_id(entity: Entity, row: msgspec.Raw) -> str | None:
+def _identity(entity: Entity, row: bytes) -> tuple[str | None, int | None]:
+    """Key and version of a row, each where it can be read; of a deletion the key that it names."""
     try:
-        key = _anything.decode(row).get(entity.key)
+        members = members_of(row)
     except ValueError:
+        return None, None
+    values: dict[str, set[bytes]] = {}
+    for name, value in members:
+        values.setdefault(name, set()).add(value)
+    is_deletion = is_tombstone(_only(values.get("@odata.context"), str))
+    key = _only(values.get("id" if is_deletion else entity.key), str)
+    version = _only(values.get(VERSION_SOURCE), int)
+    has_version = version is not None and -(2**63) <= version < 2**63
+    return guids([key]).arrays[0].to_pylist()[0], version if has_version else None
+
+
+def _only(written: set[bytes] | None, kind: type[Value]) -> Value | None:
+    """The one value of a member, where it has just one, of this kind."""
+    if written is None or len(written) != 1:
         return None
-    return guids([key]).arrays[0].to_pylist()[0] if isinstance(key, str) else None
+    try:
+        return msgspec.json.decode(next(iter(written)), type=kind)
+    except MALFORMED:
+        return None
+
+
+def is_tombstone(context: str | None) -> bool:
+    """Whether a row of this context says that a record was deleted."""
+    return context is not None and context.endswith(_DELETED)

@@ -2,20 +2,21 @@
 
 The link is the only sign that more rows follow, so an answer must prove that it is whole
 before its link, or the lack of one, is believed. A link that was seen before would loop for
-ever; one to another host would carry the token there; both are refused.
+ever, and so would ever-new links to the same rows; one to another host would carry the token there.
+All are refused.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-import msgspec
-
-from opportunity_sync.dynamics.characters import decoded
-from opportunity_sync.dynamics.session import origin_of
+from opportunity_sync.dynamics.addresses import origin_of, same_origin
+from opportunity_sync.dynamics.envelope import MALFORMED, Envelope, EnvelopeError, envelope_of
+from opportunity_sync.dynamics.progress import Progress
 from opportunity_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,16 +28,19 @@ ANNOTATIONS: Final = 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplo
 TRACK_CHANGES: Final = "odata.track-changes"
 _LOOKUP_TYPE: Final = b"@Microsoft.Dynamics.CRM.lookuplogicalname"
 _SET_LOOKUP: Final = re.compile(rb'"_\w+_value"\s*:\s*"')
-_MUST_BE_APPLIED: Final = ("odata.include-annotations", TRACK_CHANGES)
+_APPLIED: Final = "Preference-Applied"
+_INCLUDE: Final = "odata.include-annotations"
+_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _API_PATH: Final = "/api/data/"
-_ROWS: Final = b'"value":['
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """One whole page: its JSON bytes, where it came from and where the next one is.
 
-    `number` counts from 1 within one reading; `server_date` is the server's clock, UTC.
+    `number` counts from 1 within one reading; `server_date` is the server's clock, UTC. Both links
+    are whole URLs; the one for later changes is only checked when it is followed.
     """
 
     body: bytes = field(repr=False)
@@ -45,16 +49,7 @@ class Page:
     next_link: str | None
     server_date: datetime | None
     request_id: str | None
-
-
-class _Envelope(msgspec.Struct):
-    """What the paging loop needs of a page; the rows are walked over, not built."""
-
-    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    next_link: str | None = msgspec.field(name="@odata.nextLink", default=None)
-
-
-_decoder = msgspec.json.Decoder(_Envelope)
+    delta_link: str | None = None
 
 
 class Trail:
@@ -62,20 +57,24 @@ class Trail:
 
     def __init__(self, first_url: str, prefer: tuple[str, ...]) -> None:
         self.prefer = prefer
-        self._seen = {first_url}
+        self._seen = {_spelled_once(first_url)}
         self._pages = 0
+        self._progress = Progress(urlsplit(first_url).path.rpartition("/")[2])
 
     def page(self, answer: Answer) -> Page:
         """The answer as a page, once it is proven to be one.
 
         Raises:
-            ResponseError: it is cut short, has no rows array, ignored a preference, or its next
-                link was followed before.
+            ResponseError: it is cut short, has no rows array, reports an error, ignored a
+                preference, has a next link that was followed before, or is one of many pages with
+                the rows of earlier ones, or none.
             ConfigError: its next link leaves the organisation's host.
         """
         envelope = _envelope(answer)
-        _require_preferences(answer, self.prefer)
+        _require_preferences(answer, self.prefer, envelope)
         link = self._next(answer, envelope.next_link)
+        content = [zlib.crc32(envelope.rows)] if envelope.rows.strip(b"[] \t\r\n") else []
+        self._progress.note(content, is_last=link is None)
         self._pages += 1
         return Page(
             body=answer.body,
@@ -84,77 +83,79 @@ class Trail:
             next_link=link,
             server_date=answer.server_date,
             request_id=answer.request.request_id,
+            delta_link=envelope.delta_link and _whole(answer, envelope.delta_link),
         )
 
     def follow(self, link: str) -> None:
         """Remember a link as followed."""
-        self._seen.add(link)
+        self._seen.add(_spelled_once(link))
 
     def _next(self, answer: Answer, link: str | None) -> str | None:
         if link is None:
             return None
-        whole = urljoin(answer.url, link)
+        whole = _whole(answer, link)
         require_own(whole, answer.url)
-        if whole in self._seen:
+        if _spelled_once(whole) in self._seen:
             raise answer.broken("The link to the next page was followed before: it is a circle.")
         return whole
 
 
 def require_own(link: str, organization_url: str) -> None:
     """Refuse a link that leaves the organisation's Web API; the token never goes there."""
-    if origin_of(link) != origin_of(organization_url):
+    if not same_origin(link, organization_url):
+        named = origin_of(link)
         raise ConfigError(
-            f"A link points to {urlsplit(link).netloc}, not to "
+            f"A link points to {named[1] if named else 'no address'}, not to "
             f"{urlsplit(organization_url).netloc}; it was not followed.",
             next_step="if that is another address of the same organisation, set it as the "
             "connection's host; otherwise find out who answers in Dataverse's place",
         )
-    path = urlsplit(link).path
-    if not path.startswith(_API_PATH) or ".." in path:
+    path = unquote(urlsplit(link).path)
+    if not path.startswith(_API_PATH) or ".." in path or "\\" in path:
         raise ConfigError(
             "A link leaves the Web API of the organisation; it was not followed.",
             next_step="find out who answers in Dataverse's place (a proxy or gateway?)",
         )
 
 
-def _envelope(answer: Answer) -> _Envelope:
-    skimmed = _skimmed(answer.body)
-    if skimmed is not None:
-        return skimmed
+def _whole(answer: Answer, link: str) -> str:
+    """A relative link as a whole URL; any other to the letter."""
     try:
-        envelope = decoded(_decoder, answer.body)
+        return link if urlsplit(link).scheme else urljoin(answer.url, link)
     except ValueError as error:
-        raise answer.broken(f"The page is not whole JSON ({error}).") from error
-    rows = envelope.value
-    if rows is msgspec.UNSET or not bytes(memoryview(rows)[:1]).startswith(b"["):
-        raise answer.broken("The page has no array of rows.")
-    return envelope
+        raise answer.broken("A link of the page is no address.") from error
 
 
-def _skimmed(body: bytes) -> _Envelope | None:
-    """The envelope without a look at the rows, which are parsed once, by whoever takes them.
+def _spelled_once(link: str) -> object:
+    """The link without the freedom to spell its host in several ways."""
+    parts = urlsplit(link)
+    return origin_of(link), parts.path, parts.query
 
-    What stands around the array must be whole JSON. Where it is not, because the page is cut short
-    or brackets mislead, all of it is read. A cut just behind a `]}` within a text is left to the
-    rows' decoder, which takes nothing of a page that is not whole.
-    """
-    start, end = body.find(_ROWS), body.rfind(b"]")
-    if start < 0:
-        return None
+
+def _envelope(answer: Answer) -> Envelope:
+    charset = _CHARSET.search(answer.headers.get("Content-Type", ""))
+    if charset is not None and charset[1].lower() not in _CHARSETS:
+        raise answer.broken("The page is in another encoding than UTF-8.")
     try:
-        envelope = _decoder.decode(body[: start + len(_ROWS)] + body[end:])
-    except ValueError:
-        return None
-    return None if envelope.value is msgspec.UNSET else envelope
+        return envelope_of(answer.body)
+    except EnvelopeError as error:
+        raise answer.broken(f"The page cannot be believed: {error}.") from error
+    except MALFORMED as error:
+        raise answer.broken(f"The page is not whole JSON ({error}).") from error
 
 
-def _require_preferences(answer: Answer, prefer: tuple[str, ...]) -> None:
-    applied = answer.headers.get("Preference-Applied", "")
+def _require_preferences(answer: Answer, prefer: tuple[str, ...], envelope: Envelope) -> None:
+    is_tracked = TRACK_CHANGES in prefer
+    if is_tracked and envelope.next_link is None and envelope.delta_link is None:
+        raise answer.broken("The page has no link to a next page, nor one for later changes.")
+    # Some answers claim the annotations and come without: every lookup would lose its type. Others,
+    # mostly those of change tracking, come with them and claim nothing.
+    claimed = answer.headers.get(_APPLIED)
     for preference in prefer:
         name, _, value = preference.partition("=")
-        if name in _MUST_BE_APPLIED and not _is_applied(name, value.strip('"'), applied):
+        is_told = claimed is not None and not is_tracked
+        if name == _INCLUDE and is_told and not _is_applied(name, value.strip('"'), claimed or ""):
             raise answer.broken(f"Dataverse did not apply the preference {name}.")
-    # Some answers claim the annotations and come without: every lookup would lose its type.
     is_untyped = ANNOTATIONS in prefer and _LOOKUP_TYPE not in answer.body
     if is_untyped and _SET_LOOKUP.search(answer.body):
         raise answer.broken("The lookups of the page come without the names of their tables.")

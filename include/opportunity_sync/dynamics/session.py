@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
 
+from opportunity_sync.dynamics.addresses import same_origin
 from opportunity_sync.dynamics.authentication import TokenSource
 from opportunity_sync.dynamics.transport import TrustingSession, bundle_of
 from opportunity_sync.errors import ConfigError
@@ -29,9 +30,6 @@ HEADERS: Final = {
     "If-None-Match": "null",
     "User-Agent": "dynamics-opportunity-sync",
 }
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-
-Origin = tuple[str, str | None, int | None]
 
 
 class BearerAuth(AuthBase):
@@ -39,10 +37,10 @@ class BearerAuth(AuthBase):
 
     def __init__(self, tokens: TokenSource, organization_url: str) -> None:
         self._tokens = tokens
-        self._origin = origin_of(organization_url)
+        self._organization_url = organization_url
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if origin_of(request.url or "") != self._origin:
+        if not same_origin(request.url or "", self._organization_url):
             raise ConfigError(
                 f"A request to {urlsplit(request.url or '').netloc} was about to carry the token "
                 "of another host.",
@@ -62,12 +60,3 @@ def dynamics_session(connection: DynamicsConnection) -> requests.Session:
     session.headers.update(HEADERS)
     session.auth = BearerAuth(TokenSource(connection), connection.organization_url)
     return session
-
-
-def origin_of(url: str) -> Origin:
-    """Scheme, host and port, with the scheme's own port where none is written."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    except ValueError:  # a port that is no number, or a bracket that is no address
-        return "", url, None

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opportunity_sync.dynamics import DataverseClient, PageDecoder, is_expired_delta
 from opportunity_sync.entities import EXTRACTS, Entity
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from opportunity_sync.staging import Part
 
 log = logging.getLogger(__name__)
+
+MOST_REFUSED_TOLD: Final = 10  # of each table one by one in the log, the others as counts
 
 
 @dataclass
@@ -118,7 +121,7 @@ def _read_pages(
         requests, counted = client.counters.requests - counted, client.counters.requests
         state = {
             "next_link": page.next_link,
-            "delta_link": decoded.delta_link,
+            "delta_link": page.delta_link,
             "deleted_ids": decoded.deleted_ids,
             "is_whole": source.is_whole,
             "resumption": source.resumption,
@@ -166,5 +169,10 @@ def _report_page(entity: Entity, tally: Tally, refused: list[DataError]) -> None
         f"{tally.rows:,}",
         rate,
     )
-    for error in refused:
+    told = max(0, MOST_REFUSED_TOLD - (tally.refused - len(refused)))
+    for error in refused[:told]:
         log.warning("refused: %s", error)
+    untold = Counter(error.field or "the whole row" for error in refused[told:])
+    if untold:
+        columns = ", ".join(f"{column}: {count:,}" for column, count in untold.most_common())
+        log.warning("%s: refused as well, by column: %s", entity.set_name, columns)

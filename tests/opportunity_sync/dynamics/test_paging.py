@@ -1,4 +1,4 @@
-"""The envelope of a page: its link is found without reading the rows, or else by reading them."""
+"""A reading follows the links of its pages, and no page leads it astray."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from opportunity_sync.dynamics import PageDecoder, Plan
 from opportunity_sync.dynamics.exchange import Answer
-from opportunity_sync.dynamics.paging import Trail
+from opportunity_sync.dynamics.paging import ANNOTATIONS, TRACK_CHANGES, Trail
+from opportunity_sync.dynamics.progress import MOST_PAGES
 from opportunity_sync.entities import CONTACT, ENTITIES
 from opportunity_sync.errors import Request, ResponseError
 
@@ -22,9 +23,10 @@ MISLEADING = [
 ]
 
 
-def an_answer(body: bytes) -> Answer:
+def an_answer(body: bytes, **headers: str) -> Answer:
     """A successful answer with this body."""
-    return Answer(body, URL, {"Content-Type": "application/json"}, Request("GET", "contacts"))
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(body, URL, {"Content-Type": "application/json", **named}, Request("GET", "c"))
 
 
 def compact(page: dict[str, Any]) -> bytes:
@@ -59,3 +61,99 @@ def test_a_page_cut_short_anywhere_gives_no_rows() -> None:
     for length in range(len(whole)):
         with pytest.raises(ResponseError):
             decoder.decode(Trail(URL, ()).page(an_answer(whole[:length])).body)
+
+
+TRACKED = (ANNOTATIONS, TRACK_CHANGES)
+ROW = {"contactid": "c", "_ownerid_value": "o"}
+TYPED = {**ROW, "_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname": "systemuser"}
+DELTA = {"@odata.deltaLink": f"{URL}?$deltatoken=1"}
+
+
+@pytest.mark.parametrize(
+    ("prefer", "page", "headers", "is_taken"),
+    [
+        (TRACKED, {"value": [TYPED], **DELTA}, {}, True),
+        (TRACKED, {"value": [TYPED], **DELTA}, {"Preference_Applied": "odata.track-changes"}, True),
+        (TRACKED, {"value": [], **DELTA}, {}, True),
+        (TRACKED, {"value": [TYPED], "@odata.nextLink": NEXT}, {}, True),
+        (TRACKED, {"value": [TYPED]}, {"Preference_Applied": "odata.track-changes"}, False),
+        (TRACKED, {"value": []}, {}, False),
+        (TRACKED, {"value": [ROW], **DELTA}, {}, False),
+        (TRACKED, {"value": [ROW], **DELTA}, {"Preference_Applied": ANNOTATIONS}, False),
+        ((ANNOTATIONS,), {"value": [TYPED]}, {}, True),
+        ((ANNOTATIONS,), {"value": []}, {}, True),
+        ((ANNOTATIONS,), {"value": [ROW]}, {}, False),
+        ((ANNOTATIONS,), {"value": []}, {"Preference_Applied": "odata.maxpagesize=4"}, False),
+        ((ANNOTATIONS,), {"value": [ROW]}, {"Preference_Applied": ANNOTATIONS}, False),
+    ],
+)
+def test_what_was_asked_for_is_seen_in_the_page_itself(
+    prefer: tuple[str, ...], page: dict[str, Any], headers: dict[str, str], is_taken: bool
+) -> None:
+    """A delta link proves change tracking and a typed lookup the annotations, whatever is told."""
+    trail, answer = Trail(URL, prefer), an_answer(compact(page), **headers)
+    if is_taken:
+        assert trail.page(answer).number == 1
+        return
+    with pytest.raises(ResponseError):
+        trail.page(answer)
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("contacts?$deltatoken=1", f"{URL}?$deltatoken=1"),
+        ("?$deltatoken=1", f"{URL}?$deltatoken=1"),
+        ("/api/data/v9.2/contacts?$deltatoken=1", f"{URL}?$deltatoken=1"),
+        ("HTTPS://Example.TEST:443/api/data/v9.2/contacts?a", None),
+        ("https://elsewhere.test/api/data/v9.2/contacts?a", None),
+    ],
+)
+def test_both_links_are_whole_and_to_the_letter(link: str, expected: str | None) -> None:
+    """A relative one is of the address that was asked, for it is used in another run."""
+    page = Trail(URL, ()).page(an_answer(compact({"value": [], "@odata.deltaLink": link})))
+    assert (expected or link) == page.delta_link
+    if "elsewhere" not in link:
+        page = Trail(URL, ()).page(an_answer(compact({"value": [], "@odata.nextLink": link})))
+        assert (expected or link) == page.next_link
+
+
+@pytest.mark.parametrize("name", ["@odata.nextLink", "@odata.deltaLink"])
+@pytest.mark.parametrize("link", ["https://[::1", "//[x/api/data/"])
+def test_a_link_that_is_no_address_is_an_error_of_the_response(name: str, link: str) -> None:
+    """What cannot be taken apart cannot be followed."""
+    with pytest.raises(ResponseError, match="no address"):
+        Trail(URL, ()).page(an_answer(compact({"value": [], name: link})))
+
+
+@pytest.mark.parametrize("spelled", [NEXT, NEXT.replace("https://example", "HTTPS://EXAMPLE")])
+def test_a_circle_is_found_however_its_link_is_spelled(spelled: str) -> None:
+    """The host in capitals makes no new page."""
+    trail = Trail(URL, ())
+    trail.follow(NEXT)
+    with pytest.raises(ResponseError, match="circle"):
+        trail.page(an_answer(compact({"value": [], "@odata.nextLink": spelled})))
+
+
+@pytest.mark.parametrize("rows", [[], [{"contactid": "c"}]])
+def test_new_links_to_the_same_content_are_not_followed_for_ever(rows: list[Any]) -> None:
+    """The reading ends with an error of the response after fifty such pages."""
+    trail = Trail(URL, ())
+    answers = [
+        an_answer(compact({"value": rows, "@odata.nextLink": f"{NEXT}{number}"}))
+        for number in range(MOST_PAGES + bool(rows))
+    ]
+    for answer in answers[:-1]:
+        trail.follow(trail.page(answer).next_link or "")
+    with pytest.raises(ResponseError, match="no new record"):
+        trail.page(answers[-1])
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "utf8", "us-ascii"])
+def test_only_utf8_is_read(charset: str) -> None:
+    """In another encoding the texts would be read as something else, and nobody would notice."""
+    kind = f"application/json; odata.metadata=minimal; charset={charset}; IEEE754Compatible=false"
+    assert Trail(URL, ()).page(an_answer(b'{"value":[]}', Content_Type=kind)).number == 1
+    kind = kind.replace(charset, "iso-8859-1")
+    with pytest.raises(ResponseError, match="encoding"):
+        Trail(URL, ()).page(an_answer(b'{"value":[]}', Content_Type=kind))

@@ -1,0 +1,52 @@
+"""A reading that goes on and on without coming to a new record is stopped.
+
+Each link to a next page can be new while the rows behind it are the same, or none: no link that
+comes back gives such a circle away. So the keys decide. They are not kept, for there can be
+millions: each sets one of many flags, and a page is new while it finds one that was not set.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from opportunity_sync.errors import ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST_PAGES: Final = 50  # in a row without anything new
+_FLAGS: Final = 1 << 24
+
+
+class Progress:
+    """Counts the pages of one reading that bring nothing new; the last page ends the reading."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._pages = 0
+        self._seen: np.ndarray | None = None
+
+    def note(self, keys: Sequence[object], *, is_last: bool) -> None:
+        """Take note of what a page brought: its keys, or whatever tells its content.
+
+        Raises:
+            ResponseError: it is one of too many pages in a row that brought nothing new.
+        """
+        if is_last:
+            self._pages, self._seen = 0, None
+            return
+        if self._seen is None:
+            self._seen = np.zeros(_FLAGS, dtype=bool)
+        places = np.fromiter((hash(key) % _FLAGS for key in keys), np.int64, len(keys))
+        is_new = not bool(self._seen[places].all())
+        self._seen[places] = True
+        self._pages = 0 if is_new else self._pages + 1
+        if self._pages >= MOST_PAGES:
+            raise ResponseError(
+                f"{MOST_PAGES} pages of {self._name} in a row brought no new record and a link to "
+                "the next.",
+                next_step="nothing: it is read again later; if it stays, find out who answers in "
+                "Dataverse's place (a proxy or gateway?)",
+            )
