@@ -213,7 +213,7 @@ def _checked(pairs: Any, rows: bytes | None) -> Envelope:
 def _refuse_members(pairs: Iterable[tuple[str, Any]]) -> None:
     for name, value in pairs:
         word = re.split(r"[@.]", name)[-1].lower()
-        if word in _ERRORS and value is not None:
+        if word in _ERRORS:
             raise EnvelopeError(f"it reports an error instead of its end{_code_of(value)}")
         if word in _MEANT and name not in _READ:
             raise EnvelopeError("it spells the name of a link in a way of its own")
