@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "OPPORTUNITY_SYNC_"
+_DAY = 86_400  # seconds; a wait without a bound is none that anybody wishes for
 
 _ZONE_NAME = re.compile(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*")
 
@@ -49,7 +50,7 @@ class Settings(BaseModel):
         "AIRFLOW_HOME, for workers on one machine.",
     )
     staging_keep_days: int = Field(
-        default=7, ge=0, description="Days that the staged rows of a failed run are kept."
+        default=7, ge=0, le=3650, description="Days that the staged rows of a failed run are kept."
     )
     page_size: int = Field(
         default=5000,
@@ -58,25 +59,31 @@ class Settings(BaseModel):
         description="Rows per page asked of Dataverse; its limit is 5000.",
     )
     request_timeout_seconds: float = Field(
-        default=150, gt=0, description="Longest wait for a response, or for its next bytes."
+        default=150,
+        gt=0,
+        le=_DAY,
+        description="Longest wait for a response, or for its next bytes.",
     )
     page_timeout_seconds: float = Field(
         default=900,
         gt=0,
+        le=_DAY,
         description="Longest time without a whole page, retries and waits included, before the "
         "task fails.",
     )
     request_attempts: int = Field(
-        default=6, ge=1, description="Times one request is tried before its task fails."
+        default=6, ge=1, le=1000, description="Times one request is tried before its task fails."
     )
     overlap_minutes: int = Field(
         default=10,
         ge=0,
+        le=525_600,
         description="Minutes that a continuing window reaches back before the last run's start, "
         "for rows that were committed late.",
     )
     label_language: int | None = Field(
         default=None,
+        ge=1,
         description="LCID of the language of choice labels (1033 is English). Empty: the "
         "organisation's base language.",
     )
@@ -90,6 +97,7 @@ class Settings(BaseModel):
     store_lock_seconds: float = Field(
         default=1800,
         gt=0,
+        le=_DAY,
         description="Longest wait for another run's load before this one fails and is retried.",
     )
     max_deleted_share: float = Field(

@@ -36,3 +36,25 @@ def test_a_misspelt_time_zone_is_answered_with_the_nearest() -> None:
     """Who misspells a name wants to know the right one."""
     with pytest.raises(ConfigError, match="the nearest name is Europe/Berlin"):
         settings_from({ZONE: "Europe/berlin"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            (name, value)
+            for name in ("REQUEST_TIMEOUT_SECONDS", "PAGE_TIMEOUT_SECONDS", "STORE_LOCK_SECONDS")
+            for value in ("inf", "nan", "1e300", "0", "-1")
+        ),
+        *((name, str(10**12)) for name in ("OVERLAP_MINUTES", "STAGING_KEEP_DAYS")),
+        ("REQUEST_ATTEMPTS", str(10**12)),
+        ("MAX_DELETED_SHARE", "nan"),
+        ("LABEL_LANGUAGE", "0"),
+    ],
+)
+def test_a_number_that_no_clock_or_calendar_has_is_refused_when_it_is_read(
+    name: str, value: str
+) -> None:
+    """Otherwise it is a wait without end, or an overflow in the middle of a run."""
+    with pytest.raises(ConfigError, match=f"OPPORTUNITY_SYNC_{name}: "):
+        settings_from({f"OPPORTUNITY_SYNC_{name}": value})
