@@ -183,7 +183,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, *, log: Path) 
     """Wait for the scheduler, the DAG processor and the API server to be healthy."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if not is_ours(process, port) and is_answered(port):
+        if is_answered(port) and not is_ours(process, port):  # in this order: ours may come
             raise NotStartedError(
                 f"Another program took port {port} in the meantime: start again, or choose a port "
                 f"(PORT=8090 make ui).\nFull log: {log}"

@@ -96,21 +96,32 @@ def _of_dataverse(rows: Iterable[_Row], table: Table) -> list[_Row]:
     lookups = {item.property_name for item in table.attributes.values() if item.is_lookup}
     lookups |= {name for name in names if name.startswith("_") and name.endswith("_value")}
     bare = {name.removeprefix("_").removesuffix("_value"): name for name in lookups}
-    return [_named(row, bare) for row in rows]
+    written = {column for row in rows for column in row}
+    targets = {column: _target(column, bare) for column in written}
+    return [_named(row, targets) for row in rows]
 
 
-def _named(row: _Row, bare: Mapping[str, str]) -> _Row:
-    """One row; a lookup written without `_..._value` is the lookup all the same."""
+def _target(written: str, bare: Mapping[str, str]) -> str | None:
+    """The Web API's name of a column; a lookup without `_..._value` is the lookup all the same."""
+    column, at, note = written.partition("@")
+    column = column.lower()
+    if not column or column in _NOT_OF_DATAVERSE:
+        return None
+    return f"{bare.get(column, column)}{at}{note}"
+
+
+def _named(row: _Row, targets: Mapping[str, str | None]) -> _Row:
+    """One row; of two spellings of a column, the Web API's own counts."""
     named: _Row = {}
     for written, value in row.items():
-        column, at, note = written.partition("@")
-        column = column.lower()
-        is_twin = column in bare and bare[column] in row
-        if not column or is_twin or column in _NOT_OF_DATAVERSE or isinstance(value, list | dict):
+        target = targets[written]
+        if target is None or (target != written and target in row):
             continue
-        is_blank = isinstance(value, str) and not value.strip()
-        guid = None if at else guid_of(value)
-        named[f"{bare.get(column, column)}{at}{note}"] = None if is_blank else guid or value
+        if isinstance(value, str):
+            guid = None if "@" in target else guid_of(value)
+            named[target] = guid or (value if value.strip() else None)
+        elif not isinstance(value, list | dict):
+            named[target] = value
     return named
 
 
@@ -136,11 +147,12 @@ def _columns_of(rows: Iterable[_Row]) -> dict[str, list[_Cell]]:
     columns: dict[str, list[_Cell]] = defaultdict(list)
     for number, row in enumerate(rows):
         for name, value in row.items():
-            if "@" not in name:
-                columns[name] += () if value is None else ((number, value),)
-            elif name.startswith("_") and value is not None:
-                columns[name.partition("@")[0]] += ()
-    return columns
+            if value is not None and "@" not in name:
+                columns[name].append((number, value))
+    for name in {name for row in rows for name in row}:
+        if "@" not in name or name.startswith("_"):
+            columns[name.partition("@")[0]] += ()
+    return dict(sorted(columns.items()))
 
 
 def _observed(

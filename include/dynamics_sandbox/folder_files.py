@@ -31,6 +31,7 @@ _NEXT_LINK = re.compile(r"@?(odata\.)?nextlink", re.IGNORECASE)
 _MORE_RECORDS = "@Microsoft.Dynamics.CRM.morerecords"
 _CONTEXT_SET = re.compile(r"#(\w+)")
 _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
+_DASHES = 4
 _PLURAL = {table.name: name for name, table in TABLES.items()}
 
 
@@ -69,7 +70,9 @@ def read_files(folder: Path) -> FolderFiles:
 
 def guid_of(value: object) -> str | None:
     """A GUID in lower case, without the braces that some tools put round it."""
-    match = _GUID.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not isinstance(value, str) or value.count("-") < _DASHES:  # nearly all values are no GUID
+        return None
+    match = _GUID.fullmatch(value.strip())
     return match[1].lower() if match else None
 
 
