@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from opportunity_sync.dynamics import DataverseClient, DynamicsConnection
 
-TEST_SETTINGS = Settings(request_timeout_seconds=20, request_attempts=1)
+TEST_SETTINGS = Settings(request_timeout_seconds=20, page_timeout_seconds=40, request_attempts=1)
 
 
 class DynamicsHook(HttpHook):

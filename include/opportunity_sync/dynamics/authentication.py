@@ -29,6 +29,8 @@ from opportunity_sync.dynamics.watch import Watch
 from opportunity_sync.errors import ConfigError, ResponseError, SyncError, TransientError
 
 log = logging.getLogger(__name__)
+# An answer that it can't read it logs as an error, with whatever token or echo is in it.
+logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 _MARGIN_SECONDS: Final = 300.0  # msal's own: it never hands out a token with less left
 _RENEWAL_PAUSE_SECONDS: Final = 30.0

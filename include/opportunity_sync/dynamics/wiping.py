@@ -27,7 +27,6 @@ _TOKEN: Final = re.compile(
     r"(?i)\bBearer\s+\S+|\bBasic\s+[\w+/-]{16,}=*|\beyJ[\w-]+\.[\w-]+\.[\w-]*|_token=[^&\s\"]+"
 )
 _ARMOUR: Final = re.compile(r"-----[^-]*-----")  # the first and the last line of a PEM text
-_ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _OFFSETS: Final = ((0, 0), (1, 2), (2, 3))  # bytes before it, and base64 characters they touch
 
 
@@ -70,7 +69,12 @@ def _runs(spelling: str) -> Iterator[str]:
 
 def _compact(text: str) -> str:
     """Without what a line break, a bidi mark or another case could hide it by."""
-    return "".join(filter(_counts, text)).translate(_ASCII_LOWER)
+    return "".join(map(_folded, filter(_counts, text)))
+
+
+def _folded(character: str) -> str:
+    folded = character.casefold()
+    return folded if len(folded) == 1 else character  # each stays at its place
 
 
 def _counts(character: str) -> bool:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import pickle
+import threading
+import time
+import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dynamics_sandbox.certificates import make_server_certificate
 from opportunity_sync.dynamics.authentication import TokenSource
 from opportunity_sync.errors import AuthenticationError, ConfigError, TransientError
+from raw_proxy import Endlessly, RawProxy, Silence, Slowly, answer, gzip_bomb, head
 from scripted_dataverse import connection_to
 
 if TYPE_CHECKING:
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 
     from dynamics_sandbox import Sandbox
     from opportunity_sync.dynamics import DataverseClient, DynamicsConnection
+    from raw_proxy import Step
 
 TOKEN_PATH = "/oauth2/v2.0/token"
 
@@ -227,6 +236,156 @@ def test_a_wrong_tenant_is_a_configuration_error(sandbox: Sandbox) -> None:
     """It comes out during discovery."""
     with pytest.raises(ConfigError, match="tenant_id"):
         TokenSource(connection_to(sandbox, tenant_id="nowhere.example")).token()
+
+
+DISCOVERY = "/.well-known/openid-configuration"
+
+
+@pytest.mark.parametrize("match", [DISCOVERY, TOKEN_PATH], ids=["discovery", "token"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"status": 429, "body": "slow down"},
+        {"status": 429, "body": '{"error":"too_many"}'},
+        {"status": 408, "body": ""},
+        {"status": 500, "body": '{"error":"oops"}'},
+        {"status": 502, "body": "<html>"},
+        {"status": 503, "body": ""},
+        {"status": 200, "body": "<!DOCTYPE html><title>Maintenance</title>"},
+        {"status": 200, "body": '{"token_endpoint":"https://login'},
+        {"status": 200, "body": ""},
+        {"status": 200, "body": "null"},
+        {"status": 200, "body": "[]"},
+        {"status": 200, "body": "7"},
+        {"status": 200, "body": '"text"'},
+        {"status": 200, "body": "{}"},
+        {"status": 200, "body": '{"token_endpoint":null,"access_token":null}'},
+        {"status": 200, "body": "[" * 100_000},
+        {"status": 400, "body": '{"error":"temporarily_unavailable"}'},
+        {"status": 400, "body": '{"error":"x","error_codes":[90033]}'},
+        {"status": 400, "body": '{"error":"x","error_description":"AADSTS50196: a loop"}'},
+    ],
+    ids=lambda options: f"{options['status']} {options['body'][:40]}",
+)
+def test_what_heals_is_never_a_person_s_turn(
+    sandbox: Sandbox, options: dict[str, Any], match: str
+) -> None:
+    """Its library raises the same for a gateway's page as for a tenant that does not exist."""
+    source = TokenSource(connection_to(sandbox))
+    sandbox.faults.add("status", match, **options)
+    with pytest.raises(TransientError):
+        source.token()
+    assert source.token()
+
+
+@pytest.mark.parametrize("path", ["openid-configuration", "token"])
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("7", 7), ("300000", 3600), ("1e308", 3600), ("soon", None)]
+)
+def test_the_token_service_s_wait_is_bounded_as_dataverse_s(
+    sandbox: Sandbox, tmp_path: Path, path: str, asked: str, seconds: float | None
+) -> None:
+    """It goes to the scheduler, whoever named it."""
+    certificate = make_server_certificate(tmp_path, ["127.0.0.1"])
+    with RawProxy(sandbox.url, str(sandbox.ca_path), certificate) as proxy:
+        proxy.say(answer(b"busy", "429 Too Many", {"Retry-After": asked}), path=path)
+        connection = connection_to(sandbox, authority=proxy.url, verify=str(certificate.ca_path))
+        with pytest.raises(TransientError) as raised:
+            TokenSource(connection).token()
+    assert raised.value.retry_after == seconds
+
+
+def test_msal_logs_no_answer_of_the_token_service(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that it can't read it prints with all that is in it, tokens too."""
+    body = '{"access_token": "secret-part", "expires_in": 3600'
+    sandbox.faults.add("status", TOKEN_PATH, status=200, body=body)
+    with caplog.at_level(logging.DEBUG), pytest.raises(TransientError):
+        TokenSource(connection_to(sandbox)).token()
+    assert "secret-part" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "step"),
+    [
+        (400, '{"error":"invalid_tenant","error_codes":[90002]}', "there is no such tenant"),
+        (400, '{"error":"x","error_description":"AADSTS900023: no"}', "check tenant_id"),
+        (400, '{"error":"x"}', "tenant_id"),
+        (400, "<html>Bad Request</html>", "check tenant_id and authority"),
+        (404, "", "check tenant_id and authority"),
+        (403, "<html>blocked</html>", "HTTPS_PROXY"),
+        (302, "", "check tenant_id and authority"),
+    ],
+)
+@pytest.mark.parametrize("match", [DISCOVERY, TOKEN_PATH], ids=["discovery", "token"])
+def test_what_a_person_set_up_wrong_is_said_at_once(
+    sandbox: Sandbox, status: int, body: str, step: str, match: str
+) -> None:
+    """By the status and the code that came, whatever msal makes of them."""
+    source = TokenSource(connection_to(sandbox))
+    sandbox.faults.add("status", match, status=status, body=body)
+    with pytest.raises(ConfigError) as raised:
+        source.token()
+    assert step in raised.value.next_step
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["ey\nJ.secret-part", "ey\r\nX: secret-part", "ey secret-part", "é-secret-part", "", 7, None],
+    ids=repr,
+)
+def test_a_token_that_no_header_can_carry_is_not_printed(sandbox: Sandbox, token: Any) -> None:
+    """The library would refuse it with all of it in its message."""
+    body = json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+    sandbox.faults.add("status", TOKEN_PATH, status=200, body=body)
+    with pytest.raises(TransientError) as raised:
+        TokenSource(connection_to(sandbox)).token()
+    assert "secret-part" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize("seconds", ["3600", 3600.5, 1e300, "soon", None, [], -5, True], ids=repr)
+def test_a_life_time_of_any_kind_is_none_to_trip_over(sandbox: Sandbox, seconds: Any) -> None:
+    """The token counts for as long as it can be understood to."""
+    body = json.dumps({"access_token": "abc", "token_type": "Bearer", "expires_in": seconds})
+    sandbox.faults.add("status", TOKEN_PATH, status=200, body=body, times=9)
+    tokens = []
+    with suppress(TransientError):
+        tokens.append(TokenSource(connection_to(sandbox)).token())
+    assert tokens in ([], ["abc"])
+
+
+TRICKLES: dict[str, tuple[Step, ...]] = {
+    "head by the byte": (Slowly(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 4000, 0.05),),
+    "body by the byte": (head(headers={"Content-Length": "4000"}), Slowly(b" " * 4000, 0.05)),
+    "endless continue": (Endlessly(b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),),
+    "endless body": (head(), Endlessly(b" " * 65_536)),
+    "bomb": (head(headers={"Content-Encoding": "gzip"}), gzip_bomb(64 << 20)),
+    "silence": (Silence(),),
+}
+
+
+@pytest.mark.parametrize("path", ["openid-configuration", "token"])
+@pytest.mark.parametrize("steps", TRICKLES.values(), ids=TRICKLES.keys())
+def test_the_token_service_is_bounded_too(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: tuple[Step, ...],
+    path: str,
+) -> None:
+    """One clock for discovery and token together, one size for each answer."""
+    monkeypatch.setattr("opportunity_sync.dynamics.authentication._LONGEST_QUESTION_SECONDS", 1.0)
+    certificate = make_server_certificate(tmp_path, ["127.0.0.1"])
+    with RawProxy(sandbox.url, str(sandbox.ca_path), certificate) as proxy:
+        proxy.say(*steps, path=path, times=9)
+        connection = connection_to(sandbox, authority=proxy.url, verify=str(certificate.ca_path))
+        started = time.monotonic()
+        with pytest.raises(TransientError) as raised:
+            TokenSource(connection).token()
+    assert time.monotonic() - started < 10
+    assert "Next step" in str(raised.value)
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
 def test_a_refused_secret_can_be_corrected_at_once(sandbox: Sandbox) -> None:

@@ -14,8 +14,9 @@ from opportunity_sync.dynamics.failures import (
     BY_STATUS,
     canonical_code,
     failure,
-    retry_after,
+    is_expired_delta,
 )
+from opportunity_sync.dynamics.retry_after import retry_after
 from opportunity_sync.errors import (
     AuthenticationError,
     ConfigError,
@@ -161,6 +162,92 @@ def test_retry_after_comes_in_three_forms(value: str, seconds: float | None) -> 
     """Whole seconds, decimal seconds, a date; anything else counts as not said."""
     now = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
     assert seconds == retry_after({"Retry-After": value}, now=now)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (410, b""),
+        (410, b"<html>"),
+        (410, an_error("0x80060888")),
+        (400, an_error("0x80044352")),
+        (400, an_error("-2147204270")),
+        (400, an_error("", "Version stamp associated with the client has expired.")),
+        (400, an_error("", "Please perform a full sync.")),
+        (404, an_error("0x80040216", "x" * 1000 + " please perform a Full-Sync")),
+        (404, an_error("", "The delta token has expired")),
+        (410, an_error("", "A full resync is needed")),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_the_end_of_a_delta_link_is_told_in_many_ways(status: int, body: Any) -> None:
+    """The status beside it is not documented, and neither is that there is a body."""
+    assert is_expired_delta(failure(a_response(status, body)))
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(400, an_error("0x80060888")), (404, b""), (503, an_error("0x80044151"))]
+)
+def test_other_refusals_of_a_delta_link_are_not_its_end(status: int, body: Any) -> None:
+    """A wrong column, or a gateway, is something else."""
+    assert not is_expired_delta(failure(a_response(status, body)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"null",
+        b"[]",
+        b"7",
+        b'"text"',
+        {"error": None},
+        {"error": []},
+        {"error": 7},
+        {"error": "words"},
+        {"error": {"code": None, "message": None}},
+        {"error": {"code": ["x"], "message": {"lang": "en", "value": "words"}}},
+        {"error": {"code": {}, "message": ["x"]}},
+        {"error": {"code": "9" * 5000, "message": 7}},
+        {"error": {"code": True, "message": True}},
+        {"Message": None, "ErrorCode": 1e300},
+        b"[" * 100_000,
+        b'{"error":{"message":"\\ud800"}}',
+        b'{"error":{"message":"\xff"}}',
+    ],
+    ids=lambda value: str(value)[:60],
+)
+@pytest.mark.parametrize("status", [400, 503])
+def test_an_odd_body_is_no_exception(status: int, body: Any) -> None:
+    """The status decides, and what is no text is not shown as one."""
+    error = failure(a_response(status, body))
+    assert type(error) is {400: QueryError, 503: TransientError}[status]
+    assert str(error).isprintable()
+    assert "None" not in error.problem
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("https://other.example/x?token=abc", "other.example"),
+        ("https://user:geheim@other.example/", "other.example"),
+        ("http://[bad", "no address"),
+        ("/relative", "this host"),
+        ("", "this host"),
+        ("javascript:alert(1)", "this host"),
+    ],
+)
+def test_a_redirect_names_the_other_host_alone(location: str, shown: str) -> None:
+    """What else is in its address may be a secret."""
+    error = failure(a_response(302, Location=location))
+    assert error.problem.endswith(shown)
+    assert "geheim" not in str(error)
+
+
+def test_an_identifier_of_another_shape_is_not_shown() -> None:
+    """It is a header of whoever answered."""
+    error = failure(a_response(500, REQ_ID="a b\x1b[31m", **{"x-ms-request-id": "good-1"}))
+    assert error.request
+    assert error.request.request_id == "good-1"
 
 
 @pytest.mark.parametrize("name", ["x-ms-service-request-id", "REQ_ID", "x-ms-request-id"])
