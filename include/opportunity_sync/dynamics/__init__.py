@@ -9,6 +9,7 @@ from opportunity_sync.dynamics.failures import is_expired_delta
 from opportunity_sync.dynamics.metadata import organization_plan
 from opportunity_sync.dynamics.paging import ANNOTATIONS, TRACK_CHANGES, Page
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
+from opportunity_sync.dynamics.privileges import sees_every_row
 from opportunity_sync.dynamics.query import first_query, listing_query
 from opportunity_sync.dynamics.session import dynamics_session
 
@@ -30,5 +31,6 @@ __all__ = [
     "is_expired_delta",
     "listing_query",
     "organization_plan",
+    "sees_every_row",
     "staged_schema",
 ]

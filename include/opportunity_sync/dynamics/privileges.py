@@ -73,6 +73,14 @@ class ReadDepths:
         return (self._depths or {}).get(entity.privilege.lower(), "None")
 
 
+def sees_every_row(client: DataverseClient, entity: Entity) -> bool | None:
+    """Whether all rows of the entity can be seen at this moment; None where that is not known.
+
+    A plan says how it was when the run began, and a role can be changed since.
+    """
+    return ReadDepths(client, client.who_am_i()["UserId"], (entity,)).reads_every_row(entity)
+
+
 def privilege_warnings(
     client: DataverseClient, user_id: str, entities: Sequence[Entity] = ENTITIES
 ) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.dynamics import DataverseClient, check, organization_plan
+from opportunity_sync.dynamics import DataverseClient, check, organization_plan, sees_every_row
 from opportunity_sync.dynamics.privileges import privilege_warnings
 from opportunity_sync.entities import CONTACT, ENTITIES
 
@@ -97,3 +97,12 @@ def test_the_connections_test_says_which_rows_may_not_all_be_seen(
     assert "account: the application user has prvReadAccount at User" in check(client)
     organisation.set_read_depth("account", "None")
     assert "prvReadAccount at no level" in check(client)
+
+
+def test_whether_every_row_is_seen_can_be_asked_again(
+    client: DataverseClient, organisation: Organisation
+) -> None:
+    """A role that is changed in the middle of a run makes rows absent that are not gone."""
+    assert sees_every_row(client, CONTACT) is True
+    organisation.set_read_depth("contact", "Local")
+    assert sees_every_row(client, CONTACT) is False
