@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
-_MANY = 50  # rows on both sides of a loop from which on it counts as a square
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def _readings(connection: Connection, statement: str, parameters: Any) -> Iterat
     with driver.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
         plan = cursor.fetchone()[0][0]["Plan"]
-    yield from (Reading(table, again, statement) for table, again in _of_postgres(plan, outer=1))
+    yield from (Reading(table, again, statement) for table, again in _of_postgres(plan))
 
 
 def _of_sqlite(rows: list[tuple[int, int, int, str]]) -> Iterator[tuple[str, bool]]:
@@ -87,15 +86,15 @@ def _is_correlated(number: int, parents: dict[int, int], details: dict[int, str]
     return False
 
 
-def _of_postgres(plan: dict[str, Any], *, outer: float) -> Iterator[tuple[str, bool]]:
-    """`outer`: how often this step is run, as PostgreSQL thinks."""
-    if plan["Node Type"] == "Seq Scan":
-        yield plan["Relation Name"], min(outer, plan["Plan Rows"]) > _MANY
-    times = outer
+def _of_postgres(plan: dict[str, Any], *, again: bool = False) -> Iterator[tuple[str, bool]]:
+    """A step inside a loop is run for each row of the outside, however few PostgreSQL expects.
+
+    It expects a handful of tables that it knows nothing of, such as one that this load has filled.
+    """
+    if plan["Node Type"] == "Seq Scan" and not plan["Relation Name"].startswith("pg_"):
+        yield plan["Relation Name"], again
     for child in plan.get("Plans", ()):
         is_inner = plan["Node Type"] == "Nested Loop" and child["Parent Relationship"] == "Inner"
-        is_subplan = child["Parent Relationship"] == "SubPlan"
-        hashed = f"hashed {child.get('Subplan Name')}" in str(plan)
-        again = is_inner or (is_subplan and not hashed)
-        yield from _of_postgres(child, outer=outer * times if again else outer)
-        times = max(plan["Plan Rows"] if is_subplan else child["Plan Rows"], 1)
+        is_hashed = f"hashed {child.get('Subplan Name')}" in str(plan)
+        is_repeated = child["Parent Relationship"] == "SubPlan" and not is_hashed
+        yield from _of_postgres(child, again=again or is_inner or is_repeated)

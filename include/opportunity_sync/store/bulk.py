@@ -67,11 +67,14 @@ def clear(connection: Connection, table: Table) -> None:
 def described(connection: Connection, table: Table) -> None:
     """Make a filled temporary table fit for statements: its index, and its size for PostgreSQL.
 
-    The index is built at once and not row by row, which costs half.
+    The index is built at once and not row by row, which costs half. To be called for each filling
+    of a table that is cleared in between.
     """
     if columns := table.info[_SEARCHED]:
         names = ", ".join(map(connection.dialect.identifier_preparer.quote, columns))
-        connection.exec_driver_sql(f"CREATE INDEX ix_{table.name} ON {table.name} ({names})")
+        connection.exec_driver_sql(
+            f"CREATE INDEX IF NOT EXISTS ix_{table.name} ON {table.name} ({names})"
+        )
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"ANALYZE {table.name}")
 
