@@ -36,7 +36,7 @@ from opportunity_sync.pipeline.beginning import begin
 from opportunity_sync.pipeline.run import RunRequest, open_run
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import store_engine
-from postgres_cluster import new_database, running_cluster
+from postgres_cluster import DEFAULTS, new_database, running_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +126,7 @@ def prepared(
             for name, changed in changes.items()
         }
         urls = stack.enter_context(served(tables, {**organisations, **later}, windows))
-        postgres = stack.enter_context(running_cluster())
+        postgres = stack.enter_context(running_cluster(DEFAULTS, as_installed=True))
         postmaster = _keep_quiet(postgres)
         yield Ground(folder, urls, client, given, postgres, postmaster, changes)
 

