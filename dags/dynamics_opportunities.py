@@ -141,7 +141,7 @@ def form(modes: Sequence[str]) -> dict[str, Param]:
         description=" ".join(MODES[mode] for mode in modes),
     )
     window = window_fields() if "range" in modes else {}
-    return {"mode": mode} | window | repair_fields() | (new_fields() if "full" in modes else {})
+    return {"mode": mode} | window | repair_fields() | (full_fields() if "full" in modes else {})
 
 
 def window_fields() -> dict[str, Param]:
@@ -168,17 +168,18 @@ def repair_fields() -> dict[str, Param]:
             "Go on although more records than usual can't be taken; they are listed and tried "
             "again by later runs.",
         ),
-        "accept_filter_gone": switch(
-            "Accept that the filter is gone",
-            "Go on although a table has lost its sync filter column and some records were "
-            "excluded by it: they are synced from now on.",
-        ),
     }
 
 
-def new_fields() -> dict[str, Param]:
-    """What begins anew: after a restore, or in another organisation's place."""
+def full_fields() -> dict[str, Param]:
+    """What only a full run can do: it reads every row by the new rules."""
     return {
+        "accept_filter_gone": switch(
+            "Accept that the filter is gone",
+            "Go on although a table has lost its sync filter column and some records were "
+            "excluded by it: they are synced from now on. For "
+            "full only.",
+        ),
         "new_epoch": switch(
             "New epoch",
             "After the organisation was restored from a backup: let its lower versions replace "

@@ -145,7 +145,8 @@ def test_repairs_stand_below_what_is_needed_often(bag: DagBag, dag_id: str, firs
 
     assert names[:first] == ["mode", "window_start", "window_end"][:first]
     assert sections == [None] * first + ["Repairs"] * (len(names) - first)
-    assert {"accept_deletions", "accept_refusals", "accept_filter_gone"} <= set(names[first:])
+    assert {"accept_deletions", "accept_refusals"} <= set(names[first:])
+    assert ("accept_filter_gone" in names) is ("full" in params.get_param("mode").schema["enum"])
 
 
 @each_dag
@@ -167,7 +168,6 @@ def test_the_runbook_is_on_the_dags_page(bag: DagBag, dag_id: str) -> None:
         ("mode", "everything"),
         ("accept_deletions", "no"),
         ("accept_refusals", "1"),
-        ("accept_filter_gone", "yes"),
     ],
 )
 def test_the_form_refuses_what_it_does_not_offer(
