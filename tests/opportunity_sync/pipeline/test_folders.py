@@ -50,7 +50,10 @@ def contacts(engine: Engine) -> dict[str, tuple[str | None, bool]]:
     "fault",
     [
         {"createdon": "0000-00-00T00:00:00Z"},
+        {"createdon": "0000-01-01T00:00:00Z"},
+        {"createdon": "0001-01-01T00:00:00+01:00"},
         {"createdon": "2026-02-30T00:00:00Z"},
+        {"modifiedon": "9999-12-31T23:59:59-01:00"},
         {"modifiedon": "yesterday"},
         {"statecode": "open"},
         {"donotemail": "maybe"},
