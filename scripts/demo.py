@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo_summary import summary
-from embedded import PROJECT, Embedded, NotStartedError, end, given_connections
+from embedded import CONNECTIONS, PROJECT, Embedded, NotStartedError, end, given_connections
 from single_run import only_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 DAG = "dynamics_opportunity_sync"
 # In a demo nothing outside is unreliable: a task that fails twice will not heal.
@@ -83,8 +83,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows = os.environ.get("DEMO_FOLDER")
     demo = Embedded(PROJECT / ".demo", Path(rows).expanduser().resolve() if rows else None)
-    if demo.rows and not demo.rows.is_dir():
-        print(f"DEMO_FOLDER: {demo.rows} is no folder.", file=sys.stderr)
+    if wrong := contradiction(demo.rows, given_connections()):
+        print(wrong, file=sys.stderr)
         return 1
     began = time.monotonic()
     try:
@@ -95,6 +95,18 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
     return 1
+
+
+def contradiction(rows: Path | None, given: Sequence[str]) -> str | None:
+    """What the caller's environment asks for that can't be had; none where all is well."""
+    if rows and not rows.is_dir():
+        return f"DEMO_FOLDER: {rows} is no folder."
+    if rows and given:
+        return f"DEMO_FOLDER and {given[0]} are both set: unset one of them."
+    if len(given) == 1:
+        [other] = set(CONNECTIONS).difference(given)
+        return f"{given[0]} is set and {other} is not: set both, or none for the demo's own."
+    return None
 
 
 def run(demo: Embedded, began: float) -> int:

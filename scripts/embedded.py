@@ -70,7 +70,7 @@ class Embedded:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name in CONNECTIONS or not name.startswith("AIRFLOW")
+            if (name in CONNECTIONS and value) or not name.startswith("AIRFLOW")
         }
         return kept | {
             "AIRFLOW_HOME": str(self.airflow_home),

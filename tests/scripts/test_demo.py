@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from demo import Progress
+import pytest
+
+from demo import Progress, contradiction
+from embedded import CONNECTIONS
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 START = "2026-11-26T06:00:00.0Z [info     ] [DAG TEST] starting task_id={} map_index=-1 [airflow]"
 OWN = "2026-11-26T06:00:01.000000Z [{:9}] {} [{}] loc=sync_report.py:40"
@@ -51,3 +54,28 @@ def test_an_error_without_our_words_is_told_by_its_own() -> None:
     for line in (START.format("load"), FAILED, "  File x", "sqlalchemy.exc.SomeError: no"):
         progress.take(line)
     assert (progress.failures, progress.reason) == (1, "SomeError: no")
+
+
+@pytest.mark.parametrize(
+    ("with_rows", "given", "said"),
+    [
+        (False, (), None),
+        (False, CONNECTIONS, None),
+        (True, (), None),
+        (True, CONNECTIONS, "DEMO_FOLDER and AIRFLOW_CONN_DYNAMICS_DEFAULT are both set"),
+        (False, CONNECTIONS[:1], "AIRFLOW_CONN_MARKETO_STORE is not"),
+        (False, CONNECTIONS[1:], "AIRFLOW_CONN_DYNAMICS_DEFAULT is not"),
+    ],
+    ids=str,
+)
+def test_settings_that_contradict_each_other_are_said_before_anything_starts(
+    tmp_path: Path, with_rows: bool, given: tuple[str, ...], said: str | None
+) -> None:
+    """A folder that would be ignored, and half a set-up."""
+    found = contradiction(tmp_path if with_rows else None, given)
+    assert found is None if said is None else said in (found or "")
+
+
+def test_a_folder_of_rows_that_is_none_is_said(tmp_path: Path) -> None:
+    """With the path as it was understood."""
+    assert contradiction(tmp_path / "gone", ()) == f"DEMO_FOLDER: {tmp_path / 'gone'} is no folder."
