@@ -180,17 +180,19 @@ class RawProxy:
     def _serve(self, plain: socket.socket) -> None:
         plain.settimeout(30)
         connection = plain
-        with suppress(OSError, ValueError):
-            if self._tls is not None:
-                connection = self._tls.wrap_socket(plain, server_side=True)
+        try:
+            with suppress(OSError, ValueError):
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(plain, server_side=True)
+                with self._lock:
+                    self._open.add(connection)
+                request = b"" if self._stopped.is_set() else _request(connection)
+                if request:
+                    self._answer(connection, request)
+        finally:
             with self._lock:
-                self._open.add(connection)
-            request = b"" if self._stopped.is_set() else _request(connection)
-            if request:
-                self._answer(connection, request)
-        with self._lock:
-            self._open.discard(connection)
-        connection.close()
+                self._open.discard(connection)
+            connection.close()
 
     def _answer(self, connection: socket.socket, request: bytes) -> None:
         with self._lock:

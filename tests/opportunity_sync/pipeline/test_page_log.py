@@ -1,0 +1,39 @@
+"""What the log says of a page: enough to act on, and never as much as the page itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from opportunity_sync.entities import CONTACT
+from opportunity_sync.errors import DataError
+from opportunity_sync.pipeline import extraction
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def refused(count: int, field: str | None) -> list[DataError]:
+    """So many refused rows of one column."""
+    return [
+        DataError("is not a date", entity="contact", record_id=f"{n:036}", field=field)
+        for n in range(count)
+    ]
+
+
+def test_a_bad_page_is_ten_lines_and_a_count(caplog: pytest.LogCaptureFixture) -> None:
+    """The first ten records are named, the others counted by column, over all pages of a table."""
+    caplog.set_level(logging.WARNING)
+    pages = [refused(7, "createdon"), [*refused(4990, "createdon"), *refused(3, None)]]
+    tally = extraction.Tally()
+    for page in pages:
+        state = {"refused": page, "replaced_characters": 0}
+        tally.add(state, 0)
+        extraction._report_page(CONTACT, tally, page)
+
+    named = [line for line in caplog.messages if "is not a date" in line]
+    assert len(named) == extraction.MOST_REFUSED_TOLD
+    assert caplog.messages[-1] == (
+        "contacts: refused as well, by column: createdon: 4,987, the whole row: 3"
+    )
+    assert len(caplog.messages) == extraction.MOST_REFUSED_TOLD + 1
