@@ -48,15 +48,16 @@ _PASSING = tuple(
         errno.ENOBUFS,
         errno.ENOMEM,
         errno.EAGAIN,
-        errno.ENOENT,  # the socket of a server that is down
     )
 )
+_NO_SOCKET = f"on socket .*{re.escape(os.strerror(errno.ENOENT))}"  # of a server that is down
 _HEALS = re.compile(
     r"starting up|shutting down|not (yet )?accepting|recovery mode|crash|too many (clients|connec"
     r"|users)|connection slots|no more connections|server login has been|query_wait_timeout|standby"
-    r"|session is (not )?read-|time-?out|timed out|closed the connection|terminating connection"
-    r"|could not (receive|send) data|unexpected eof|EOF detected|SSL SYSCALL|Temporary failure"
-    r"|Try again|" + "|".join(map(re.escape, _PASSING)),
+    r"|session is (not )?read-|timeout expired|timed out|login_timeout|closed the connection"
+    r"|terminating connection|could not (receive|send) data|unexpected eof|EOF detected"
+    r"|SSL SYSCALL|Temporary failure|Try again|"
+    + "|".join([_NO_SOCKET, *map(re.escape, _PASSING)]),
     re.IGNORECASE,
 )
 # Of what a person must mend: which words lead to which advice; the first that fits counts.
@@ -78,7 +79,8 @@ def connection_fault(error: Exception, password: str | None) -> SyncError:
     problem = _short(answers[0]) if answers else type(error).__name__
     if isinstance(error, UnicodeError | ValueError):  # it can quote the connection, password too
         problem = "the connection can't be put into the form that PostgreSQL takes"
-    passing = isinstance(error, psycopg.OperationalError) and any(map(_HEALS.search, answers))
+    unnamed = (re.sub(r'"[^"]*"', '""', line) for line in answers)  # names may be any words
+    passing = isinstance(error, psycopg.OperationalError) and any(map(_HEALS.search, unnamed))
     kind = StoreUnavailableError if passing else ConfigError
     advice = _DOWN if passing else _advice(problem)
     said = secret_wiped(problem, password)
