@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opportunity_sync.dynamics.addresses import same_origin
 from opportunity_sync.dynamics.client import DataverseClient, check
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.decode import DecodedPage, PageDecoder, staged_schema
@@ -31,6 +32,7 @@ __all__ = [
     "is_expired_delta",
     "listing_query",
     "organization_plan",
+    "same_origin",
     "sees_every_row",
     "staged_schema",
 ]

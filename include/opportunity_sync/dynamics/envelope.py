@@ -65,8 +65,9 @@ class Envelope:
             return [bytes(row) for row in _rows.decode(self.rows)]
         except MALFORMED:
             rows = parts_of(self.rows)
+        # No row but an object has a brace in it, unless something ran into it.
         if any(b"{" in row and not row.startswith(b"{") for row in rows):
-            _refuse_shape()  # something ran into a row
+            _refuse_shape()
         return rows
 
 

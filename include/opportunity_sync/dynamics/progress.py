@@ -39,7 +39,7 @@ class Progress:
             return
         if self._seen is None:
             self._seen = np.zeros(_FLAGS, dtype=bool)
-        places = np.fromiter((hash(key) % _FLAGS for key in keys), np.int64, len(keys))
+        places = np.array([*map(hash, keys)], np.int64) % _FLAGS
         is_new = not bool(self._seen[places].all())
         self._seen[places] = True
         self._pages = 0 if is_new else self._pages + 1
