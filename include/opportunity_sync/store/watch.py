@@ -50,6 +50,12 @@ _WHO_AM_I = (
     "SELECT pg_backend_pid(), extract(epoch FROM pg_postmaster_start_time())::text, "
     "current_setting('statement_timeout')"
 )
+# In the middle of a statement the server looks after its client only if it is told to (since
+# version 14, not on every system): else a killed load keeps the lock till its statement ends.
+_LOOK_AFTER_ME = (
+    "SELECT set_config('client_connection_check_interval', '10s', true) WHERE version() ILIKE "
+    "'%linux%' AND current_setting('client_connection_check_interval', true) IS NOT NULL"
+)
 _MINUTE = 60
 
 
@@ -72,7 +78,7 @@ class WatchedConnection(psycopg.Connection[Any]):
     def prepare_transaction(self, statements: str) -> None:
         """Run what begins each transaction, and learn which session it has, pooler or not."""
         with self.cursor() as cursor:
-            cursor.execute(f"{statements}; {_WHO_AM_I}".encode())
+            cursor.execute(f"{statements}; {_LOOK_AFTER_ME}; {_WHO_AM_I}".encode())
             cursor.set_result(-1)
             pid, started, self._statement_timeout = cursor.fetchone() or (0, "", "0")
             self._session = (pid, started)

@@ -54,6 +54,7 @@ def test_postgresql_is_reached_through_psycopg(scheme: str) -> None:
         ("tcp_keepalives_interval", "10"),
         ("tcp_keepalives_count", "4"),
         ("tcp_user_timeout", "60000"),
+        ("client_connection_check_interval", "10s"),  # and so does a program that was killed
     ],
 )
 def test_each_transaction_has_its_settings_whatever_the_server_s(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -102,3 +104,32 @@ def test_a_wait_for_a_lock_is_said_while_it_lasts(
         connection.exec_driver_sql("DELETE FROM contact")
     thread.join(30)
     assert "on contact, which 'nightly report' (process" in caplog.text
+
+
+def test_a_load_that_is_killed_frees_the_lock_before_its_statement_ends(
+    postgres_store: Engine,
+) -> None:
+    """The server looks after its client even while it works."""
+    sockets: list[socket.socket] = []
+    working = threading.Event()
+
+    def load() -> None:
+        with locked(postgres_store, wait_seconds=0) as connection:
+            driver: Any = connection.connection.driver_connection
+            sockets.append(socket.socket(fileno=os.dup(driver.fileno())))
+            working.set()
+            connection.exec_driver_sql("SELECT pg_sleep(300)")
+
+    def load_and_fail() -> None:
+        with pytest.raises(StoreUnavailableError):
+            load()
+
+    thread = threading.Thread(target=load_and_fail)
+    thread.start()
+    assert working.wait(30)
+    time.sleep(1)
+    sockets[0].shutdown(socket.SHUT_RDWR)
+    sockets[0].close()
+    with locked(postgres_store, wait_seconds=100):
+        pass
+    thread.join(30)
