@@ -62,7 +62,7 @@ class Settings(BaseModel):
         default=150,
         gt=0,
         le=_DAY,
-        description="Longest wait for a response, or for its next bytes.",
+        description="Longest wait for the head of a response, or for its next bytes.",
     )
     page_timeout_seconds: float = Field(
         default=900,
@@ -72,7 +72,11 @@ class Settings(BaseModel):
         "task fails.",
     )
     request_attempts: int = Field(
-        default=6, ge=1, le=1000, description="Times one request is tried before its task fails."
+        default=6,
+        ge=1,
+        le=1000,
+        description="Times one request is tried before its task fails. A server that asks to "
+        "wait is asked again for as long as a page may take.",
     )
     overlap_minutes: int = Field(
         default=10,

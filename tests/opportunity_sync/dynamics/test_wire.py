@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import logging
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from socketserver import BaseRequestHandler, TCPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dynamics_sandbox.certificates import make_server_certificate
 from opportunity_sync.dynamics import DataverseClient, body
+from opportunity_sync.dynamics.authentication import TokenSource
 from opportunity_sync.dynamics.transport import TrustingSession
+from opportunity_sync.dynamics.watch import Cancellation, Watch
 from opportunity_sync.errors import ConfigError, ResponseError, SyncError, TransientError
 from opportunity_sync.settings import Settings
 from raw_proxy import (
@@ -29,10 +33,12 @@ from raw_proxy import (
     gzip_bomb,
     head,
 )
+from scripted_dataverse import connection_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dynamics_sandbox import Sandbox
     from dynamics_sandbox.certificates import ServerCertificate
     from raw_proxy import Step
 
@@ -179,6 +185,7 @@ BROKEN: dict[str, tuple[Step, ...]] = {
     "encodings on top of each other": (
         answer(gzip.compress(gzip.compress(PAGE)), headers={"Content-Encoding": "gzip, gzip"}),
     ),
+    "deep JSON": (answer(b'{"value":' + b"[" * 100_000),),
     "deep JSON with an error": (answer(b"[" * 100_000, "503 Busy"),),
     "no content": (head("204 No Content"),),
     "not modified": (head("304 Not Modified"),),
@@ -186,8 +193,20 @@ BROKEN: dict[str, tuple[Step, ...]] = {
 }
 
 
-# urllib3 leaves the socket of a response whose headers it refuses to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# urllib3 leaves sockets to the garbage collector: of a response whose headers it refuses, and of a
+# tunnel that was cut. `collected` has it come within the test.
+LEFT = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collects the garbage of a test at its end."""
+    yield
+    gc.collect()
+
+
+@LEFT
+@pytest.mark.usefixtures("collected")
 @pytest.mark.parametrize("steps", BROKEN.values(), ids=BROKEN.keys())
 def test_broken_bytes_are_an_error_to_try_again(
     server: RawProxy, certificate: ServerCertificate, steps: tuple[Step, ...]
@@ -276,3 +295,79 @@ def test_a_cancelled_reading_does_not_sleep_on(
             if thread.name.startswith("next-page"):
                 thread.join(5)
                 assert not thread.is_alive()
+
+
+def test_a_kept_connection_is_watched_as_a_new_one() -> None:
+    """The second answer over the same connection trickles, and is cut like a first one."""
+    came: list[bytes] = []
+
+    class Keeping(BaseRequestHandler):
+        """Answers the first request whole, and never ends the head of the second."""
+
+        def handle(self) -> None:
+            came.append(self.request.recv(1 << 16))
+            kept = answer(PAGE).replace(b"Connection: close", b"Connection: keep-alive")
+            self.request.sendall(kept)
+            came.append(self.request.recv(1 << 16))
+            with suppress(OSError):
+                self.request.sendall(b"HTTP/1.1 200 OK\r\n")
+                while True:
+                    time.sleep(0.02)
+                    self.request.sendall(b"X")
+
+    with TCPServer(("127.0.0.1", 0), Keeping) as server, TrustingSession(None) as session:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        chosen = Settings(request_attempts=1, page_timeout_seconds=1)
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        client = DataverseClient(session, url, settings=chosen)
+        assert len(list(client.pages("contacts"))) == 1
+        started = time.monotonic()
+        with pytest.raises(TransientError):
+            list(client.pages("contacts"))
+        assert time.monotonic() - started < 10
+        thread.join(10)
+    assert len(came) == 2
+
+
+@LEFT
+@pytest.mark.usefixtures("collected")
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (b"HTTP/1.1 200 Connection established\r\n", Endlessly(b"X: x\r\n", 0.05)),
+        (Slowly(LONG_HEAD, 0.05),),
+        (b"HTTP/1.1 200 Connection established\r\n\r\n", Silence()),
+        (b"HTTP/1.1 200 Connection established\r\n\r\n", Slowly(b"\x16\x03\x03" * 900, 0.05)),
+    ],
+    ids=["endless headers", "by the byte", "no handshake", "a handshake by the byte"],
+)
+def test_a_proxy_s_tunnel_is_watched_too(
+    monkeypatch: pytest.MonkeyPatch, steps: tuple[Step, ...]
+) -> None:
+    """It is built before the first byte of the request is sent."""
+    chosen = Settings(request_attempts=1, page_timeout_seconds=1)
+    with RawProxy() as proxy, TrustingSession(None) as session:
+        proxy.say(*steps)
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        client = DataverseClient(session, "https://contoso.example", settings=chosen)
+        started = time.monotonic()
+        with pytest.raises(TransientError):
+            client.get("contacts")
+        assert time.monotonic() - started < 10
+
+
+def test_a_reading_that_is_given_up_does_not_wait_for_its_token(
+    sandbox: Sandbox, certificate: ServerCertificate
+) -> None:
+    """A token service that is silent holds nobody who does not want its answer any more."""
+    cancellation = Cancellation()
+    with RawProxy(sandbox.url, str(sandbox.ca_path), certificate) as proxy:
+        proxy.say(Silence(), path="token", times=9)
+        connection = connection_to(sandbox, authority=proxy.url, verify=str(certificate.ca_path))
+        source = TokenSource(connection)
+        started = time.monotonic()
+        threading.Timer(0.5, cancellation.cancel).start()
+        with Watch(60, cancellation), pytest.raises(TransientError):
+            source.token()
+    assert time.monotonic() - started < 10
