@@ -251,7 +251,8 @@ Airflow is ready:  http://127.0.0.1:{port}
 Login:             {USER} / {password}
 
 dynamics_opportunity_sync runs every five minutes; its first run brings everything. To run it
-now, or over a window: Dags -> dynamics_opportunity_sync -> Trigger (also for a backfill).
+now, or over a window: Dags -> dynamics_opportunity_sync -> Trigger. For a backfill: Dags ->
+dynamics_opportunity_backfill -> Trigger -> Backfill.
 The connection form with its Test: Admin -> Connections -> dynamics_default.
 Log of all services: {log}
 Ctrl-C ends everything."""
