@@ -38,12 +38,18 @@ FROM opportunity_contact_role WHERE NOT is_deleted GROUP BY 1 ORDER BY 1
 BY_REASON = """
 SELECT kind, reason, count(*) FROM unresolved_association GROUP BY 1, 2 ORDER BY 1, 2
 """
-LAST_RUN = "SELECT * FROM sync_run ORDER BY started_at DESC, ended_at DESC LIMIT 1"
+LAST_RUN = """
+SELECT dag_id, run_id, requests FROM sync_run ORDER BY started_at DESC, ended_at DESC LIMIT 1
+"""
+COUNTS = """
+SELECT * FROM sync_run_entity WHERE dag_id = :dag_id AND run_id = :run_id
+"""
 LOOK = """\
   .venv/bin/python -c "import pandas, sqlite3; print(pandas.read_sql(
     'SELECT name, customer_type, account_id FROM opportunity LIMIT 10',
     sqlite3.connect('{}')))\""""
-WRITTEN = ("inserted", "updated", "deleted")
+WRITTEN = ("inserted", "updated", "deleted", "rewritten")
+READ = ("read", "unchanged", "filtered", "refused")
 
 
 def summary(environment: dict[str, str], demo: Embedded, *, seconds: float, log: Path) -> str:
@@ -92,12 +98,17 @@ def arrived(connection: Connection) -> list[str]:
 def last_run(connection: Connection) -> list[str]:
     """What the last run asked for and wrote."""
     run = connection.execute(text(LAST_RUN)).mappings().one()
-    counts = {
-        name: sum(value for column, value in run.items() if column.endswith(f"_{name}"))
-        for name in ("read", *WRITTEN, "refused")
-    }
-    told = ", ".join(f"{value:,} {name}" for name, value in counts.items())
-    lines = [f"This run: {run['requests']:,} requests; rows: {told}"]
+    rows = connection.execute(text(COUNTS), dict(run)).mappings().all()
+    records = [row for row in rows if row["entity"] != "role"]
+    counts = {name: sum(row[name] for row in records) for name in READ}
+    counts |= {name: sum(row[name] for row in rows) for name in WRITTEN}
+    read, written = (
+        ", ".join(f"{counts[name]:,} {name}" for name in names) for names in (READ, WRITTEN)
+    )
+    lines = [
+        f"This run: {run['requests']:,} requests; records: {read}",
+        f"Rows of the store, contact roles among them: {written}",
+    ]
     if not any(counts[name] for name in WRITTEN):
         lines.append("Nothing has changed in Dynamics since the last run: no row was written.")
     return lines

@@ -13,8 +13,6 @@ from sqlalchemy import make_url
 
 from opportunity_sync.entities import ENTITIES, VERSION, VERSION_SOURCE, Entity, Field, Kind
 from opportunity_sync.store.tables import (
-    COUNTED,
-    COUNTS,
     METADATA,
     WITH_ACCOUNT,
     fact_table,
@@ -51,13 +49,19 @@ TABLES = {
     "unresolved_association": "What could not be associated, and why. A row goes when its reason "
     "does, or when its opportunity is deleted or excluded.",
     "sync_run": "What each DAG run did. One that is cleared and runs again begins its row anew.",
+    "sync_run_entity": "What a run did to each table: `read` is the sum of the six numbers after "
+    "it, the last three stand beside it. `role` is the table that only the rules write.",
     "sync_error": "Records that a run refused, while the rest went on.",
+    "refused_row": "Records that can't be taken now. Each is tried again by itself; its row goes "
+    "when it passes, or is gone in Dynamics. The last two columns are private.",
+    "owed_column": "Columns that a row was written without, though the store has or is filling "
+    "them: the record is asked for again by its id.",
     "choice_label": "The labels last written, so that a renamed option is noticed.",
     "sync_state": "How far each entity was read. A row may be deleted at any time: the table is "
     "then read whole.",
     "sync_store": "One row: whose rows these are, and how often loads changed them.",
 }
-PUBLIC = tuple(TABLES)[:7]
+PUBLIC = tuple(TABLES)[:9]
 
 # By column, or by `table.column` where one name has several meanings.
 MEANINGS = {
@@ -66,7 +70,8 @@ MEANINGS = {
     "opportunity or contact is gone",
     "deleted_at": "when that was noticed",
     "synced_at": "when the row was last written",
-    "deleted_noticed_at": "only a later read brings the record back to life",
+    "deleted_revision": "number of the change that brought the deletion; only a run begun after it "
+    "brings the record back to life",
     "opportunity.account_id": "the account by the rules of [associations.md](associations.md)",
     "contact.account_id": "the contact's own parent account, merges followed; null if there is "
     "none, or it is unknown or excluded",
@@ -92,6 +97,34 @@ MEANINGS = {
     "requests": "sent to Dataverse",
     "replaced_characters": "characters no database can hold, stored as U+FFFD",
     "error": "why a run failed, where that is known",
+    "attempt": "the try that the row tells of; a run that is cleared has a new one",
+    "error_code": "class of the error",
+    "sync_run_entity.entity": "logical name of the table, or `role`",
+    "read": "distinct records",
+    "inserted": "new in the public table; connections and their roles: known for the first time",
+    "updated": "read, and not as before",
+    "unchanged": "read, and as before",
+    "filtered": "read, and left aside by an explicit No",
+    "refused": "read, and not to be taken",
+    "superseded": "read in an older state than the store has",
+    "deleted": "marked as deleted",
+    "rewritten": "changed without being read: an account that follows another row, a label",
+    "compared": "listed by a reconciliation with key and version",
+    "refused_row.entity": "logical name of the record's table",
+    "refused_row.record_id": "the record",
+    "refused_row.version_number": "the version that was refused, where it can be read",
+    "refused_row.first_seen_at": "when it was first refused",
+    "last_tried_at": "when it was refused last",
+    "tries": "how often it was refused",
+    "refused_row.dag_id": "of the last try",
+    "refused_row.run_id": "of the last try",
+    "task_id": "of the last try",
+    "map_index": "of the last try",
+    "next_try_at": "when a scheduled run asks for it again: the wait doubles up to a day",
+    "tried_by": "version of the pipeline that tried last; another one tries at once",
+    "owed_column.entity": "logical name of the table",
+    "owed_column.record_id": "the record",
+    "owed_column.column_name": "the field; empty: the whole record",
     "position": "order within the run",
     "sync_error.entity": "logical name of the record's table",
     "record_id": "null where the record has no usable id",
@@ -106,15 +139,16 @@ MEANINGS = {
     "watermark_at": "everything modified before is in the store",
     "whole_passes": "how often the link began anew, with a reading of the whole table",
     "delta_link": "where change tracking goes on; null: with a full pass, or it is not used",
-    "columns_fingerprint": "of the columns that were read; when they change, the table is read "
-    "whole",
+    "columns": "JSON: the columns that the whole table has, each with how it was read; null: not "
+    "known, of a store that was upgraded",
+    "link_columns": "JSON, likewise: what the delta link was made with",
+    "wanted": "JSON: the columns that the store has or is filling",
     "singleton": "always 1",
     "organization_id": "rows of any other organisation are refused",
     "revision": "counts the loads that changed something; 0: empty",
     "epoch": "counts the times that Dynamics was restored from a backup; older versions rank below",
 }
 DIALECTS = [make_url(url).get_dialect()() for url in ("postgresql+psycopg://", "sqlite://")]
-COUNT_WORDS = "rows read, inserted, updated, marked as deleted, refused"
 
 
 def store_page() -> str:
@@ -136,9 +170,9 @@ def store_page() -> str:
 def section(stored: Table, entity: Entity | None, about: str) -> list[str]:
     """One table: what it is, its columns, its indexes."""
     source = f" Read from `{entity.set_name}`." if entity and entity.name == stored.name else ""
-    rows = [*columns(stored, entity), *counters(stored)]
+    rows = list(columns(stored, entity))
     header = ("column", "PostgreSQL", "SQLite", "null", "from Dynamics, or what it is")
-    searched = sorted(column.name for index in stored.indexes for column in index.columns)
+    searched = sorted({column.name for index in stored.indexes for column in index.columns})
     indexes = ", ".join(code(name) for name in searched)
     return [
         f"### {stored.name}\n",
@@ -150,24 +184,11 @@ def section(stored: Table, entity: Entity | None, about: str) -> list[str]:
 
 
 def columns(stored: Table, entity: Entity | None) -> Iterator[tuple[str, ...]]:
-    """The cells of each column but those of `counters`."""
+    """The cells of each column."""
     sources = sources_of(entity) if entity else {}
-    counts = {f"{name}_{count}" for name in COUNTED for count in COUNTS}
     for column in stored.columns:
-        if stored.name == "sync_run" and column.name in counts:
-            continue
         meaning = sources.get(column.name) or meaning_of(column)
         yield (code(column.name), *types_of(column), nullness(column), meaning)
-
-
-def counters(stored: Table) -> Iterator[tuple[str, ...]]:
-    """The counts of `sync_run`, one line for each thing that is counted."""
-    if stored.name != "sync_run":
-        return
-    for name in COUNTED:
-        column = stored.c[f"{name}_{COUNTS[0]}"]
-        names = ", ".join(code(f"{name}_{count}") for count in COUNTS)
-        yield (names, *types_of(column), nullness(column), f"{name}: {COUNT_WORDS}")
 
 
 def sources_of(entity: Entity) -> dict[str, str]:

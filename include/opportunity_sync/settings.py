@@ -38,12 +38,20 @@ def _time_zone(given: str) -> str:
     raise ValueError(message if known else "no time zone database is installed (package tzdata)")
 
 
+def _without_password(url: str) -> str:
+    """The URL, which tasks hand to each other and logs show."""
+    if re.search(r"://[^/]*@", url):
+        message = "it must hold no user or password: give them as its file system's own settings"
+        raise ValueError(message)
+    return url
+
+
 class Settings(BaseModel):
     """All settings; the variable is `OPPORTUNITY_SYNC_` and the name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    staging_url: str = Field(
+    staging_url: Annotated[str, AfterValidator(_without_password)] = Field(
         default="",
         description="Folder for staged rows, any fsspec URL that every worker sees "
         "(`s3://bucket/staging`, `/mnt/shared/staging`). Empty: `opportunity_sync_staging` in "
@@ -110,6 +118,13 @@ class Settings(BaseModel):
         le=1,
         description="Share of a table that one run may mark as deleted without being told to; 50 "
         "rows are always allowed.",
+    )
+    max_refused_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Share of what a run reads of a table that may newly be refused without the "
+        "run being told to; 50 records are always allowed.",
     )
     demo: Path | None = Field(
         default=None,

@@ -58,3 +58,10 @@ def test_a_number_that_no_clock_or_calendar_has_is_refused_when_it_is_read(
     """Otherwise it is a wait without end, or an overflow in the middle of a run."""
     with pytest.raises(ConfigError, match=f"OPPORTUNITY_SYNC_{name}: "):
         settings_from({f"OPPORTUNITY_SYNC_{name}": value})
+
+
+def test_a_staging_url_with_a_password_is_refused_without_showing_it() -> None:
+    """The URL is in every log and handed from task to task."""
+    with pytest.raises(ConfigError, match="must hold no user or password") as caught:
+        settings_from({"OPPORTUNITY_SYNC_STAGING_URL": "ftp://joe:s3cret@host/staging"})
+    assert "s3cret" not in str(caught.value)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dynamics_sandbox import FaultKind
 from histories import AGES, COUNTS
 from history_runs import STAGES
+from world_events import SECONDS_AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 # What only a reconciliation can see, and what change tracking sees besides.
 Sight = Literal["reconciliation", "tracking", "windows"]
 HIDDEN = ("hide", "show")
+# A row that nobody could name, and rows that were out of sight, show in no change and no window.
+UNSEEN_BY_TRACKING = (*HIDDEN, "garble_id", "lose_privilege")
 UNSEEN_BY_WINDOWS = (
-    *HIDDEN, "delete", "restore", "merge", "change_unseen", "change_backdated",
-    "expire_delta_tokens",
+    *UNSEEN_BY_TRACKING, "switch_tracking", "delete", "restore", "merge", "change_unseen",
+    "change_backdated", "expire_delta_tokens",
 )  # fmt: skip
 
 _WAITS = (1, 1, 40, 700, 4000, 90_000)
@@ -29,6 +32,8 @@ _BOUNDS = (0, 1, 600, 4000, 86_400, 5 * 86_400, 30 * 86_400)
 _WINDOWS = [("range", since, until) for since in _BOUNDS for until in _BOUNDS if since > until]
 _FAULTS = [kind.value for kind in FaultKind]
 _NOT_EVENTS = ("wait", "run", "begin", "go", "kill", "again", "run_with_fault")
+# Events of a history's runs, not of its organisation.
+RUN_EVENTS = ("skew_worker", "set", "upgrade", "lose_part")
 # So that each kind of event meets each kind of run some times in 300 histories.
 _WEIGHTS = {
     "wait": 4, "run": 4, "begin": 3, "go": 4, "kill": 2, "again": 3, "run_with_fault": 2,
@@ -76,6 +81,41 @@ EVENT_DRAWS: Mapping[str, st.SearchStrategy[Step]] = {
     "expire_delta_tokens": _step("expire_delta_tokens"),
 }
 
+_columned = st.sampled_from("aco")
+_seconds = st.sampled_from(SECONDS_AHEAD)
+WORLD_DRAWS: Mapping[str, st.SearchStrategy[Step]] = {
+    "drop_column": _step("drop_column", _columned, _number),
+    "secure_column": _step("secure_column", _columned, _number),
+    "retype_column": _step("retype_column", _columned, _number),
+    "leave_out_column": _step("leave_out_column", _columned, _number),
+    "restore_column": _step("restore_column", _columned, _number),
+    "garble": _step("garble", _any, _number),
+    "garble_all": _step("garble_all", st.sampled_from("acok")),
+    "garble_id": _step("garble_id", _any),
+    "mend": _step("mend", _any),
+    "lose_privilege": _step(
+        "lose_privilege", st.sampled_from("acok"), st.sampled_from(["None", "Basic"])
+    ),
+    "regain_privilege": _step("regain_privilege", st.sampled_from("acok")),
+    "switch_tracking": _step("switch_tracking", st.sampled_from("acok"), st.booleans()),
+    "skew_server": _step("skew_server", st.sampled_from([0, *SECONDS_AHEAD])),
+    "skew_one_answer": _step("skew_one_answer", _seconds),
+    "switch_organisation": _step("switch_organisation"),
+    "skew_worker": _step("skew_worker", st.sampled_from([0, 3600, -3600])),
+    "set": st.sampled_from(
+        [
+            ("overlap_minutes", 0),
+            ("overlap_minutes", 60),
+            ("label_language", 1031),
+            ("label_language", None),
+            ("time_zone", "Europe/Berlin"),
+            ("page_size", 3),
+        ]
+    ).map(lambda drawn: ["set", *drawn]),
+    "upgrade": _step("upgrade"),
+    "lose_part": _step("lose_part", st.sampled_from("AB"), _number),
+}
+
 
 class Told(TypedDict):
     """A whole history, as it is printed and replayed."""
@@ -111,8 +151,12 @@ def _run_draws(sight: Sight) -> dict[str, st.SearchStrategy[Step]]:
 
 def event_kinds(sight: Sight) -> list[str]:
     """The events that this sight is expected to cope with."""
-    unseen = {"reconciliation": (), "tracking": HIDDEN, "windows": UNSEEN_BY_WINDOWS}[sight]
-    return [kind for kind in EVENT_DRAWS if kind not in unseen]
+    unseen = {
+        "reconciliation": (),
+        "tracking": UNSEEN_BY_TRACKING,
+        "windows": UNSEEN_BY_WINDOWS,
+    }[sight]
+    return [kind for kind in (*EVENT_DRAWS, *WORLD_DRAWS) if kind not in unseen]
 
 
 def _options(sight: Sight) -> st.SearchStrategy[dict[str, Any]]:
@@ -135,15 +179,23 @@ def _options(sight: Sight) -> st.SearchStrategy[dict[str, Any]]:
 
 def tales(sight: Sight, *, steps: int = 20) -> st.SearchStrategy[Told]:
     """Histories of this many steps or a few more."""
-    draws = {**_run_draws(sight), **EVENT_DRAWS}
+    draws = {**_run_draws(sight), **EVENT_DRAWS, **WORLD_DRAWS}
     kinds = [
         kind for kind in (*_NOT_EVENTS, *event_kinds(sight)) for _ in range(_WEIGHTS.get(kind, 1))
     ]
-    step = st.sampled_from(kinds).flatmap(draws.__getitem__)
+    quiet = [kind for kind in kinds if kind not in WORLD_DRAWS]
+    one_of = {
+        name: st.sampled_from(some).flatmap(draws.__getitem__)
+        for name, some in (("odd", kinds), ("quiet", quiet))
+    }
+    # In every second history only rows change, so that these stay as many as they were.
+    told = st.sampled_from(["odd", "quiet"]).flatmap(
+        lambda world: st.lists(one_of[world], min_size=steps, max_size=steps + 4)
+    )
     return st.fixed_dictionaries(
         {
             "options": _options(sight),
-            "steps": st.lists(step, min_size=steps, max_size=steps + 4),
+            "steps": told,
             "final": st.just("reconcile" if sight == "reconciliation" else "continue"),
         }
     )  # type: ignore[return-value]

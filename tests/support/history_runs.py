@@ -7,10 +7,12 @@ and dies after any task. `History.play` does the steps; `differences_at_the_end`
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamics_sandbox import FaultKind
@@ -19,11 +21,11 @@ from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynam
 from opportunity_sync.errors import SyncError
 from oracle import KEYS, Store, actual_store, differences, expected_store
 from sync_runs import SyncRuns, settings_for_tests
+from world_events import WORLD_EVENTS, heal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from sqlalchemy import Engine
 
@@ -43,14 +45,15 @@ _FAULTS: Mapping[FaultKind, Mapping[str, Any]] = {
 
 
 class RememberingClient(DataverseClient):
-    """Asks for the same metadata only once: it is most of a small run's time and never moves."""
+    """Asks for the same metadata only once, as long as it does not move: it is most of a run."""
 
     remembered: dict[tuple[str, str], dict[str, Any]]
+    is_still: bool = True
 
     def get_json(self, path: str, params: Any = None, **options: Any) -> dict[str, Any]:
         """The answer, remembered if it is about the organisation and not about its rows."""
         is_one_row = "$top" in (params or {})
-        if not is_one_row and not path.startswith(_ABOUT):
+        if not self.is_still or (not is_one_row and not path.startswith(_ABOUT)):
             return super().get_json(path, params, **options)
         name = (path, str(params))
         if name not in self.remembered:
@@ -66,6 +69,8 @@ class HistoryRuns(SyncRuns):
     """Runs over one session that stays open, with next to no waits."""
 
     remembered: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    is_still: bool = True  # nothing around the rows has moved
+    worker_ahead: timedelta = timedelta()
     _session: Any = None
 
     @contextmanager
@@ -78,8 +83,12 @@ class HistoryRuns(SyncRuns):
         client = RememberingClient(
             self._session, given["host"], settings=self.settings, first_wait_seconds=0.002
         )
-        client.remembered = self.remembered
+        client.remembered, client.is_still = self.remembered, self.is_still
         yield client
+
+    def clock(self) -> datetime:
+        """The workers' clock: that of the organisation, or one that is ahead or behind."""
+        return self.sandbox.organisation.now + self.worker_ahead
 
     def close(self) -> None:
         """Close the session."""
@@ -108,6 +117,7 @@ class History:
     meetings: Counter[tuple[str, str]] = field(default_factory=Counter)
     under_way: dict[str, OpenRun] = field(default_factory=dict)
     past: list[tuple[int, Mode, tuple[datetime, ...]]] = field(default_factory=list)
+    tracked: str = ""
 
     def play(self, steps: Sequence[Step]) -> None:
         """Do every step in its turn."""
@@ -116,17 +126,63 @@ class History:
                 wait(self.organisation, *values)
             elif kind in EVENTS:
                 EVENTS[kind](self.organisation, *values)
-                self.fresh.add(kind)
-                for run in self.under_way.values():
-                    run.met.add(kind)
+                self._happened(kind)
+            elif kind in WORLD_EVENTS:
+                self.runs.is_still = False
+                WORLD_EVENTS[kind](self.organisation, *values)
+                self._happened(kind)
             else:
                 getattr(self, f"_{kind}")(*values)
 
+    def _happened(self, kind: str) -> None:
+        self.fresh.add(kind)
+        for run in self.under_way.values():
+            run.met.add(kind)
+
     def end(self, mode: Mode) -> None:
-        """Let what is under way finish, and do the run after which the store must be right."""
+        """Let what is under way finish, and do the run after which the store must be right.
+
+        Whatever was odd around the rows is as before; a day later, for what is tried again.
+        """
         for name in list(self.under_way):
             self._go(name, "finish")
-        self._run(mode)
+        if not self.runs.is_still:
+            heal(self.organisation, tracked=self.tracked)
+            self.runs.worker_ahead = timedelta()
+            wait(self.organisation, 2 * 86_400)
+        self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))
+
+    def _skew_worker(self, seconds: int) -> None:
+        """The worker's clock is ahead, or behind."""
+        self.runs.is_still = False
+        self.runs.worker_ahead = timedelta(seconds=seconds)
+        self._happened("skew_worker")
+
+    def _set(self, name: str, value: Any) -> None:
+        """Somebody changes a setting between two runs."""
+        self.runs.is_still = False
+        self.runs.settings = self.runs.settings.model_copy(update={name: value})
+        self._happened("set")
+
+    def _upgrade(self) -> None:
+        """The pipeline is replaced by a newer version: state and staging are of the one before."""
+        self.runs.is_still = False
+        with self.runs.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE sync_state SET columns = NULL, link_columns = NULL")
+            connection.exec_driver_sql("UPDATE refused_row SET tried_by = '0'")
+        for run in self.under_way.values():
+            plan = Path(run.begun["staging"]) / "plan.json"
+            plan.write_text(json.dumps({"run_id": run.begun["run_id"], "windows": {}}))
+        self._happened("upgrade")
+
+    def _lose_part(self, name: str, number: int) -> None:
+        """A staged file of a run under way is not there any more, or not yet."""
+        run = self.under_way.get(name)
+        files = sorted(Path(run.begun["staging"]).rglob("*.parquet")) if run else []
+        if files:
+            files[number % len(files)].unlink()
+            self.runs.is_still = False
+            self._happened("lose_part")
 
     def _window(self, mode: Mode, since: int, until: int) -> tuple[datetime, ...]:
         if mode != "range":
@@ -141,7 +197,31 @@ class History:
 
     def _run(self, mode: Mode, since: int = 0, until: int = 0) -> None:
         """A whole run."""
-        self._finish(self._new(mode, self._window(mode, since, until), (*EXTRACTS, *AFTER)))
+        run = self._begun(mode, since, until, (*EXTRACTS, *AFTER))
+        if run is not None:
+            self._tried(run)
+
+    def _begun(self, mode: Mode, since: int, until: int, stages: Sequence[str]) -> OpenRun | None:
+        """A run that has begun; None where the world is odd and it said what is wrong."""
+        try:
+            return self._new(mode, self._window(mode, since, until), stages)
+        except SyncError:
+            if self.runs.is_still:
+                raise
+            self._count(MODES[mode], self.fresh)
+            return None
+
+    def _tried(self, run: OpenRun, upto: str = "finish") -> bool:
+        """Go on with a run; whether it came through. In an odd world it may say what is wrong."""
+        try:
+            self._finish(run, upto)
+        except SyncError:
+            if self.runs.is_still:
+                raise
+            self._count(MODES[run.mode], self.fresh | run.met)
+            self.runs.finish(run.begun, succeeded=False)
+            return False
+        return True
 
     def _finish(self, run: OpenRun, upto: str = "finish") -> None:
         for other in self.under_way.values():
@@ -176,7 +256,9 @@ class History:
         if name in self.under_way:
             self._kill(name, reported=False)
         extracts = EXTRACTS if name == "A" else EXTRACTS[::-1]
-        run = self._new(mode, self._window(mode, since, until), (*extracts, *AFTER))
+        run = self._begun(mode, since, until, (*extracts, *AFTER))
+        if run is None:
+            return
         self.under_way[name] = run
         if upto != "begin":
             self._go(name, upto)
@@ -186,8 +268,7 @@ class History:
         run = self.under_way.get(name)
         if run is None or upto not in run.todo:
             return
-        self._finish(run, upto)
-        if not run.todo:
+        if not self._tried(run, upto) or not run.todo:
             del self.under_way[name]
 
     def _kill(self, name: str, reported: bool) -> None:
@@ -208,9 +289,15 @@ class History:
         number, mode, window = past[-1 - back % len(past)]
         last, self.runs.count = self.runs.count, number - 1
         self._count("again", self.fresh)
-        run = OpenRun(mode, self.runs.begin(mode, *window), [*EXTRACTS, *AFTER])
-        self.runs.count = last
-        self._finish(run)
+        try:
+            run = OpenRun(mode, self.runs.begin(mode, *window), [*EXTRACTS, *AFTER])
+        except SyncError:
+            if self.runs.is_still:
+                raise
+            return
+        finally:
+            self.runs.count = last
+        self._tried(run)
 
     def _run_with_fault(
         self,
@@ -223,7 +310,9 @@ class History:
         retried: bool,
     ) -> None:
         """A run meets a fault on the wire, that passes or stays; what fails is retried or not."""
-        run = self._new(mode, self._window(mode, since, until), (*EXTRACTS, *AFTER))
+        run = self._begun(mode, since, until, (*EXTRACTS, *AFTER))
+        if run is None:
+            return
         options = _FAULTS.get(FaultKind(kind), {})
         self.runs.sandbox.faults.add(kind, SETS[letter], times=1000 if stays else 1, **options)
         self._count("faulty", self.fresh)
@@ -232,7 +321,7 @@ class History:
         except SyncError:
             self.runs.sandbox.faults.clear()
             if retried:
-                self._finish(run)
+                self._tried(run)
             else:
                 self.runs.finish(run.begun, succeeded=False)
         self.runs.sandbox.faults.clear()
@@ -262,7 +351,8 @@ class Stage:
         self.runs.settings = settings_for_tests(
             self.folder, page_size=options["page_size"], request_attempts=2
         )
-        return History(self.sandbox.organisation, self.runs)
+        self.runs.is_still, self.runs.worker_ahead = True, timedelta()
+        return History(self.sandbox.organisation, self.runs, tracked=options["tracked"])
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,12 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from histories import EVENTS
+from history_draws import RUN_EVENTS
 from history_proof import ConvergenceError, Report, prove, theatre
 from history_runs import RUN_KINDS
 from isolation import block_network
 from postgres_cluster import new_database, running_cluster
+from world_events import WORLD_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from history_draws import Sight
 
 CHUNK = 20
+ALL_EVENTS = (*EVENTS, *WORLD_EVENTS, *RUN_EVENTS)
 SIGHTS: tuple[Sight, ...] = ("reconciliation", "tracking", "reconciliation", "windows")
 POSTGRES_EVERY = 5
 
@@ -90,7 +93,7 @@ def missing(report: Report) -> list[str]:
     """The kinds of event that a kind of run has never met."""
     return [
         f"{event} never met a run that is {run}"
-        for event in EVENTS
+        for event in ALL_EVENTS
         for run in RUN_KINDS
         if not report.meetings[event, run]
     ]
@@ -101,7 +104,7 @@ def statistics(report: Report) -> str:
     lines = [f"{'':20}" + "".join(f"{run:>12}" for run in RUN_KINDS)]
     lines += [
         f"{event:20}" + "".join(f"{report.meetings[event, run]:12}" for run in RUN_KINDS)
-        for event in EVENTS
+        for event in ALL_EVENTS
     ]
     lines.append(f"{report.histories} histories, {report.steps} steps, {report.runs} runs")
     return "\n".join(lines)

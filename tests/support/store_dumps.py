@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 # A run that finds nothing changed may still write these.
-OWN_RECORDS = {"sync_run", "sync_error", "sync_state", "sync_store"}
+OWN_RECORDS = {
+    "sync_run",
+    "sync_run_entity",
+    "sync_error",
+    "sync_state",
+    "sync_store",
+    "refused_row",
+}
 
 Dump = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 

@@ -9,10 +9,13 @@ import pyarrow as pa
 from sqlalchemy import select
 
 from opportunity_sync.entities import Kind
+from opportunity_sync.store.change import Change
 from opportunity_sync.store.rows import write_rows
 from opportunity_sync.store.tables import WITH_ACCOUNT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection, Engine, Table
 
     from opportunity_sync.entities import Entity
@@ -55,17 +58,35 @@ def part(entity: Entity, *rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist([dict.fromkeys(columns) | row for row in filled], schema=schema)
 
 
+def a_change(begun: int = 0, moment: datetime = NOON, revision: int | None = None) -> Change:
+    """The change of a run that began with this revision, and of which no other came between."""
+    return Change(begun + 1 if revision is None else revision, begun, moment)
+
+
+def fields_of(entity: Entity, *without: str) -> frozenset[str]:
+    """The names of all of an entity's fields, without some."""
+    names = frozenset(field.column for field in entity.all_fields)
+    assert names.issuperset(without)
+    return names - set(without)
+
+
 def write(
     engine: Engine,
     entity: Entity,
     *rows: dict[str, Any],
     moment: datetime = NOON,
-    read_at: datetime | None = None,
+    begun: int = 0,
+    without: Sequence[str] = (),
 ) -> Counts:
-    """Load the rows as a run of their own."""
+    """Load the rows as a run of their own, which has planned all fields but those named."""
     with engine.begin() as connection:
-        parts = [part(entity, *rows)]
-        return write_rows(connection, entity, parts, moment=moment, read_at=read_at or moment)
+        return write_rows(
+            connection,
+            entity,
+            [part(entity, *rows)],
+            change=a_change(begun, moment),
+            columns=fields_of(entity, *without),
+        )
 
 
 def content(connection: Connection, table: Table) -> list[dict[str, Any]]:

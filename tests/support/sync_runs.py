@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
@@ -17,7 +18,6 @@ from opportunity_sync.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -52,13 +52,19 @@ class SyncRuns:
                 first_wait_seconds=0.05,
             )
 
+    def clock(self) -> datetime:
+        """The workers' clock."""
+        return datetime.now(UTC)
+
     def begin(self, mode: Mode = "continue", *window: datetime, **told: Any) -> dict[str, Any]:
         """Begin a run with an id of its own."""
         self.count += 1
         start, end = window or (None, None)
         request = RunRequest(DAG_ID, f"run-{self.count}", mode, start, end, **told)
         with self.client() as client:
-            return beginning.begin(client, self.engine, request=request, settings=self.settings)
+            return beginning.begin(
+                client, self.engine, request=request, settings=self.settings, clock=self.clock
+            )
 
     def extract(self, run: dict[str, Any], *tasks: str) -> dict[str, Any]:
         """Run these extract tasks, or all of them; returns the summaries by table."""
@@ -70,10 +76,12 @@ class SyncRuns:
 
     def transform(self, run: dict[str, Any]) -> dict[str, Any]:
         with self.client() as client:
-            return transformation.transform(client, self.engine, run, settings=self.settings)
+            return transformation.transform(
+                client, self.engine, run, settings=self.settings, clock=self.clock
+            )
 
     def load(self, run: dict[str, Any]) -> dict[str, Any]:
-        return loading.load(self.engine, run, settings=self.settings)
+        return loading.load(self.engine, run, settings=self.settings, clock=self.clock)
 
     def finish(self, run: dict[str, Any], *, succeeded: bool = True) -> None:
         ending.finish(self.engine, run, succeeded=succeeded, settings=self.settings)

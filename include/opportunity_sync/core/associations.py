@@ -12,16 +12,25 @@ counts by itself. Role N describes the party in record N.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, selected
 from opportunity_sync.core.matching import attach
 from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS, Directory
-from opportunity_sync.entities import ACCOUNT, CONTACT
-from opportunity_sync.errors import ConfigError
+from opportunity_sync.entities import ACCOUNT, CONNECTION_ROLE, CONTACT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opportunity_sync.core.frames import Ids
+
+_NO_IDS: Ids = pa.array([], pa.string())
 
 POTENTIAL_CUSTOMER = "Potential Customer"
 STAKEHOLDER_CATEGORY = 1000
@@ -41,6 +50,7 @@ class Facts:
     `opportunities` are those to resolve (opportunity_id, customer_id, customer_type); the other
     frames have the key and fact columns of their entity and hold at least every record that the
     opportunities can reach: customers, stakeholders, parents, and all masters of their merges.
+    `refused`: by entity name, ids of records that are in Dynamics and can't be taken.
     """
 
     opportunities: pd.DataFrame
@@ -48,22 +58,29 @@ class Facts:
     accounts: pd.DataFrame
     connections: pd.DataFrame
     roles: pd.DataFrame
+    refused: Mapping[str, Ids] = field(default_factory=dict)
 
     @cached_property
     def contact_directory(self) -> Directory:
         """The contacts, to look references up in."""
-        return Directory(CONTACT, self.contacts, CONTACT_REASONS)
+        refused = self.refused_ids(CONTACT.name)
+        return Directory(CONTACT, self.contacts, CONTACT_REASONS, refused=refused)
 
     @cached_property
     def account_directory(self) -> Directory:
         """The accounts, to look references up in."""
-        return Directory(ACCOUNT, self.accounts, ACCOUNT_REASONS)
+        refused = self.refused_ids(ACCOUNT.name)
+        return Directory(ACCOUNT, self.accounts, ACCOUNT_REASONS, refused=refused)
 
     @cached_property
     def links(self) -> pd.DataFrame:
         """The `stakeholder_links` of the opportunities to resolve."""
         links = stakeholder_links(self.connections)
         return links[links["opportunity_id"].isin(self.opportunities["opportunity_id"])]
+
+    def refused_ids(self, entity_name: str) -> Ids:
+        """The ids of an entity's records that can't be taken."""
+        return self.refused.get(entity_name, _NO_IDS)
 
 
 @dataclass(frozen=True)
@@ -79,8 +96,8 @@ def resolve(facts: Facts) -> Associations:
     """Apply all rules to `facts.opportunities`.
 
     Returns one account row per opportunity in their order, roles unique by (opportunity_id,
-    contact_id, role), unresolved rows unique by (opportunity_id, kind, reference_id).
-    Raises `ConfigError` for a customer that is neither account nor contact.
+    contact_id, role), unresolved rows unique by (opportunity_id, kind, reference_id). A customer
+    is an account or a contact: the decoder refuses a row with any other.
     """
     customers = _by_customer_type(facts.opportunities)
     outcomes = [
@@ -152,13 +169,7 @@ def stakeholder(facts: Facts) -> Associations:
     is_known = links["connectionrole_id"].isin(facts.roles["connectionrole_id"])
     is_stakeholder = is_known & links["category"].eq(STAKEHOLDER_CATEGORY).fillna(value=False)
     people = _looked_up(links[is_stakeholder], "contact_id", facts.contact_directory)
-    unknown = selected(
-        links,
-        ~is_known,
-        {"opportunity_id": "opportunity_id", "reference_id": "connectionrole_id"},
-        kind="stakeholder_role",
-        reason="role_not_found",
-    )
+    unknown = _unknown_roles(links[~is_known], facts.refused_ids(CONNECTION_ROLE.name))
     return Associations(
         accounts=empty_frame(ACCOUNT_COLUMNS),
         roles=selected(
@@ -172,6 +183,18 @@ def stakeholder(facts: Facts) -> Associations:
             [unknown, _unresolved(people, "stakeholder_contact")], ignore_index=True
         ),
     )
+
+
+def _unknown_roles(links: pd.DataFrame, refused: Ids) -> pd.DataFrame:
+    """Links whose role is not known, as `unresolved_association` lists them."""
+    ids = pa.array(links["connectionrole_id"].array, pa.string())
+    is_refused = pc.is_in(ids, value_set=refused).to_numpy(zero_copy_only=False)
+    columns = {"opportunity_id": "opportunity_id", "reference_id": "connectionrole_id"}
+    listed = [
+        selected(links, rows, columns, kind="stakeholder_role", reason=reason)
+        for rows, reason in ((is_refused, "role_refused"), (~is_refused, "role_not_found"))
+    ]
+    return pd.concat(listed, ignore_index=True)
 
 
 def stakeholder_links(connections: pd.DataFrame) -> pd.DataFrame:
@@ -205,15 +228,6 @@ def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
         kind: ~is_none & opportunities["customer_type"].eq(kind).fillna(value=False)
         for kind in ("contact", "account")
     }
-    stray = opportunities[~(is_none | kinds["contact"] | kinds["account"])]
-    if len(stray):
-        first = stray.iloc[0]
-        raise ConfigError(
-            f"opportunity {first['opportunity_id']}: its customerid points to a "
-            f"{first['customer_type']!r}, and {len(stray)} opportunities in all do so; "
-            "only account and contact can be a customer.",
-            next_step="look at the record in Dynamics; report it with the version of Dynamics.",
-        )
     columns = {"opportunity_id": "opportunity_id", "customer_id": "customer_id"}
     return {
         kind: selected(opportunities, belongs, columns)

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from opportunity_sync.core.frames import TEXT
 from opportunity_sync.core.matching import UniqueKey, taken
 from opportunity_sync.core.merges import MERGE_CIRCLE, survivors
 
 if TYPE_CHECKING:
+    from opportunity_sync.core.frames import Ids
     from opportunity_sync.entities import Entity
 
 
@@ -27,25 +30,31 @@ class Reason:
 
     not_found: str
     excluded: str
+    refused: str
 
 
-CONTACT_REASONS = Reason("contact_not_found", "contact_excluded")
-ACCOUNT_REASONS = Reason("account_not_found", "account_excluded")
+CONTACT_REASONS = Reason("contact_not_found", "contact_excluded", "contact_refused")
+ACCOUNT_REASONS = Reason("account_not_found", "account_excluded", "account_refused")
 
 
 class Directory:
     """The known records of one entity, to look references up in.
 
-    Built from a frame of facts (key, `is_merged`, `master_id`, `sync_filter`, one row per key).
+    Built from a frame of facts (key, `is_merged`, `master_id`, `sync_filter`, one row per key) and
+    the ids of records that are in Dynamics but can't be taken.
     """
 
-    def __init__(self, entity: Entity, records: pd.DataFrame, reasons: Reason) -> None:
+    def __init__(
+        self, entity: Entity, records: pd.DataFrame, reasons: Reason, *, refused: Ids
+    ) -> None:
         self._reasons = reasons
+        self._refused = refused
         self._records = records
         self._keys = UniqueKey(records[entity.key_column])
         ends = survivors(records, entity.key_column)
         is_loser = ends["is_loser"].to_numpy()
         self._is_circle = ends["is_circle"].to_numpy()
+        self._survivor_ids = ends["survivor_id"]
         self._survivor = np.arange(len(records))
         self._survivor[is_loser] = self._keys.positions(ends["survivor_id"][is_loser])
         self._is_excluded = ~records["sync_filter"].fillna(value=True).astype(bool).to_numpy()
@@ -64,6 +73,7 @@ class Directory:
         is_known = survivor >= 0
         reason = np.full(len(references), None, dtype=object)
         reason[is_asked & ~is_known] = self._reasons.not_found
+        reason[is_asked & ~is_known & self._is_refused(references, found)] = self._reasons.refused
         reason[is_found & _at(self._is_circle, found)] = MERGE_CIRCLE
         reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
         return {
@@ -71,6 +81,16 @@ class Directory:
             "reason": pd.Series(reason, dtype=TEXT).array,
             **{name: taken(self._records[name], survivor) for name in columns},
         }
+
+    def _is_refused(self, references: pd.Series, found: np.ndarray) -> np.ndarray:
+        """Whether a reference, or the survivor of its merges, is a record that can't be taken."""
+        if not len(self._refused):
+            return np.zeros(len(references), dtype=bool)
+        ends = taken(self._survivor_ids, found)
+        named = (pa.array(values, pa.string()) for values in (references.array, ends))
+        first, last = (pc.is_in(each, value_set=self._refused) for each in named)
+        is_refused: np.ndarray = pc.or_(first, last).to_numpy(zero_copy_only=False)
+        return is_refused
 
 
 def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

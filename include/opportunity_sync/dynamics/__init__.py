@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opportunity_sync.dynamics.addresses import same_origin
-from opportunity_sync.dynamics.client import DataverseClient, check
+from opportunity_sync.dynamics.client import IDS_PER_REQUEST, DataverseClient, check
 from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.decode import DecodedPage, PageDecoder, staged_schema
 from opportunity_sync.dynamics.failures import is_expired_delta
@@ -16,6 +16,7 @@ from opportunity_sync.dynamics.session import dynamics_session
 
 __all__ = [
     "ANNOTATIONS",
+    "IDS_PER_REQUEST",
     "TRACK_CHANGES",
     "AuthFlow",
     "DataverseClient",

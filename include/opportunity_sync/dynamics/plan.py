@@ -6,7 +6,6 @@ all that query and decoding need to know of the organisation.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from opportunity_sync.entities import VERSION_SOURCE, Entity, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Labels = dict[str, dict[int, str]]
 
@@ -100,10 +99,22 @@ class Plan(msgspec.Struct, frozen=True):
         """Choice labels by entity, field and code."""
         return {name: dict(plan.labels) for name, plan in self.entities.items() if plan.labels}
 
-    def fingerprint(self, entity: Entity) -> str:
-        """Changes when an entity's staged columns do: labels and tracking don't count."""
-        shape = [self.organization_id, *sorted(self.of(entity).columns)]
-        return hashlib.sha256(msgspec.json.encode(shape)).hexdigest()[:16]
+    def with_labels(self, known: Mapping[str, Mapping[str, Mapping[int, str]]]) -> Self:
+        """The plan, with labels that the store knows beside those of the metadata, which win.
+
+        `known` goes by entity, field and code. An option that is no longer named keeps its label.
+        """
+        plans = {
+            name: msgspec.structs.replace(
+                plan,
+                labels={
+                    column: dict(known.get(name, {}).get(column, {})) | labels
+                    for column, labels in plan.labels.items()
+                },
+            )
+            for name, plan in self.entities.items()
+        }
+        return msgspec.structs.replace(self, entities=plans)
 
     def report(self) -> list[str]:
         """One line per table."""

@@ -22,6 +22,40 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def finish(  # noqa: PLR0913 - what the teardown knows, in plain values
+    engine: Engine | None,
+    run: dict[str, Any],
+    *,
+    succeeded: bool,
+    settings: Settings,
+    error: str | None = None,
+    error_code: str | None = None,
+) -> None:
+    """Record a failure (`load` has recorded success already), and remove what nobody needs.
+
+    `error` and `error_code`: why it failed, where that is known. Without an engine (the store
+    cannot even be configured) only staging is tidied.
+    """
+    if succeeded or settings.staging_keep_days == 0:
+        RunFolder(run["staging"]).remove()
+    else:
+        log.warning("The run has failed; its staged rows stay in %s", run["staging"])
+    if engine is not None and not succeeded:
+        with store.writing(engine, on_wait=report_wait) as connection:
+            store.end_run(
+                connection,
+                run["dag_id"],
+                run["run_id"],
+                attempt=run["attempt"],
+                outcome="failed",
+                error=error,
+                error_code=error_code,
+            )
+    age = timedelta(days=settings.staging_keep_days)
+    for name in staging_root(settings).remove_older_than(age, datetime.now(UTC)):
+        log.info("Removed the staged rows of %s: nobody wrote to them for long.", name)
+
+
 def record_failed_begin(  # noqa: PLR0913 - a run is known by two names
     engine: Engine,
     dag_id: str,
@@ -29,44 +63,15 @@ def record_failed_begin(  # noqa: PLR0913 - a run is known by two names
     *,
     settings: Settings,
     error: str,
-    error_code: str,  # noqa: ARG001 - for the store, once it has the column
+    error_code: str,
     **given: Any,
 ) -> None:
     """Record a run that failed in its first task, so that the store knows of every run.
 
-    `given`: mode and started_at. A run of that name that succeeded keeps its record.
+    `given`: mode and started_at. Raises `SyncError` where the store can't be written: then the log
+    alone says it.
     """
     wait = settings.store_lock_seconds
     store.migrate(engine, wait_seconds=wait, on_wait=report_wait)
     with store.writing(engine, on_wait=report_wait) as connection:
-        if store.outcome_of(connection, dag_id, run_id) is None:
-            store.begin_run(connection, dag_id, run_id, window_start=None, window_end=None, **given)
-        store.end_run(connection, dag_id, run_id, outcome="failed", error=error)
-
-
-def finish(  # noqa: PLR0913 - a failure has its words and its code
-    engine: Engine | None,
-    run: dict[str, Any],
-    *,
-    succeeded: bool,
-    settings: Settings,
-    error: str | None = None,
-    error_code: str | None = None,  # noqa: ARG001 - for the store, once it has the column
-) -> None:
-    """Record a failure (`load` has recorded success already), and remove what nobody needs.
-
-    `error`: why it failed, where that is known, and its code. Without an engine (the store cannot
-    even be configured) only staging is tidied.
-    """
-    if succeeded:
-        RunFolder(run["staging"]).remove()
-    else:
-        log.warning("The run has failed; its staged rows stay in %s", run["staging"])
-        if engine is not None:
-            with store.writing(engine, on_wait=report_wait) as connection:
-                store.end_run(
-                    connection, run["dag_id"], run["run_id"], outcome="failed", error=error
-                )
-    age = timedelta(days=settings.staging_keep_days)
-    for name in staging_root(settings).remove_older_than(age, datetime.now(UTC)):
-        log.info("Removed the staged rows of %s: older than %s.", name, age)
+        store.fail_run(connection, dag_id, run_id, error=error, error_code=error_code, **given)

@@ -3,7 +3,8 @@
 Each part carries the link to the page after it, so the retry of a task that died goes on after
 its last complete part. Rows are read in the order of their key, which never changes: a row that
 is modified while the table is read cannot jump over the cursor, and rows that appear behind it
-are younger than the run's start, so the next run's window has them.
+are younger than the run's start, so the next run's window has them. What was read counts only once
+it is published, whole, under the name of its table.
 """
 
 from __future__ import annotations
@@ -11,41 +12,24 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from opportunity_sync.dynamics import DataverseClient, PageDecoder, is_expired_delta
+from opportunity_sync.dynamics import DataverseClient, PageDecoder
 from opportunity_sync.entities import EXTRACTS, Entity
-from opportunity_sync.errors import DataError, QueryError, ResponseError
-from opportunity_sync.pipeline.run import Run, open_run
-from opportunity_sync.pipeline.source import Source, changes_beside, source_of
+from opportunity_sync.errors import DataError, QueryError, ResponseError, StagingError
+from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
+from opportunity_sync.pipeline.run import Run, open_run, require_same_organization
+from opportunity_sync.pipeline.source import Source, source_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opportunity_sync.dynamics import DecodedPage, Page
     from opportunity_sync.staging import Part
 
 log = logging.getLogger(__name__)
 
-MOST_REFUSED_TOLD: Final = 10  # of each table one by one in the log, the others as counts
-
-
-@dataclass
-class Tally:
-    """What one table's extraction came to; `seconds` of this try only."""
-
-    rows: int = 0
-    pages: int = 0
-    refused: int = 0
-    replaced_characters: int = 0
-    seconds: float = 0.0
-    started: float = field(default_factory=time.monotonic, repr=False)
-
-    def add(self, state: dict[str, Any], rows: int) -> None:
-        """Count one part."""
-        self.rows += rows
-        self.pages += 1
-        self.refused += len(state["refused"])
-        self.replaced_characters += state["replaced_characters"]
-        self.seconds = time.monotonic() - self.started
+_REFUSALS_SAID = 10  # by name, of one table; the others are counted
 
 
 def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[str, Any]:
@@ -55,124 +39,160 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
     last complete part) and `ConfigError` when a person must act.
     """
     begun = open_run(run)
-    return {entity.name: _extract_entity(client, begun, entity) for entity in EXTRACTS[task]}
-
-
-def _extract_entity(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
-    summary = _read_table(client, run, entity)
-    return summary if run.resumption is None else _catch_up(client, run, entity)
-
-
-def _catch_up(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
-    """Read what changed since the earlier run whose rows this one goes on with."""
-    group = run.rows_group(entity)
-    parts = run.folder.parts(group)
-    if parts[-1].state["resumption"] == run.resumption:
-        return _summary(_tally(parts))
-    if not entity.is_always_read_whole:
-        changes = changes_beside(run, entity, parts)
-        try:
-            return _read_pages(client, run, entity, source=changes, parts=parts)
-        except QueryError as error:
-            log.warning("%s: starting again: %s", entity.set_name, error)
-    run.folder.remove_group(group)
-    return _read_pages(client, run, entity, source=source_of(run, entity), parts=[])
+    require_same_organization(client, begun)
+    return {entity.name: _read_table(client, begun, entity) for entity in EXTRACTS[task]}
 
 
 def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
     group = run.rows_group(entity)
-    parts = run.folder.parts(group)
-    if parts and parts[-1].state["next_link"] is None:
-        log.info("%s: all %s parts are staged already", entity.set_name, len(parts))
-        return _summary(_tally(parts))
+    if run.folder.is_published(group):
+        reading = published_reading(run, entity)
+        log.info("%s: all %s parts are staged already", entity.set_name, reading.pages)
+        return _summary(reading)
     source = source_of(run, entity)
-    if parts:
+    staged = run.folder.chain(group)
+    if staged:
         try:
-            return _read_pages(client, run, entity, source=source.after(parts), parts=parts)
+            return _go_on(client, run, entity, source=source, staged=staged)
         except QueryError as error:
             log.warning("%s: starting again: %s", entity.set_name, error)
             run.folder.remove_group(group)
     try:
-        return _read_pages(client, run, entity, source=source, parts=[])
+        return _read_pages(client, run, entity, source=source)
     except QueryError as error:
-        if not (source.is_delta and is_expired_delta(error)):
+        if not source.is_delta:
             raise
+        # Whatever ails the link, expired or naming a column that is gone: all rows bring another.
         log.warning("%s: a full pass instead of changes: %s", entity.set_name, error)
         run.folder.remove_group(group)
         whole = source_of(run, entity, from_the_start=True)
-        return _read_pages(client, run, entity, source=whole, parts=[])
+        return _read_pages(client, run, entity, source=whole)
+
+
+def _go_on(
+    client: DataverseClient, run: Run, entity: Entity, *, source: Source, staged: list[Part]
+) -> dict[str, Any]:
+    last = PartState.from_dict(run.folder.state(staged[-1]))
+    if last.next_link is not None:
+        log.info("%s: going on after %s staged parts", entity.set_name, len(staged))
+        return _read_pages(client, run, entity, source=source.after(last), staged=staged)
+    return _publish(run, entity, staged, reading=_reading_of(run, staged))
 
 
 def _read_pages(
-    client: DataverseClient, run: Run, entity: Entity, *, source: Source, parts: list[Part]
+    client: DataverseClient,
+    run: Run,
+    entity: Entity,
+    *,
+    source: Source,
+    staged: Sequence[Part] = (),
 ) -> dict[str, Any]:
     log.info("%s: %s", entity.set_name, source.what)
-    if parts:
-        log.info("%s: going on after %s staged parts", entity.set_name, len(parts))
     decoder = PageDecoder(entity, source.plan)
-    tally, counted = _tally(parts), client.counters.requests
+    writer = run.folder.writer(run.rows_group(entity), after=staged)
+    reading, counted, started = _reading_of(run, staged), client.counters.requests, time.monotonic()
+    read_before = reading.rows
     for page in client.pages(source.link, params=source.params, prefer=source.prefer):
         decoded = decoder.decode(page.body)
-        if source.is_tracked and page.next_link is None and decoded.delta_link is None:
-            raise ResponseError(
-                f"The last page of {entity.set_name} has no delta link, so it is not the last.",
-                next_step="nothing: it is read again; if it stays, report it to Microsoft.",
-            )
+        if source.is_tracked and page.next_link is None and page.delta_link is None:
+            raise _no_delta_link(entity)
         requests, counted = client.counters.requests - counted, client.counters.requests
-        state = {
-            "next_link": page.next_link,
-            "delta_link": page.delta_link,
-            "deleted_ids": decoded.deleted_ids,
-            "is_whole": source.is_whole,
-            "resumption": source.resumption,
-            "refused": [refused_row(error) for error in decoded.refused],
-            "replaced_characters": decoded.replaced,
-            "requests": requests,
-        }
-        run.folder.write_part(run.rows_group(entity), tally.pages, decoded.table, state=state)
-        tally.add(state, decoded.table.num_rows)
-        _report_page(entity, tally, decoded.refused)
-    log.info("%s: complete, %s rows in %s pages", entity.set_name, tally.rows, tally.pages)
-    return _summary(tally)
+        state = part_state(decoded, requests, page=page, is_whole=source.is_whole)
+        writer.write(decoded.table, state=state.to_dict())
+        _report_refused(entity, decoded.refused, said=len(reading.refusals))
+        reading.add(state, decoded.table.num_rows)
+        seconds = time.monotonic() - started
+        _report_page(entity, reading, rate=(reading.rows - read_before) / seconds if seconds else 0)
+    _report_whole(entity, reading)
+    return _publish(run, entity, writer.parts, reading=reading)
 
 
-def _tally(parts: list[Part]) -> Tally:
-    tally = Tally()
+def _no_delta_link(entity: Entity) -> ResponseError:
+    return ResponseError(
+        f"The last page of {entity.set_name} has no delta link, so it is not the last.",
+        next_step="nothing: it is read again; if it stays, report it to Microsoft.",
+    )
+
+
+def part_state(
+    decoded: DecodedPage, requests: int, *, page: Page, is_whole: bool = False
+) -> PartState:
+    """What is kept beside the rows of a decoded page."""
+    return PartState(
+        next_link=page.next_link,
+        delta_link=page.delta_link,
+        deleted_ids=tuple(decoded.deleted_ids),
+        is_whole=is_whole,
+        refusals=Refusals.of(decoded.refused),
+        unidentified=sum(error.record_id is None for error in decoded.refused),
+        replaced=decoded.replaced,
+        requests=requests,
+    )
+
+
+def _publish(
+    run: Run, entity: Entity, parts: Sequence[Part], *, reading: Reading
+) -> dict[str, Any]:
+    """Say that the table was read to its end, and what that came to."""
+    group = run.rows_group(entity)
+    run.folder.publish(group, {group: parts}, reading=reading.to_dict())
+    return _summary(reading)
+
+
+def published_reading(run: Run, entity: Entity) -> Reading:
+    """What an extract task published of its table. Raises `StagingError` where it did not."""
+    if not run.folder.is_published(run.rows_group(entity)):
+        raise StagingError(
+            f"The staged rows of {entity.set_name} are not complete.",
+            next_step="clear the extract task of this run; it goes on after its last part.",
+        )
+    manifest = run.folder.published(run.rows_group(entity))
+    return Reading.from_dict(manifest.state["reading"])
+
+
+def _reading_of(run: Run, parts: Sequence[Part]) -> Reading:
+    reading = Reading()
     for part in parts:
-        tally.add(part.state, part.rows)
-    return tally
+        reading.add(PartState.from_dict(run.folder.state(part)), part.rows)
+    return reading
 
 
-def _summary(tally: Tally) -> dict[str, Any]:
-    summary = asdict(tally)
-    del summary["started"]
-    return summary
-
-
-def refused_row(error: DataError) -> dict[str, str | None]:
-    """A refused row as `sync_error` lists it."""
+def _summary(reading: Reading) -> dict[str, Any]:
     return {
-        "entity": error.entity,
-        "record_id": error.record_id,
-        "field": error.field,
-        "code": type(error).__name__,
-        "message": error.problem,
+        "rows": reading.rows,
+        "pages": reading.pages,
+        "refused": len(reading.refusals),
+        "replaced_characters": reading.replaced,
     }
 
 
-def _report_page(entity: Entity, tally: Tally, refused: list[DataError]) -> None:
-    rate = tally.rows / tally.seconds if tally.seconds else 0
+def _report_refused(entity: Entity, refused: Sequence[DataError], *, said: int) -> None:
+    """Name the first refused records of a table; of the others only how many there are."""
+    by_name = max(0, _REFUSALS_SAID - said)
+    for error in refused[:by_name]:
+        log.warning("refused: %s", error)
+    others = Counter(error.field or "the whole row" for error in refused[by_name:])
+    if others:
+        columns = ", ".join(f"{column}: {count:,}" for column, count in others.most_common())
+        log.warning("%s: refused as well, by column: %s", entity.set_name, columns)
+
+
+def _report_page(entity: Entity, reading: Reading, *, rate: float) -> None:
     log.info(
         "%s: page %s, %s rows so far, %.0f rows/s",
         entity.set_name,
-        tally.pages,
-        f"{tally.rows:,}",
+        reading.pages,
+        f"{reading.rows:,}",
         rate,
     )
-    told = max(0, MOST_REFUSED_TOLD - (tally.refused - len(refused)))
-    for error in refused[:told]:
-        log.warning("refused: %s", error)
-    untold = Counter(error.field or "the whole row" for error in refused[told:])
-    if untold:
-        columns = ", ".join(f"{column}: {count:,}" for column, count in untold.most_common())
-        log.warning("%s: refused as well, by column: %s", entity.set_name, columns)
+
+
+def _report_whole(entity: Entity, reading: Reading) -> None:
+    refused = f", {len(reading.refusals):,} records refused" if reading.refusals else ""
+    log.info(
+        "%s: complete, %s rows in %s pages%s",
+        entity.set_name,
+        f"{reading.rows:,}",
+        reading.pages,
+        refused,
+    )

@@ -21,8 +21,7 @@ from opportunity_sync.core.merges import is_loser
 from opportunity_sync.entities import ENTITIES, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Collection, Mapping
 
     from opportunity_sync.core.frames import Ids, Mask, Values
     from opportunity_sync.entities import Entity
@@ -48,11 +47,19 @@ def without(ids: Ids, known: Ids) -> Ids:
 
 @dataclass(frozen=True)
 class News:
-    """One entity's staged facts (keys unique), the keys that are gone, and when reading began."""
+    """One entity's staged facts (keys unique), and what the run knows beside them.
+
+    `gone`: keys that are gone. `refused`: ids of records that can't be taken, by this run and those
+    before. `refused_now`: by this run, so that who refers to them is resolved again. `columns`:
+    the fields that the run reads. `begun`: the store's revision when the run began.
+    """
 
     arrived: pa.Table
     gone: Ids
-    read_at: datetime
+    refused: Ids
+    refused_now: Ids
+    columns: Collection[str]
+    begun: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class KnownFacts:
     def __init__(self, news: Mapping[str, News], find_stored: FindStored | None) -> None:
         """Compare the news (by entity name) with the store, unless it is empty."""
         self._find_stored = find_stored
-        self._gone = {name: entity_news.gone for name, entity_news in news.items()}
+        self._news = news
         self.arrivals = {
             entity.name: _arrivals(entity, news[entity.name], find_stored) for entity in ENTITIES
         }
@@ -91,8 +98,12 @@ class KnownFacts:
         return self.arrivals[entity.name].current
 
     def changed_ids(self, entity: Entity) -> Ids:
-        """Keys of this run whose facts are new or differ from the store's."""
-        return self.arrivals[entity.name].changed_ids
+        """Keys of this run whose facts are new or differ from the store's, or can't be taken."""
+        return distinct(self.arrivals[entity.name].changed_ids, self._news[entity.name].refused_now)
+
+    def refused(self, entity: Entity) -> Ids:
+        """Ids of records that are in Dynamics and can't be taken; older versions may be known."""
+        return self._news[entity.name].refused
 
     def where(self, entity: Entity, column: str, ids: Ids) -> pa.Table:
         """Facts of every live record whose `column` is among `ids`."""
@@ -104,7 +115,7 @@ class KnownFacts:
         is_past = _any(
             stored["is_deleted"],
             pc.is_in(stored[key], value_set=arrived[key]),
-            pc.is_in(stored[key], value_set=self._gone[entity.name]),
+            pc.is_in(stored[key], value_set=self._news[entity.name].gone),
         )
         stored = stored.filter(pc.invert(is_past)).select(here.column_names)
         return pa.concat_tables([stored, here])
@@ -148,9 +159,12 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
         return Arrivals(arrived[key], arrived, distinct(arrived[key]), nothing)
     stored = find_stored(entity, key, distinct(arrived[key], news.gone))
     before = stored.take(UniqueKey(stored[key]).matches(arrived[key]))
+    arrived = _with_unread(entity, arrived, before, columns=news.columns)
+    # The store's order decides, no clock: a deletion that was loaded after this run began may be
+    # younger than what the run has read.
     is_set_aside = _any(
         pc.less(arrived[VERSION.name], before[VERSION.name]),
-        pc.greater_equal(before["deleted_noticed_at"], _instant(news.read_at)),
+        pc.and_(before["is_deleted"], pc.greater(before["deleted_revision"], news.begun)),
     )
     differs = _any(
         before[key].is_null(),
@@ -167,8 +181,17 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
     )
 
 
-def _instant(moment: datetime) -> Values:
-    return pa.scalar(moment, pa.timestamp("us", tz="UTC"))
+def _with_unread(
+    entity: Entity, arrived: pa.Table, before: pa.Table, *, columns: Collection[str]
+) -> pa.Table:
+    """The arrived facts, with the store's values of the columns that this run does not read."""
+    for field in entity.facts:
+        if field.column in columns:
+            continue
+        for column in field.columns:
+            at = arrived.column_names.index(column.name)
+            arrived = arrived.set_column(at, arrived.field(at), before[column.name])
+    return arrived
 
 
 def _differ(left: Values, right: Values) -> Mask:

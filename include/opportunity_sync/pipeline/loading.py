@@ -9,32 +9,64 @@ transaction, so that the slower of two runs cannot put back older roles.
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync import store
-from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, Entity
+from opportunity_sync import __version__, store
+from opportunity_sync.entities import (
+    BY_NAME,
+    CONTACT,
+    ENTITIES,
+    EXTRACTS,
+    OPPORTUNITY,
+    VERSION,
+    Entity,
+)
 from opportunity_sync.errors import StagingError
-from opportunity_sync.pipeline.run import Run, gone_group, open_run, report_wait
-from opportunity_sync.pipeline.transformation import REVISION, stage_resolution
-from opportunity_sync.store import Counts
+from opportunity_sync.pipeline.extraction import published_reading
+from opportunity_sync.pipeline.run import Run, open_run, report_wait, utc_now
+from opportunity_sync.pipeline.transformation import (
+    Outcome,
+    read_outcome,
+    resolve_again,
+    row_parts,
+)
+from opportunity_sync.store import Change, Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import pyarrow as pa
     from sqlalchemy import Connection, Engine
 
+    from opportunity_sync.pipeline.parts import Reading, Refusals, Refused
     from opportunity_sync.settings import Settings
-    from opportunity_sync.staging import Part
 
 log = logging.getLogger(__name__)
 
 ROLE = "role"
 UNRESOLVED = "unresolved"
+_READ_BY = {entity.name: task for task, entities in EXTRACTS.items() for entity in entities}
 
 
-def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Write:
+    """One load: the transaction, what is written, and by which change of the store."""
+
+    connection: Connection
+    run: Run
+    outcome: Outcome
+    change: Change
+
+
+def load(
+    engine: Engine,
+    run: dict[str, Any],
+    *,
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
+) -> dict[str, Any]:
     """Write the staged run; returns `changed` (rows written) and the counts per table.
 
     Raises `StoreUnavailableError` when the store cannot take it now; the store is as it was.
@@ -43,43 +75,60 @@ def load(engine: Engine, run: dict[str, Any], *, settings: Settings) -> dict[str
     with store.locked(
         engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait
     ) as connection:
-        committed = store.rows_changed_by(connection, begun.dag_id, begun.run_id)
+        committed = store.rows_changed_by(connection, begun.attempt)
         if committed is not None:
             log.info("An earlier try of this task has committed everything; nothing is left to do.")
             return {"changed": committed, "tables": {}}
-        counts = _write_everything(connection, begun)
+        moment = clock().replace(microsecond=0)
+        counts = _write_everything(connection, begun, read_outcome(begun), moment=moment)
     return _report(counts)
 
 
-def _write_everything(connection: Connection, run: Run) -> dict[str, Counts]:
-    moment = datetime.now(UTC).replace(microsecond=0)
+def _write_everything(
+    connection: Connection, run: Run, outcome: Outcome, *, moment: datetime
+) -> dict[str, Counts]:
     state = store.read_state(connection)
     if state.epoch != run.epoch:
         raise StagingError(
             "A new epoch has begun since this run read its rows, so their versions count no more.",
             next_step="clear the whole DAG run, from its first task.",
         )
-    if run.new_epoch:
-        log.warning("A new epoch begins: the versions read now replace all that is stored.")
-        store.begin_epoch(connection, run.plan.organization_id)
-    if run.new_epoch or state.revision != run.folder.read_json(REVISION)["revision"]:
-        log.info("Another run has changed the store since transform: resolving again.")
-        stage_resolution(connection, run)
+    store.claim_organization(connection, run.plan.organization_id, handed_to=run.new_organization)
+    change = Change(revision=state.revision + 1, begun=run.revision, moment=moment)
+    outcome = _as_the_store_is_now(connection, run, outcome, revision=state.revision)
+    write = Write(connection, run, outcome, change)
     overtaken = [
         entity
         for entity in ENTITIES
-        if _is_overtaken(connection, run, entity, passes=state.whole_passes.get(entity.name))
+        if _is_overtaken(write, entity, passes=state.whole_passes.get(entity.name))
     ]
-    relabelled = store.write_labels(connection, run.plan.labels, moment=moment)
-    counts = _write_rows(connection, run, moment)
-    counts |= _write_associations(connection, run, moment)
-    if relabelled or any(count.changed or count.facts for count in counts.values()):
-        store.bump_revision(connection)
-    _close(connection, run, counts, overtaken=overtaken)
+    counts = _write_rows(write, is_moved=state.revision != outcome.settled_at)
+    _write_associations(write, counts)
+    if any(count.changed or count.facts for count in counts.values()):
+        store.bump_revision(connection, change.revision)
+    _close(write, counts)
+    for entity in ENTITIES:
+        _move_state(connection, run, entity, is_overtaken=entity in overtaken)
     return counts
 
 
-def _is_overtaken(connection: Connection, run: Run, entity: Entity, *, passes: int | None) -> bool:
+def _as_the_store_is_now(
+    connection: Connection, run: Run, outcome: Outcome, *, revision: int
+) -> Outcome:
+    """The outcome, resolved again where the store has moved since transform looked at it."""
+    if run.new_epoch:
+        log.warning("A new epoch begins: the versions read now replace all that is stored.")
+        store.begin_epoch(connection, run.plan.organization_id)
+    for name in run.filter_gone:
+        log.warning("%s: the sync filter is gone, so rows that it left out are synced.", name)
+        store.forget_filter(connection, BY_NAME[name])
+    if not run.new_epoch and revision == outcome.revision:
+        return outcome
+    log.info("The store has changed since transform: resolving again.")
+    return resolve_again(connection, run, outcome)
+
+
+def _is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
     """Whether the stored delta link may lie behind the deletion of a row of this run.
 
     Another run has read the whole table since this one began: `passes`, of the stored link, has
@@ -87,10 +136,11 @@ def _is_overtaken(connection: Connection, run: Run, entity: Entity, *, passes: i
     that is read by that link will ever say so. (Of a run that read changes, a tombstone would be
     stored.)
     """
+    run = write.run
     if passes is None or passes == run.whole_passes.get(entity.name, 0):
         return False
-    parts = (run.folder.read(part, [entity.key_column]) for part in run.row_parts(entity))
-    if store.holds_all(connection, entity, parts):
+    parts = run.folder.tables(row_parts(run, entity, write.outcome.groups), [entity.key_column])
+    if store.holds_all(write.connection, entity, parts):
         return False
     log.info(
         "%s: another run has read all of them since this one began, and does not know all that "
@@ -100,33 +150,44 @@ def _is_overtaken(connection: Connection, run: Run, entity: Entity, *, passes: i
     return True
 
 
-def _write_rows(connection: Connection, run: Run, moment: datetime) -> dict[str, Counts]:
-    counts = {}
+def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
+    connection, run, outcome, change = write.connection, write.run, write.outcome, write.change
+    counts = {entity.name: Counts() for entity in ENTITIES} | {ROLE: Counts()}
+    fresh = {entity.name for entity in ENTITIES if store.holds_nothing(connection, entity)}
     for entity in ENTITIES:
-        parts = _parts(run, entity)
-        counts[entity.name] = store.write_rows(
-            connection, entity, parts, moment=moment, read_at=run.started_at
+        counts[entity.name] += store.write_rows(
+            connection,
+            entity,
+            _parts(run, entity, outcome),
+            change=change,
+            columns=run.plan.of(entity).columns,
         )
     for entity in ENTITIES:
-        for part in run.folder.parts(gone_group(entity)):
-            counts[entity.name] += store.write_deleted(
-                connection,
-                entity,
-                [run.folder.read(part)],
-                noticed_at=datetime.fromisoformat(part.state["noticed_at"]),
-                moment=moment,
-            )
+        # If the store moved meanwhile, another run may have read the record later: ask again.
+        marked, roles = store.write_deleted(
+            connection,
+            entity,
+            run.folder.tables(outcome.groups[f"gone/{entity.name}"]),
+            change=change,
+            recheck=is_moved,
+        )
+        counts[entity.name] += marked
+        counts[ROLE] += Counts(deleted=roles)
     for entity in (OPPORTUNITY, CONTACT):
-        for changes in run.folder.tables(f"resolved/{entity.name}_account"):
-            moved = store.write_account_changes(connection, entity, changes, moment=moment)
-            counts[entity.name] += Counts(updated=moved)
+        for changes in run.folder.tables(outcome.groups[f"resolved/{entity.name}_account"]):
+            moved = store.write_account_changes(connection, entity, changes, moment=change.moment)
+            counts[entity.name] += Counts(rewritten=moved)
+    for name, relabelled in store.write_labels(
+        connection, run.plan.labels, moment=change.moment, fresh=fresh
+    ).items():
+        counts[name] += Counts(rewritten=relabelled)
     return counts
 
 
-def _parts(run: Run, entity: Entity) -> Iterator[pa.Table]:
+def _parts(run: Run, entity: Entity, outcome: Outcome) -> Iterator[pa.Table]:
     """The staged parts with what was derived of each row, without rows that were read twice."""
-    derived_parts = run.folder.tables(f"derived/{entity.name}")
-    staged_parts = (run.folder.read(part) for part in run.row_parts(entity))
+    derived_parts = run.folder.tables(outcome.groups[f"derived/{entity.name}"])
+    staged_parts = run.folder.tables(row_parts(run, entity, outcome.groups))
     for rows, derived in zip(staged_parts, derived_parts, strict=True):
         table = rows
         if "account_id" in derived.column_names:
@@ -134,53 +195,87 @@ def _parts(run: Run, entity: Entity) -> Iterator[pa.Table]:
         yield table.filter(derived["take"])
 
 
-def _write_associations(connection: Connection, run: Run, moment: datetime) -> dict[str, Counts]:
-    affected = list(run.folder.tables("resolved/affected"))
+def _write_associations(write: Write, counts: dict[str, Counts]) -> None:
+    connection, run, outcome, change = write.connection, write.run, write.outcome, write.change
+    affected = list(run.folder.tables(outcome.groups["resolved/affected"]))
+    counts[UNRESOLVED] = Counts()
     if not affected:
-        return {ROLE: Counts(), UNRESOLVED: Counts()}
-    return {
-        ROLE: store.write_roles(
-            connection,
-            affected=(
-                table.filter(table["is_synced"]).select(["opportunity_id"]) for table in affected
-            ),
-            roles=run.folder.tables("resolved/roles"),
-            moment=moment,
+        return
+    counts[ROLE] += store.write_roles(
+        connection,
+        affected=(
+            table.filter(table["is_synced"]).select(["opportunity_id"]) for table in affected
         ),
-        UNRESOLVED: store.write_unresolved(
-            connection,
-            affected=(table.select(["opportunity_id"]) for table in affected),
-            unresolved=run.folder.tables("resolved/unresolved"),
-            moment=moment,
-        ),
-    }
+        roles=run.folder.tables(outcome.groups["resolved/roles"]),
+        moment=change.moment,
+    )
+    counts[UNRESOLVED] += store.write_unresolved(
+        connection,
+        affected=(table.select(["opportunity_id"]) for table in affected),
+        unresolved=run.folder.tables(outcome.groups["resolved/unresolved"]),
+        moment=change.moment,
+    )
 
 
-def _close(
-    connection: Connection, run: Run, counts: dict[str, Counts], *, overtaken: Sequence[Entity]
-) -> None:
-    """Move the watermarks and write the run's own record, still in the transaction."""
-    states = [part.state for entity in ENTITIES for part in _all_parts(run, entity)]
-    refused = [row for state in states for row in state["refused"]]
+def _close(write: Write, counts: dict[str, Counts]) -> None:
+    """List what was refused and write the run's own record, still in the transaction."""
+    connection, run, outcome = write.connection, write.run, write.outcome
+    readings: list[Reading] = []
+    listed: list[dict[str, Any]] = []
     for entity in ENTITIES:
-        count = sum(row["entity"] == entity.name for row in refused)
-        counts[entity.name] += Counts(read=count, refused=count)
-        _move_state(connection, run, entity, is_overtaken=entity in overtaken)
-    store.record_errors(connection, run.dag_id, run.run_id, refused=refused)
+        extracted, found = published_reading(run, entity), outcome.readings[entity.name]
+        readings += [extracted, found]
+        refused = {
+            _READ_BY[entity.name]: extracted.refusals,
+            "transform": found.refusals,
+        }
+        _list_refused(write, entity, refused)
+        rows = [_error_row(entity, each) for records in refused.values() for each in records]
+        listed += rows
+        count = len({row["record_id"] or number for number, row in enumerate(rows)})
+        counts[entity.name] += Counts(
+            read=count, refused=count, compared=outcome.compared.get(entity.name, 0)
+        )
+    store.record_errors(connection, run.dag_id, run.run_id, refused=listed)
     store.end_run(
         connection,
         run.dag_id,
         run.run_id,
+        attempt=run.attempt,
         outcome="succeeded",
-        counts=counts,
-        replaced_characters=sum(state["replaced_characters"] for state in states),
-        requests=run.requests + sum(state["requests"] for state in states),
+        counts={name: count for name, count in counts.items() if name != UNRESOLVED},
+        replaced_characters=sum(reading.replaced for reading in readings),
+        requests=run.requests + sum(reading.requests for reading in readings),
     )
 
 
-def _all_parts(run: Run, entity: Entity) -> list[Part]:
-    listed = run.folder.parts(run.rows_group(entity)) if run.is_listing else []
-    return [*listed, *run.row_parts(entity)]
+def _error_row(entity: Entity, refused: Refused) -> dict[str, Any]:
+    """A refused row as `sync_error` lists it."""
+    return {
+        "entity": entity.name,
+        "record_id": refused.record_id,
+        "field": refused.reason.field,
+        "code": refused.reason.code,
+        "message": refused.reason.message,
+    }
+
+
+def _list_refused(write: Write, entity: Entity, refused: Mapping[str, Refusals]) -> None:
+    """Keep records that can't be taken in `refused_row`, and drop those that have passed."""
+    connection, run = write.connection, write.run
+    if not any(refused.values()) and not store.refused_ids(connection, entity):
+        return
+    names = [entity.key_column, VERSION.name]
+    for part in run.folder.tables(row_parts(run, entity, write.outcome.groups), names):
+        store.pass_refused(connection, entity, part)
+    for task_id, records in refused.items():
+        by = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": -1}
+        rows = [
+            _error_row(entity, each) | {"version": each.version_number}
+            for each in records
+            if each.record_id
+        ]
+        store.note_refused(connection, rows, moment=write.change.moment, by=by, version=__version__)
 
 
 def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtaken: bool) -> None:
@@ -189,39 +284,56 @@ def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtake
         store.forget_delta_link(connection, entity.name)
     if run.mode in {"range", "reconcile"}:
         return
-    last = run.folder.parts(run.rows_group(entity))[-1].state
-    start = None if last["is_whole"] else run.window(entity).start
+    reading, readings = published_reading(run, entity), run.plan.of(entity).readings(entity)
+    start = None if reading.is_whole else run.window(entity).start
     store.move_watermark(connection, entity.name, window_start=start, to=run.started_at)
+    if reading.is_whole:
+        store.complete_columns(connection, entity.name, readings)
+    # A link that was only followed goes on with the columns that it was made with.
+    columns = readings if reading.is_whole else None
     store.move_delta_link(
         connection,
         entity.name,
         began_with=None if is_overtaken else run.stored_links.get(entity.name),
-        to=store.DeltaLink(
-            last["delta_link"], run.plan.fingerprint(entity), is_whole=last["is_whole"]
-        ),
+        to=store.DeltaLink(reading.delta_link, columns, is_whole=reading.is_whole),
     )
 
 
 def _report(counts: dict[str, Counts]) -> dict[str, Any]:
-    log.info(
-        "%-16s %10s %10s %10s %10s %10s",
-        "table",
+    columns = (
         "read",
         "inserted",
         "updated",
-        "deleted",
+        "unchanged",
+        "filtered",
+        "superseded",
         "refused",
+        "deleted",
+        "rewritten",
     )
+    log.info("%s", _line("table", columns))
     for name, count in counts.items():
-        numbers = (count.read, count.inserted, count.updated, count.deleted, count.refused)
-        log.info("%-16s %10s %10s %10s %10s %10s", name, *(f"{number:,}" for number in numbers))
+        log.info("%s", _line(name, [f"{getattr(count, column):,}" for column in columns]))
     changed = sum(count.changed for count in counts.values())
-    if not changed:
-        log.info("Nothing has changed: no row was written.")
+    log.info("%s", _sentence(counts, changed))
     return {
         "changed": changed,
         "tables": {
-            name: {"inserted": count.inserted, "updated": count.updated, "deleted": count.deleted}
+            name: {column: getattr(count, column) for column in columns}
             for name, count in counts.items()
         },
     }
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"{name:16}" + "".join(f" {cell:>10}" for cell in cells)
+
+
+def _sentence(counts: Mapping[str, Counts], changed: int) -> str:
+    """What the load came to, in words."""
+    read = sum(count.read for name, count in counts.items() if name not in {ROLE, UNRESOLVED})
+    refused = sum(count.refused for count in counts.values())
+    tail = f", {refused:,} could not be taken (refused_row names them)" if refused else ""
+    if not changed:
+        return f"Nothing has changed: of {read:,} records read, no row was written{tail}."
+    return f"{read:,} records were read and {changed:,} rows of the store changed{tail}."

@@ -63,7 +63,10 @@ def resolve_changes(known: KnownFacts) -> Resolution:
     opportunities = known.by_key(OPPORTUNITY, reach.opportunities)
     is_synced = pc.fill_null(opportunities["sync_filter"], fill_value=True)
     gathered = _neighbourhood(known, kept(opportunities, is_synced), reach.contacts)
-    facts = Facts(**{name: to_frame(table) for name, table in gathered.items()})
+    facts = Facts(
+        **{name: to_frame(table) for name, table in gathered.items()},
+        refused={each.name: known.refused(each) for each in (CONTACT, ACCOUNT, CONNECTION_ROLE)},
+    )
     is_asked = _among(gathered["contacts"]["contact_id"], reach.contacts).to_numpy()
     people = facts.contacts[is_asked]
     associations = resolve(facts)
@@ -73,12 +76,17 @@ def resolve_changes(known: KnownFacts) -> Resolution:
         contact_accounts=to_table(contact_accounts(people, facts.account_directory)),
         roles=to_table(associations.roles),
         unresolved=to_table(associations.unresolved),
-        missing=_missing_references(gathered, facts.links),
+        missing=_missing_references(known, gathered, facts.links),
     )
 
 
-def _missing_references(gathered: Mapping[str, pa.Table], links: pd.DataFrame) -> dict[str, Ids]:
-    """Contacts, accounts and roles that the rules ask for and nobody knows, by entity name."""
+def _missing_references(
+    known: KnownFacts, gathered: Mapping[str, pa.Table], links: pd.DataFrame
+) -> dict[str, Ids]:
+    """Contacts, accounts and roles that the rules ask for and nobody knows, by entity name.
+
+    Of records that can't be taken it is known that they are there.
+    """
     opportunities, contacts = gathered["opportunities"], gathered["contacts"]
     accounts, roles = gathered["accounts"], gathered["roles"]
     is_stakeholder = pc.equal(roles["category"], STAKEHOLDER_CATEGORY)
@@ -93,11 +101,12 @@ def _missing_references(gathered: Mapping[str, pa.Table], links: pd.DataFrame) -
         _of_type(*customers, "account"), _of_type(*parents, "account"), masters_of(accounts)
     )
     wanted_roles = distinct(parties["connectionrole_id"])
-    return {
-        CONTACT.name: without(wanted_contacts, contacts["contact_id"]),
-        ACCOUNT.name: without(wanted_accounts, accounts["account_id"]),
-        CONNECTION_ROLE.name: without(wanted_roles, roles["connectionrole_id"]),
+    wanted = {
+        CONTACT: without(wanted_contacts, contacts["contact_id"]),
+        ACCOUNT: without(wanted_accounts, accounts["account_id"]),
+        CONNECTION_ROLE: without(wanted_roles, roles["connectionrole_id"]),
     }
+    return {entity.name: without(ids, known.refused(entity)) for entity, ids in wanted.items()}
 
 
 def _among(ids: Ids, wanted: Ids) -> Mask:

@@ -7,16 +7,17 @@ JSON dict (the `run`) and the plan that `begin` stages beside the rows.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import cached_property
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from opportunity_sync.dynamics import Plan
+import msgspec
+
+from opportunity_sync.dynamics import DataverseClient, Plan
 from opportunity_sync.entities import ENTITIES, Entity
-from opportunity_sync.errors import ConfigError, StagingError
-from opportunity_sync.staging import Part, RunFolder, StagingRoot
+from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
+from opportunity_sync.staging import RunFolder, StagingRoot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["continue", "range", "full", "reconcile"]
 _PLAN = "plan.json"
+_FORMAT = 2  # of what is staged: a run of another one begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,11 @@ class RunRequest:
     `continue`: from each table's watermark, or everything where there is none; `range`: what was
     modified in [window_start, window_end), never moving a watermark; `full`: everything;
     `reconcile`: key and version of everything, and then only what differs. `accept_deletions`
-    lets a run mark more rows as gone than the guard allows, `accept_refusals` leave more records
-    aside, `accept_filter_gone` go on without the filter column. `new_epoch` lets lower versions
-    replace higher ones, after the organisation was restored from a backup. `new_organization`, with
-    it, is the id of the organisation to which the store is handed over.
+    lets a run mark more rows as gone than the guard allows, `accept_refusals` leave out more
+    records that can't be taken, `accept_filter_gone` take an organisation whose sync filter is no
+    longer there for one without. `new_epoch` lets lower versions replace higher ones, after the
+    organisation was restored from a backup. `new_organization`, with it, is the id of the
+    organisation to which the store is handed over.
     """
 
     dag_id: str
@@ -65,6 +68,11 @@ class RunRequest:
                 f"A new epoch must begin with every row, and mode is {self.mode!r}.",
                 next_step="trigger the run again with mode full.",
             )
+        if self.accept_filter_gone and self.mode != "full":
+            raise ConfigError(
+                f"Rows that the sync filter left out must all be read, and mode is {self.mode!r}.",
+                next_step="trigger the run again with accept_filter_gone and mode full.",
+            )
         if self.mode != "range":
             return
         if self.window_start is None or self.window_end is None:
@@ -79,8 +87,7 @@ class RunRequest:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """Rows with start <= modifiedon < end; None means without that bound."""
 
     start: datetime | None = None
@@ -98,32 +105,38 @@ class Window:
         return f"{since}, before {self.end:%Y-%m-%d %H:%M:%S} UTC" if self.end else since
 
 
-@dataclass(frozen=True)
-class Run:
-    """A begun run: `windows` by entity name; `started_at` is the server's time (UTC)."""
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A begun run, as it is staged for the tasks.
+
+    `windows` go by entity name; `started_at` (UTC) is the lower of Dynamics' clock and the
+    worker's; `revision` and `epoch` are the store's when the run began. `delta_links`: of the
+    tables read by change tracking, the link to go on from, None for a whole pass first;
+    `stored_links` and `whole_passes`: as the store had them, to tell whether another run moved
+    them. `filter_gone`: entities whose sync filter is no longer there, and accepted as such.
+    """
 
     dag_id: str
     run_id: str
+    attempt: str
     mode: Mode
     staging: str
     started_at: datetime
     windows: dict[str, Window]
     plan: Plan
+    format: int = _FORMAT
     requests: int = 0  # what it took to begin
-    delta_links: dict[str, str | None] = field(
-        default_factory=dict
-    )  # of tracked entities, at begin
-    stored_links: dict[str, str] = field(default_factory=dict)  # as the store had them at begin
-    whole_passes: dict[str, int] = field(default_factory=dict)  # likewise
+    delta_links: dict[str, str | None] = {}
+    stored_links: dict[str, str] = {}
+    whole_passes: dict[str, int] = {}
     accept_deletions: bool = False
-    epoch: int = 0  # of the store at begin
+    accept_refusals: bool = False
+    filter_gone: tuple[str, ...] = ()
+    revision: int = 0
+    epoch: int = 0
     new_epoch: bool = False
-    # Of a run that goes on with an earlier one's rows: from when on to read what changed, and a
-    # name that no other such run has.
-    changed_since: datetime | None = None
-    resumption: str | None = None
+    new_organization: str | None = None
 
-    @cached_property
+    @property
     def folder(self) -> RunFolder:
         """Where the rows of this run are staged."""
         return RunFolder(self.staging)
@@ -134,13 +147,8 @@ class Run:
         return self.mode == "reconcile"
 
     def rows_group(self, entity: Entity) -> str:
-        """The staging group that an extract task fills."""
+        """The staging group that an extract task fills, and the name it is published under."""
         return f"listing/{entity.name}" if self.is_listing else entity.name
-
-    def row_parts(self, entity: Entity) -> list[Part]:
-        """All staged parts of whole rows: those of the extract task, then those asked for by id."""
-        extracted = [] if self.is_listing else self.folder.parts(entity.name)
-        return [*extracted, *self.folder.parts(found_group(entity))]
 
     def window(self, entity: Entity) -> Window:
         """The window to read of an entity."""
@@ -148,84 +156,46 @@ class Run:
 
     def save(self) -> dict[str, Any]:
         """Stage the whole run; returns the small dict that the tasks pass on."""
-        windows = {
-            name: [window.start and window.start.isoformat(), window.end and window.end.isoformat()]
-            for name, window in self.windows.items()
-        }
-        pointer = {
+        self.folder.write_json(_PLAN, msgspec.to_builtins(self, str_keys=True))
+        return {
             "dag_id": self.dag_id,
             "run_id": self.run_id,
+            "attempt": self.attempt,
             "mode": self.mode,
             "staging": self.staging,
             "started_at": self.started_at.isoformat(),
         }
-        saved = {
-            "windows": windows,
-            "plan": self.plan.to_dict(),
-            "requests": self.requests,
-            "delta_links": self.delta_links,
-            "stored_links": self.stored_links,
-            "whole_passes": self.whole_passes,
-            "accept_deletions": self.accept_deletions,
-            "epoch": self.epoch,
-            "new_epoch": self.new_epoch,
-            "changed_since": self.changed_since and self.changed_since.isoformat(),
-            "resumption": self.resumption,
-        }
-        self.folder.write_json(_PLAN, pointer | saved)
-        return pointer
-
-
-def found_group(entity: Entity) -> str:
-    """The staging group of rows that were asked for by id."""
-    return f"found/{entity.name}"
-
-
-def gone_group(entity: Entity) -> str:
-    """The staging group of keys that were found to be gone."""
-    return f"gone/{entity.name}"
 
 
 def open_run(pointer: dict[str, Any]) -> Run:
-    """Read the staged run again. Raises `StagingError` where it is gone or superseded."""
+    """Read the staged run again. Raises `StagingError` where it is gone or of another version."""
     saved = RunFolder(pointer["staging"]).read_json(_PLAN)
-    if saved["run_id"] != pointer["run_id"]:
+    try:
+        run = msgspec.convert(saved, Run, strict=False)
+    except msgspec.ValidationError:
+        run = None
+    if run is None or run.format != _FORMAT:
         raise StagingError(
-            f"The staged rows of this run were taken over by run {saved['run_id']}.",
-            next_step="nothing, if that run succeeds; else clear it instead of this one.",
+            "This run was begun by another version of the pipeline.",
+            next_step="clear the whole DAG run, from its first task.",
         )
-    return _loaded(saved)
+    return run
 
 
-def read_run(folder: RunFolder) -> Run:
-    """The run whose rows are staged in a folder."""
-    return _loaded(folder.read_json(_PLAN))
+def require_same_organization(client: DataverseClient, run: Run) -> None:
+    """Compare the organisation with the one that the run began with.
 
-
-def _loaded(saved: dict[str, Any]) -> Run:
-    windows = {
-        name: Window(*(bound and datetime.fromisoformat(bound) for bound in bounds))
-        for name, bounds in saved["windows"].items()
-    }
-    changed_since = saved["changed_since"]
-    return Run(
-        dag_id=saved["dag_id"],
-        run_id=saved["run_id"],
-        mode=saved["mode"],
-        staging=saved["staging"],
-        started_at=datetime.fromisoformat(saved["started_at"]),
-        windows=windows,
-        plan=Plan.from_dict(saved["plan"]),
-        requests=saved["requests"],
-        delta_links=saved["delta_links"],
-        stored_links=saved["stored_links"],
-        whole_passes=saved["whole_passes"],
-        accept_deletions=saved["accept_deletions"],
-        epoch=saved["epoch"],
-        new_epoch=saved["new_epoch"],
-        changed_since=changed_since and datetime.fromisoformat(changed_since),
-        resumption=saved["resumption"],
-    )
+    A connection can be pointed elsewhere while a run is under way, and then every page would be
+    somebody else's. Raises `WrongOrganizationError`.
+    """
+    found = client.organization_id()
+    if found != run.plan.organization_id:
+        raise WrongOrganizationError(
+            f"The run began with organisation {run.plan.organization_id}, and the connection now "
+            f"leads to {found}.",
+            next_step="point dynamics_default back and clear this task; for another organisation "
+            "see 'Another organisation' in docs/runbook.md.",
+        )
 
 
 def windows_for(
@@ -241,13 +211,24 @@ def windows_for(
         elif request.mode == "range":
             windows[entity.name] = Window(request.window_start, request.window_end)
         else:
-            windows[entity.name] = Window(watermark and watermark - overlap)
+            windows[entity.name] = Window(watermark and less(watermark, overlap))
     return windows
 
 
+def utc_now() -> datetime:
+    """This worker's clock."""
+    return datetime.now(UTC)
+
+
+def less(moment: datetime, span: timedelta) -> datetime:
+    """A moment moved back by a span, and no further than the calendar goes."""
+    earliest = datetime.min.replace(tzinfo=moment.tzinfo)
+    return moment - span if moment - earliest >= span else earliest
+
+
 def report_wait(seconds: float) -> None:
-    """Say in the log that the store is held by another run, and for how long by now."""
-    log.info("Waiting for another run's load to end: %.0f s so far.", seconds)
+    """Say in the log that the store is held by somebody else, and for how long by now."""
+    log.info("Waiting for the store, which another run or program holds: %.0f s so far.", seconds)
 
 
 def staging_root(settings: Settings) -> StagingRoot:

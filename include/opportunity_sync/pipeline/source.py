@@ -23,15 +23,15 @@ from opportunity_sync.pipeline.run import Run, Window
 
 if TYPE_CHECKING:
     from opportunity_sync.entities import Entity
-    from opportunity_sync.staging import Part
+    from opportunity_sync.pipeline.parts import PartState
 
 
 @dataclass(frozen=True)
 class Source:
     """One reading: first link or path, what is asked for, and what its end proves.
 
-    `is_whole`: every row of the table comes, so what is missing is gone. `resumption`: of the run
-    that goes on with an earlier one's rows and after this reading has none older than itself.
+    `is_whole`: every row of the table comes, so what is missing is gone. `is_tracked`: its last
+    page has a delta link; `is_delta`: it follows such a link.
     """
 
     link: str
@@ -42,18 +42,10 @@ class Source:
     is_whole: bool = False
     is_tracked: bool = False
     is_delta: bool = False
-    resumption: str | None = None
 
-    def after(self, parts: list[Part]) -> Source:
+    def after(self, state: PartState) -> Source:
         """The same reading, going on after its last staged part."""
-        state = parts[-1].state
-        return replace(
-            self,
-            link=state["next_link"],
-            params={},
-            is_whole=state["is_whole"],
-            resumption=state["resumption"],
-        )
+        return replace(self, link=state.next_link or "", params={}, is_whole=state.is_whole)
 
 
 def source_of(run: Run, entity: Entity, *, from_the_start: bool = False) -> Source:
@@ -71,23 +63,13 @@ def source_of(run: Run, entity: Entity, *, from_the_start: bool = False) -> Sour
         return Source(link, {}, prefer, run.plan, what, is_tracked=True, is_delta=True)
     window = Window() if is_tracked else run.window(entity)
     path, params = first_query(entity, run.plan, window.start, window.end)
+    what = "everything, and from then on what changes" if is_tracked else str(window)
     return Source(
         path,
         params,
         prefer,
         run.plan,
-        what=str(window),
+        what=what,
         is_whole=window == Window(),
         is_tracked=is_tracked,
-        resumption=run.resumption,
     )
-
-
-def changes_beside(run: Run, entity: Entity, parts: list[Part]) -> Source:
-    """What changed since an earlier run began to stage these parts, which this one goes on with."""
-    whole, state = source_of(run, entity), parts[-1].state
-    what = "what changed since its rows were staged"
-    if state["delta_link"] is not None:
-        return replace(whole, link=state["delta_link"], params={}, is_delta=True, what=what)
-    path, params = first_query(entity, run.plan, run.changed_since, None)
-    return replace(whole, link=path, params=params, what=what)

@@ -1,47 +1,113 @@
 """The transform task: from staged facts to the associations of everything in reach.
 
-Only the fact columns of the staged rows are read, not the wide rows. What it finds is staged
-again: beside each staged part one of the same length with what is derived of each row, and the
-associations in parts of bounded size. `load` streams them side by side into the store.
+First what the rows leave open is settled with Dynamics, and only then the store is looked at: no
+transaction is open while an answer is waited for. Only the fact columns of the staged rows are
+read, not the wide rows. What it finds is staged again: beside each staged part one of the same
+length with what is derived of each row, and the associations in parts of bounded size. One manifest
+names all of it, and the readings that it was made of, so `load` never mixes two tries.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from opportunity_sync import __version__, store
 from opportunity_sync.core.frames import kept, to_frame
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.dynamics import DataverseClient, staged_schema
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
+from opportunity_sync.errors import StagingError
+from opportunity_sync.pipeline.extraction import published_reading
 from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct, without
+from opportunity_sync.pipeline.parts import Reading
 from opportunity_sync.pipeline.resolution import Resolution, resolve_changes
-from opportunity_sync.pipeline.run import Run, gone_group, open_run
-from opportunity_sync.pipeline.settling import fetch, settle
-from opportunity_sync.store import find_facts, read_state, reading
+from opportunity_sync.pipeline.run import Run, open_run, require_same_organization, utc_now
+from opportunity_sync.pipeline.settling import (
+    Answers,
+    fetch,
+    gone_keys,
+    look,
+    require_few_refusals,
+    settle,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
     from sqlalchemy import Connection, Engine
 
     from opportunity_sync.core.frames import Ids, Mask
+    from opportunity_sync.pipeline.known_facts import FindStored
     from opportunity_sync.settings import Settings
+    from opportunity_sync.staging import Manifest, Part
 
 log = logging.getLogger(__name__)
 
-REVISION = "revision.json"
+OUTCOME = "outcome"
+RESOLVED_AGAIN = "outcome_under_lock"
 ROWS_PER_PART = 50_000
+_ASSOCIATIONS = ("affected", "roles", "unresolved")
 
-# Stages the rows with these keys; returns their versions by key.
-Fetch = Callable[[Entity, Sequence[str]], dict[str, int]]
+Groups = dict[str, tuple["Part", ...]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What transform hands over to load, as its manifest names it.
+
+    `groups` by name: `found/<entity>`, `gone/<entity>`, `derived/<entity>`, `resolved/...`.
+    `readings`: what came by id, by entity name. `settled_at` and `revision`: the store's revision
+    when it was looked at before Dynamics was asked, and when the associations were resolved.
+    """
+
+    groups: Groups
+    readings: Mapping[str, Reading]
+    settled_at: int
+    revision: int
+    sources: Mapping[str, str]
+    compared: Mapping[str, int]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Outcome:
+        """The outcome that a manifest names."""
+        state = manifest.state
+        return cls(
+            groups=dict(manifest.groups),
+            readings={
+                name: Reading.from_dict(reading) for name, reading in state["readings"].items()
+            },
+            settled_at=state["settled_at"],
+            revision=state["revision"],
+            sources=state["sources"],
+            compared=state["compared"],
+        )
+
+    def publish(self, run: Run, name: str) -> None:
+        """Say that this is what counts."""
+        run.folder.publish(
+            name,
+            self.groups,
+            readings={name: reading.to_dict() for name, reading in self.readings.items()},
+            settled_at=self.settled_at,
+            revision=self.revision,
+            sources=dict(self.sources),
+            compared=dict(self.compared),
+        )
 
 
 def transform(
-    client: DataverseClient, engine: Engine, run: dict[str, Any], *, settings: Settings
+    client: DataverseClient,
+    engine: Engine,
+    run: dict[str, Any],
+    *,
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
 ) -> dict[str, Any]:
     """Resolve what this run brought and affects; returns how much there is of each outcome.
 
@@ -49,39 +115,138 @@ def transform(
     from the store's in a reconciliation, records that are referred to and not known.
     """
     begun = open_run(run)
-    with reading(engine) as connection:
-        settle(client, connection, begun, settings=settings)
-        return stage_resolution(
-            connection, begun, fetch=lambda entity, ids: fetch(client, begun, entity, ids=ids)
-        )
-
-
-def stage_resolution(
-    connection: Connection, run: Run, *, fetch: Fetch | None = None
-) -> dict[str, Any]:
-    """Resolve against the store as this connection sees it, and stage the outcome.
-
-    The store's revision is read first and staged with it: should the store move later, `load`
-    notices and calls this again under its lock, then without asking Dynamics for more.
-    """
-    state = read_state(connection)
-    find_stored = None if state.is_empty else find_facts(connection)
+    require_same_organization(client, begun)
+    with store.reading(engine) as connection:
+        settled_at = store.read_state(connection).revision
+        opened = look(connection, begun, moment=clock(), version=__version__)
+    answers = settle(client, begun, opened, settings=settings)
     asked: dict[str, Ids] = {}
     while True:
-        staged = {entity.name: _staged(run, entity) for entity in ENTITIES}
-        news = {entity.name: _news(run, entity, staged[entity.name]) for entity in ENTITIES}
-        resolution = resolve_changes(KnownFacts(news, find_stored))
-        if fetch is None or not _fetch_missing(run, resolution, asked=asked, fetch=fetch):
+        groups = _answered_groups(begun, answers)
+        readings = {name: answer.reading for name, answer in answers.items()}
+        with store.reading(engine) as connection:
+            resolved = _resolve(Look(connection, begun, groups, readings))
+        if not _fetch_missing(client, begun, resolved.resolution, asked=asked, answers=answers):
             break
-    _stage_all(run, resolution, staged)
-    run.folder.write_json(REVISION, {"revision": state.revision})
-    return _report(resolution)
+    require_few_refusals(begun, opened, answers, settings=settings)
+    Outcome(
+        groups=groups | _stage_all(begun, groups, resolved),
+        readings=readings,
+        settled_at=settled_at,
+        revision=resolved.revision,
+        sources=_sources(begun),
+        compared={name: what.compared for name, what in opened.items()},
+    ).publish(begun, OUTCOME)
+    return _report(resolved.resolution)
+
+
+def read_outcome(run: Run, name: str = OUTCOME) -> Outcome:
+    """What transform published. Raises `StagingError` where the extracts have changed since."""
+    outcome = Outcome.of(run.folder.published(name))
+    if outcome.sources != _sources(run):
+        raise StagingError(
+            "The staged rows have changed since they were transformed.",
+            next_step="clear `transform` and what follows it.",
+        )
+    return outcome
+
+
+def resolve_again(connection: Connection, run: Run, outcome: Outcome) -> Outcome:
+    """The outcome with associations as the store is now, for a load that finds it moved."""
+    kept_groups = {
+        name: parts
+        for name, parts in outcome.groups.items()
+        if name.startswith(("found/", "gone/"))
+    }
+    resolved = _resolve(Look(connection, run, kept_groups, outcome.readings))
+    again = Outcome(
+        groups=kept_groups | _stage_all(run, kept_groups, resolved),
+        readings=outcome.readings,
+        settled_at=outcome.settled_at,
+        revision=resolved.revision,
+        sources=outcome.sources,
+        compared=outcome.compared,
+    )
+    again.publish(run, RESOLVED_AGAIN)
+    return again
+
+
+def row_parts(run: Run, entity: Entity, groups: Groups) -> list[Part]:
+    """All staged parts of whole rows: those of the extract task, then those asked for by id."""
+    group = run.rows_group(entity)
+    extracted = () if run.is_listing else run.folder.published(group).groups[group]
+    return [*extracted, *groups[f"found/{entity.name}"]]
+
+
+def _sources(run: Run) -> dict[str, str]:
+    """What the extract tasks have published, by checksum."""
+    return {
+        entity.name: run.folder.published(run.rows_group(entity)).checksum for entity in ENTITIES
+    }
+
+
+def _answered_groups(run: Run, answers: Mapping[str, Answers]) -> Groups:
+    groups: Groups = {}
+    for entity in ENTITIES:
+        answer = answers[entity.name]
+        groups[f"found/{entity.name}"] = tuple(answer.writer.parts)
+        groups[f"gone/{entity.name}"] = _stage(
+            run, f"gone/{entity.name}", gone_keys(entity, answer.gone)
+        )
+    return groups
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The associations, the staged facts they came from, and the store's revision then."""
+
+    resolution: Resolution
+    staged: Mapping[str, Staged]
+    revision: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the rules are applied to: a view of the store, and what this run has staged."""
+
+    connection: Connection
+    run: Run
+    groups: Groups
+    readings: Mapping[str, Reading]
+
+
+def _resolve(look: Look) -> Resolved:
+    """Resolve against the store as this connection sees it."""
+    state = store.read_state(look.connection)
+    find_stored = None if state.is_empty else _find_stored(look.connection, look.run)
+    staged = {entity.name: _staged(look.run, entity, look.groups) for entity in ENTITIES}
+    news = {entity.name: _news(look, entity, staged[entity.name]) for entity in ENTITIES}
+    return Resolved(resolve_changes(KnownFacts(news, find_stored)), staged, state.revision)
+
+
+def _find_stored(connection: Connection, run: Run) -> FindStored:
+    """Look-ups in the store, without the sync filter of tables that have lost theirs for good."""
+    find = store.find_facts(connection)
+
+    def find_without_filter(entity: Entity, column: str, ids: Ids) -> pa.Table:
+        found = find(entity, column, ids)
+        if entity.name not in run.filter_gone:
+            return found
+        at = found.column_names.index("sync_filter")
+        return found.set_column(at, found.field(at), pa.nulls(found.num_rows, pa.bool_()))
+
+    return find_without_filter
 
 
 def _fetch_missing(
-    run: Run, resolution: Resolution, *, asked: dict[str, Ids], fetch: Fetch
+    client: DataverseClient,
+    run: Run,
+    resolution: Resolution,
+    *,
+    asked: dict[str, Ids],
+    answers: Mapping[str, Answers],
 ) -> bool:
-    """Ask for references that nobody knows, each once; whether any was found."""
+    """Ask for references that nobody knows, each once; whether any was found or refused."""
     found = 0
     for entity in ENTITIES:
         missing = resolution.missing.get(entity.name)
@@ -90,18 +255,22 @@ def _fetch_missing(
         news = without(missing, asked[entity.name]) if entity.name in asked else missing
         asked[entity.name] = distinct(missing, news)
         if len(news):
-            found += len(fetch(entity, news.to_pylist()))
+            answer = answers[entity.name]
+            before = len(answer.versions)
+            fetch(client, run, answer, ids=news.to_pylist())
+            found += len(answer.versions) - before
             log.info("%s: asked for %s that are referred to", entity.set_name, len(news))
     return found > 0
 
 
 def _was_read_whole(run: Run, entity: Entity) -> bool:
-    parts = run.folder.parts(run.rows_group(entity))
-    return bool(parts) and parts[-1].state["is_whole"]
+    return published_reading(run, entity).is_whole
 
 
-def _stage_all(run: Run, resolution: Resolution, staged: Mapping[str, Staged]) -> None:
+def _stage_all(run: Run, groups: Groups, resolved: Resolved) -> Groups:
+    resolution, staged = resolved.resolution, resolved.staged
     accounts = {OPPORTUNITY.name: resolution.accounts, CONTACT.name: resolution.contact_accounts}
+    made: Groups = {}
     for entity in ENTITIES:
         keys = staged[entity.name].facts[entity.key_column]
         derived = {"take": staged[entity.name].is_newest}
@@ -110,10 +279,13 @@ def _stage_all(run: Run, resolution: Resolution, staged: Mapping[str, Staged]) -
             own = found[entity.key_column]
             derived["account_id"] = found["account_id"].take(UniqueKey(own).matches(keys))
             elsewhere = found.filter(pc.invert(pc.is_in(own, value_set=keys)))
-            _stage(run, f"resolved/{entity.name}_account", elsewhere)
-        _stage_beside(run, entity, pa.table(derived))
-    for name in ("affected", "roles", "unresolved"):
-        _stage(run, f"resolved/{name}", getattr(resolution, name))
+            group = f"resolved/{entity.name}_account"
+            made[group] = _stage(run, group, elsewhere)
+        made |= _stage_beside(run, entity, pa.table(derived), groups=groups)
+    for name in _ASSOCIATIONS:
+        group = f"resolved/{name}"
+        made[group] = _stage(run, group, getattr(resolution, name))
+    return made
 
 
 @dataclass(frozen=True)
@@ -127,11 +299,11 @@ class Staged:
     is_newest: Mask
 
 
-def _staged(run: Run, entity: Entity) -> Staged:
+def _staged(run: Run, entity: Entity, groups: Groups) -> Staged:
     names = [entity.key_column, VERSION.name, *(column.name for column in entity.fact_columns)]
     schema = staged_schema(entity)
     empty = pa.schema([schema.field(name) for name in names]).empty_table()
-    tables = (run.folder.read(part, names) for part in run.row_parts(entity))
+    tables = run.folder.tables(row_parts(run, entity, groups), names)
     facts = pa.concat_tables([empty, *tables])
     return Staged(facts, _is_newest(entity, facts))
 
@@ -150,37 +322,56 @@ def _is_newest(entity: Entity, facts: pa.Table) -> Mask:
     return pa.array(is_newest)
 
 
-def _news(run: Run, entity: Entity, staged: Staged) -> News:
-    gone = [table[entity.key_column] for table in run.folder.tables(gone_group(entity))]
-    return News(kept(staged.facts, staged.is_newest), distinct(*gone), run.started_at)
+def _news(look: Look, entity: Entity, staged: Staged) -> News:
+    run, group = look.run, look.groups[f"gone/{entity.name}"]
+    gone = [table[entity.key_column] for table in run.folder.tables(group)]
+    arrived = kept(staged.facts, staged.is_newest)
+    refused_now = without(_refused_ids(look, entity), arrived[entity.key_column])
+    listed = pa.array(list(store.refused_ids(look.connection, entity)), pa.string())
+    return News(
+        arrived=arrived,
+        gone=distinct(*gone),
+        refused=distinct(without(listed, arrived[entity.key_column]), refused_now),
+        refused_now=refused_now,
+        columns=run.plan.of(entity).columns,
+        begun=run.revision,
+    )
 
 
-def _stage(run: Run, group: str, table: pa.Table) -> None:
+def _refused_ids(look: Look, entity: Entity) -> Ids:
+    """Ids of the records that this run could not take at some time."""
+    readings = (published_reading(look.run, entity), look.readings[entity.name])
+    ids = {each.record_id for reading in readings for each in reading.refusals if each.record_id}
+    return pa.array(sorted(ids), pa.string())
+
+
+def _stage(run: Run, group: str, table: pa.Table) -> tuple[Part, ...]:
     """Stage a table in parts of bounded size."""
-    run.folder.remove_group(group)
-    for number, start in enumerate(range(0, len(table), ROWS_PER_PART)):
-        run.folder.write_part(group, number, table.slice(start, ROWS_PER_PART))
+    writer = run.folder.writer(group)
+    for start in range(0, len(table), ROWS_PER_PART):
+        writer.write(table.slice(start, ROWS_PER_PART))
+    return tuple(writer.parts)
 
 
-def _stage_beside(run: Run, entity: Entity, derived: pa.Table) -> None:
+def _stage_beside(run: Run, entity: Entity, derived: pa.Table, *, groups: Groups) -> Groups:
     """Stage what is derived of each row in parts that match the staged ones row by row."""
-    group, start = f"derived/{entity.name}", 0
-    run.folder.remove_group(group)
-    for number, part in enumerate(run.row_parts(entity)):
-        run.folder.write_part(group, number, derived.slice(start, part.rows))
+    start, writer = 0, run.folder.writer(f"derived/{entity.name}")
+    for part in row_parts(run, entity, groups):
+        writer.write(derived.slice(start, part.rows))
         start += part.rows
+    return {writer.group: tuple(writer.parts)}
 
 
 def _report(resolution: Resolution) -> dict[str, Any]:
     counted = pc.value_counts(resolution.unresolved["reason"]).to_pylist()
-    reasons = {each["values"]: each["counts"] for each in counted}
+    reasons = ", ".join(f"{each['counts']:,} {each['values']}" for each in counted)
     log.info(
-        "Resolved %s opportunities: %s with an account, %s contact roles, %s unresolved %s",
+        "Resolved %s opportunities: %s with an account, %s contact roles, %s unresolved%s",
         f"{len(resolution.affected):,}",
         f"{pc.count(resolution.accounts['account_id']).as_py():,}",
         f"{len(resolution.roles):,}",
         f"{len(resolution.unresolved):,}",
-        reasons or "",
+        f" ({reasons})" if reasons else "",
     )
     return {
         "opportunities": len(resolution.affected),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from opportunity_sync.staging.folder import Part, RunFolder, StagingRoot
+from opportunity_sync.staging.folder import Manifest, Part, PartWriter, RunFolder
+from opportunity_sync.staging.root import StagingRoot
 
-__all__ = ["Part", "RunFolder", "StagingRoot"]
+__all__ = ["Manifest", "Part", "PartWriter", "RunFolder", "StagingRoot"]

@@ -1,33 +1,39 @@
 """A run's staged rows, as tasks on different machines hand them over.
 
-A task can die at any instant and its retry may run elsewhere. So a part is written under a
-temporary name and renamed when it is whole, and it carries its own paging state in the Parquet
-footer: whatever part can be seen is complete, and the last one tells where to go on. Parts are
-numbered from 0 without gaps. Anything fsspec can reach can be the root.
+A task can die at any instant, its retry may run elsewhere, and the first may be alive after all.
+A listing of files proves nothing then: a cached share does not show the newest file yet, a bucket
+may still show an old one. So what counts is said by a *manifest*, written last: it names the parts
+of a task's outcome, with their rows, and whoever reads goes by it and never by what lies there.
+
+A part's name holds the checksum of its content, so two tries never write different rows under the
+same name, and a reader sees at once when a part is not what was written. A part also names the
+part before it. So the retry of a reading goes on after the longest unbroken chain of parts.
 
     <root>/<dag id>/<run id>/<attempt>/plan.json
-                                      /contact/part-000000.parquet ...
+                                      /contact.manifest.json
+                                      /contact/part-000000-<checksum>.parquet ...
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from opportunity_sync.errors import StagingError
+from opportunity_sync.staging.files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime, timedelta
 
 _STATE = b"opportunity_sync"
-_PART_ENDING = ".parquet"  # of whole parts only: others end otherwise
+_VERSION = 1
+_NAME = re.compile(r"part-(?P<number>\d{6,})-(?P<checksum>[0-9a-f]{32})\.parquet")
 # Written once, read once, always whole columns: dictionaries and statistics would cost a third
 # of the writing time for a sixth of the size.
 _FORMAT: dict[str, Any] = {
@@ -39,11 +45,45 @@ _FORMAT: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One complete Parquet file: `state` is the small JSON dict that was written with it."""
+    """One Parquet file of a group: its number, its name with the checksum, its rows."""
 
-    path: str
+    group: str
+    name: str
     rows: int
-    state: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the run's folder."""
+        return f"{self.group}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one task hands over: exactly these parts, by group, and a small JSON dict beside them.
+
+    `checksum` stands for all of it: two manifests of one checksum name the same content.
+    """
+
+    groups: Mapping[str, tuple[Part, ...]]
+    state: Mapping[str, Any]
+    checksum: str
+
+
+@dataclass
+class PartWriter:
+    """Adds parts to a group; `parts` are those so far, the ones it goes on after included."""
+
+    folder: RunFolder
+    group: str
+    parts: list[Part] = field(default_factory=list)
+
+    def write(self, table: pa.Table, *, state: Mapping[str, Any] | None = None) -> Part:
+        """Write the next part, with the state that a retry goes on by; it is seen when whole."""
+        part = self.folder.write_part(
+            self.group, table, after=self.parts[-1:], number=len(self.parts), state=state or {}
+        )
+        self.parts.append(part)
+        return part
 
 
 class RunFolder:
@@ -52,91 +92,152 @@ class RunFolder:
     def __init__(self, url: str) -> None:
         """Open by URL; nothing is created until something is written."""
         self.url = url
-        self._files, self._root = fsspec.core.url_to_fs(url)
-        self._footers: dict[str, Part] = {}
+        self._files = Files(url)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a small JSON document under `name`, whole or not at all."""
-        self._write(name, json.dumps(content).encode())
+        self._files.write(name, json.dumps(content).encode())
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read it back. Raises `StagingError` where it is missing."""
-        content: dict[str, Any] = json.loads(self._read(name))
-        return content
+        """Read it back. Raises `StagingError` where it is missing or no JSON object."""
+        return self._object(name, self._content(name))
+
+    def writer(self, group: str, after: Sequence[Part] = ()) -> PartWriter:
+        """A writer of a group's parts that goes on after the given ones."""
+        return PartWriter(self, group, list(after))
 
     def write_part(
-        self, group: str, number: int, table: pa.Table, *, state: Mapping[str, Any] | None = None
-    ) -> None:
-        """Write part `number` of `group`; it can be seen only when it is whole."""
-        metadata = {_STATE: json.dumps(dict(state or {})).encode()}
+        self,
+        group: str,
+        table: pa.Table,
+        *,
+        after: Sequence[Part],
+        number: int,
+        state: Mapping[str, Any],
+    ) -> Part:
+        """Write one part, see `PartWriter.write`."""
+        footer = {"after": after[-1].name if after else None, "state": dict(state)}
+        metadata = {_STATE: json.dumps(footer).encode()}
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata(metadata), sink, **_FORMAT)
-        name = f"{group}/part-{number:06d}{_PART_ENDING}"
-        self._write(name, sink.getvalue().to_pybytes())
-        self._footers.pop(name, None)
+        content = sink.getvalue().to_pybytes()
+        part = Part(group, f"part-{number:06d}-{_checksum(content)}.parquet", table.num_rows)
+        self._files.write(part.path, content)
+        return part
 
-    def parts(self, group: str) -> list[Part]:
-        """The complete parts of `group`, in order; empty where none was written."""
-        return [self._part(group, path) for path in self._paths(group)]
+    def publish(self, name: str, groups: Mapping[str, Sequence[Part]], **state: Any) -> Manifest:
+        """Say that these parts are the outcome under `name`; replaces an earlier manifest."""
+        content = {
+            "version": _VERSION,
+            "groups": {
+                group: [[part.name, part.rows] for part in parts] for group, parts in groups.items()
+            },
+            "state": state,
+        }
+        encoded = json.dumps(content).encode()
+        self._files.write(_manifest(name), encoded)
+        return self._manifest(name, encoded)
+
+    def published(self, name: str) -> Manifest:
+        """The outcome under `name`. Raises `StagingError` where nobody published it."""
+        return self._manifest(name, self._content(_manifest(name)))
+
+    def is_published(self, name: str) -> bool:
+        """Whether there is an outcome under `name`."""
+        try:
+            self._files.read(_manifest(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one part, or only some columns of them."""
-        try:
-            with self._files.open(part.path, "rb") as source:
-                table = pq.ParquetFile(source).read(None if columns is None else list(columns))
-        except FileNotFoundError:
-            raise self._missing(part.path) from None
+        """The rows of one part, or only some columns of them.
+
+        Raises:
+            StagingError: the part is missing, or not what was written.
+        """
+        source = pa.BufferReader(self._verified(part))
+        table = pq.ParquetFile(source).read(None if columns is None else list(columns))
         return table.replace_schema_metadata(None)
 
-    def tables(self, group: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of `group`, one part at a time."""
-        return (self.read(part, columns) for part in self.parts(group))
+    def state(self, part: Part) -> dict[str, Any]:
+        """What was written beside a part's rows. Raises `StagingError` as `read`."""
+        state: dict[str, Any] = _footer(self._verified(part))[0]["state"]
+        return state
+
+    def tables(
+        self, parts: Sequence[Part], columns: Sequence[str] | None = None
+    ) -> Iterator[pa.Table]:
+        """The rows of parts, one part at a time."""
+        return (self.read(part, columns) for part in parts)
+
+    def chain(self, group: str) -> list[Part]:
+        """The parts of an unfinished reading from the first to the last that has no gap before it.
+
+        Parts that are damaged, or whose forerunner is not there, are left out: they are read again.
+        """
+        parts: dict[str, Part] = {}
+        before: dict[str, str | None] = {}
+        for name in self._files.names(group):
+            try:
+                footer, rows = _footer(self._verified(Part(group, name, 0)))
+            except StagingError:
+                continue
+            parts[name], before[name] = Part(group, name, rows), footer["after"]
+        chains = (_chain_to(name, before) for name in sorted(parts, reverse=True))
+        longest = max(chains, key=len, default=[])
+        return [parts[name] for name in longest]
 
     def remove_group(self, group: str) -> None:
-        """Forget the parts of `group`, last one first, so that no gap can ever be seen."""
-        for path in reversed(self._paths(group)):
-            self._files.rm_file(path)
-            self._footers.pop(f"{group}/{path.rpartition('/')[2]}", None)
+        """Forget the parts of an unfinished reading."""
+        self._files.remove(group)
 
     def remove(self) -> None:
         """Remove the folder and all that is in it; it may be gone already."""
-        if self._files.exists(self._root):
-            self._files.rm(self._root, recursive=True)
+        self._files.remove()
 
-    def _paths(self, group: str) -> list[str]:
-        self._files.invalidate_cache()
+    def _manifest(self, name: str, content: bytes) -> Manifest:
+        found = self._object(name, content)
+        if found.get("version") != _VERSION:
+            raise self._unusable(name, "was staged by another version of the pipeline")
+        groups = {
+            group: tuple(Part(group, part, rows) for part, rows in parts)
+            for group, parts in found["groups"].items()
+        }
+        return Manifest(groups, found["state"], _checksum(content))
+
+    def _object(self, name: str, content: bytes) -> dict[str, Any]:
         try:
-            paths = self._files.ls(f"{self._root}/{group}", detail=False)
-        except FileNotFoundError:
-            return []
-        return sorted(path for path in paths if path.endswith(_PART_ENDING))
+            found = json.loads(content)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise self._unusable(name, "is damaged")
+        return found
 
-    def _part(self, group: str, path: str) -> Part:
-        """What its footer says, read once: a part that can be seen changes no more."""
-        name = f"{group}/{path.rpartition('/')[2]}"
-        if name not in self._footers:
-            with self._files.open(path, "rb") as source:
-                footer = pq.read_metadata(source)
-            state = (footer.metadata or {}).get(_STATE, b"{}")
-            self._footers[name] = Part(path, footer.num_rows, json.loads(state))
-        return self._footers[name]
+    def _verified(self, part: Part) -> bytes:
+        known = _NAME.fullmatch(part.name)
+        content = self._content(part.path)
+        if known is None or known["checksum"] != _checksum(content):
+            raise self._unusable(part.path, "is not what was written")
+        return content
 
-    def _write(self, name: str, content: bytes) -> None:
-        path = f"{self._root}/{name}"
-        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        self._files.pipe_file(f"{path}.incomplete", content)
-        self._files.mv(f"{path}.incomplete", path)
-
-    def _read(self, name: str) -> bytes:
+    def _content(self, name: str) -> bytes:
         try:
-            content: bytes = self._files.cat_file(f"{self._root}/{name}")
+            return self._files.read(name)
         except FileNotFoundError:
             raise self._missing(name) from None
-        return content
+
+    def _unusable(self, name: str, what: str) -> StagingError:
+        return StagingError(
+            f"A file of this run's staged rows {what} ({name} in {self.url}).",
+            next_step="clear the whole DAG run, from its first task, so that the rows are read "
+            "again.",
+        )
 
     def _missing(self, name: str) -> StagingError:
         return StagingError(
-            f"The staged rows of this run are not there ({name.rpartition('/')[2]} in {self.url}): "
+            f"The staged rows of this run are not there ({name} in {self.url}): "
             "they were removed after the run, belong to an older attempt, or this worker does not "
             "see the folder.",
             next_step="if workers run on several machines, set OPPORTUNITY_SYNC_STAGING_URL to a "
@@ -145,38 +246,28 @@ class RunFolder:
         )
 
 
-class StagingRoot:
-    """All runs' folders under one root."""
-
-    def __init__(self, url: str) -> None:
-        """`url` is any fsspec URL or a local path."""
-        self.url = url.rstrip("/")
-        self._files, self._root = fsspec.core.url_to_fs(self.url)
-
-    def new_folder(self, dag_id: str, run_id: str, attempt: str) -> RunFolder:
-        """The folder for a new attempt; folders of earlier attempts of the same run are removed."""
-        run = f"{_safe(dag_id)}/{_safe(run_id)}"
-        if self._files.exists(f"{self._root}/{run}"):
-            self._files.rm(f"{self._root}/{run}", recursive=True)
-        return RunFolder(f"{self.url}/{run}/{attempt}")
-
-    def folders(self, dag_id: str) -> list[RunFolder]:
-        """The folders of a DAG's runs that were begun, the newest last."""
-        plans = self._files.glob(f"{self._root}/{_safe(dag_id)}/*/*/plan.json")
-        plans.sort(key=self._files.modified)
-        return [RunFolder(self._files.unstrip_protocol(plan.rpartition("/")[0])) for plan in plans]
-
-    def remove_older_than(self, age: timedelta, now: datetime) -> list[str]:
-        """Remove the folders whose last write is older than `age`; returns the runs removed."""
-        removed = []
-        for run in self._files.glob(f"{self._root}/*/*"):
-            plans = self._files.glob(f"{run}/*/plan.json")
-            if plans and max(self._files.modified(plan) for plan in plans) < now - age:
-                self._files.rm(run, recursive=True)
-                removed.append(run.rpartition("/")[2])
-        return removed
+def _manifest(name: str) -> str:
+    return f"{name}.manifest.json"
 
 
-def _safe(name: str) -> str:
-    """A run id as a folder name: Airflow's hold colons and plus signs."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _footer(content: bytes) -> tuple[dict[str, Any], int]:
+    """What a whole part says of itself, and how many rows it has."""
+    metadata = pq.read_metadata(pa.BufferReader(content))
+    footer: dict[str, Any] = json.loads((metadata.metadata or {})[_STATE])
+    return footer, metadata.num_rows
+
+
+def _chain_to(name: str, before: Mapping[str, str | None]) -> list[str]:
+    """The names from the first part to this one; empty where one of them is not there."""
+    chain: list[str] = []
+    at: str | None = name
+    while at is not None:
+        if at not in before:
+            return []
+        chain.append(at)
+        at = before[at]
+    return chain[::-1]

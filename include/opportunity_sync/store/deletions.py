@@ -1,19 +1,17 @@
 """Records that are gone in Dynamics: marked, never removed, and remembered even when never seen.
 
-A deletion is kept with the time at which it was noticed: only a read begun after that brings the
-record back to life, so that a slow run cannot raise the dead. A tombstone of a record that the
-store never held is kept as a fact by itself, for the same reason.
+A deletion is kept with the number of the change that brought it: only a run begun after that
+brings the record back to life, so that a slow run cannot raise the dead. A tombstone of a record
+that the store never held is kept as a fact by itself, for the same reason.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlalchemy import (
-    Column,
+    BigInteger,
     Table,
     and_,
     delete,
@@ -27,29 +25,25 @@ from sqlalchemy import (
 )
 
 from opportunity_sync.entities import CONTACT, OPPORTUNITY, VERSION
-from opportunity_sync.store.bulk import (
-    append,
-    described,
-    looked_up_by_index,
-    staged_table,
-    temporary,
-)
 from opportunity_sync.store.counts import Counts
+from opportunity_sync.store.keys import staged_keys
+from opportunity_sync.store.owed import WHOLE_RECORD, add_owed, remove_owed
+from opportunity_sync.store.refused import remove_refused
 from opportunity_sync.store.tables import (
     fact_table,
     opportunity_contact_role,
     public_table,
     unresolved_association,
 )
-from opportunity_sync.store.types import Identifier, Instant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from sqlalchemy import Connection
 
     from opportunity_sync.entities import Entity
+    from opportunity_sync.store.change import Change
 
 
 def write_deleted(
@@ -57,36 +51,33 @@ def write_deleted(
     entity: Entity,
     gone: Iterable[pa.Table],
     *,
-    noticed_at: datetime,
-    moment: datetime,
-) -> Counts:
-    """Mark records as deleted that were found to be gone at `noticed_at`; counts live rows marked.
+    change: Change,
+    recheck: bool,
+) -> tuple[Counts, int]:
+    """Mark records as deleted; return the counts of live rows marked, and how many roles were.
 
     Parts of `gone` have the entity's key. An opportunity's and a contact's roles are marked with
-    it, an opportunity's unresolved references go.
+    it, an opportunity's unresolved references go, and so does what was refused or owed of the
+    record. `recheck` owes it as a whole: another run may have known better, and the next one asks.
+    A record that is deleted already was so until now: its deletion counts from this change on.
     """
-    fact, key = fact_table(entity), entity.key_column
-    with _staged(connection, entity, gone) as staged:
-        is_gone = fact.c[key].in_(select(staged.c[key]))
-        marked = facts = connection.execute(
-            update(fact)
-            .values(is_deleted=True, deleted_noticed_at=noticed_at)
-            .where(is_gone, ~fact.c.is_deleted)
-        ).rowcount
-        connection.execute(
-            update(fact)
-            .values(deleted_noticed_at=noticed_at)
-            .where(is_gone, fact.c.deleted_noticed_at < noticed_at)
-        )
-        _remember_unseen(connection, fact, staged, key=key, noticed_at=noticed_at)
+    fact, key, moment = fact_table(entity), entity.key_column, change.moment
+    roles = 0
+    with staged_keys(connection, entity, gone) as staged:
+        keys = select(staged.c[key])
+        marked, facts = _mark_facts(connection, fact, staged, key=key, revision=change.revision)
         if entity.is_public:
             marked = _mark(connection, public_table(entity), staged, key=key, moment=moment)
         if entity in {OPPORTUNITY, CONTACT}:
-            _mark(connection, opportunity_contact_role, staged, key=key, moment=moment)
+            roles = _mark(connection, opportunity_contact_role, staged, key=key, moment=moment)
         if entity == OPPORTUNITY:
-            of_gone = unresolved_association.c.opportunity_id.in_(select(staged.c[key]))
+            of_gone = unresolved_association.c.opportunity_id.in_(keys)
             connection.execute(delete(unresolved_association).where(of_gone))
-    return Counts(deleted=marked, facts=facts)
+        remove_refused(connection, entity, keys)
+        remove_owed(connection, entity, keys)
+        if recheck:
+            add_owed(connection, entity, keys, columns={WHOLE_RECORD})
+    return Counts(deleted=marked, facts=facts), roles
 
 
 def live_versions(
@@ -100,7 +91,7 @@ def live_versions(
     if not keys:
         return {}
     wanted = pa.table({key: pa.array(sorted(keys), pa.string())})
-    with _staged(connection, entity, [wanted]) as staged:
+    with staged_keys(connection, entity, [wanted]) as staged:
         query = query.join(staged, staged.c[key] == fact.c[key])
         return {row[0]: row[1] for row in connection.execute(query)}
 
@@ -108,7 +99,7 @@ def live_versions(
 def holds_all(connection: Connection, entity: Entity, keys: Iterable[pa.Table]) -> bool:
     """Whether the store has ever heard of every one of the keys, be they alive or deleted."""
     fact, key = fact_table(entity), entity.key_column
-    with _staged(connection, entity, keys) as staged:
+    with staged_keys(connection, entity, keys) as staged:
         unknown = select(staged).where(~exists().where(fact.c[key] == staged.c[key]))
         return not connection.scalar(select(exists(unknown)))
 
@@ -120,35 +111,25 @@ def count_live(connection: Connection, entity: Entity) -> int:
     return connection.scalar(query) or 0
 
 
-@contextmanager
-def _staged(connection: Connection, entity: Entity, keys: Iterable[pa.Table]) -> Iterator[Table]:
-    """The keys in a temporary table, and look-ups of them by index where they are few."""
-    with staged_table(connection, _staged_keys(entity)) as staged:
-        rows = 0
-        for part in keys:
-            append(connection, staged, part)
-            rows += part.num_rows
-        described(connection, staged)
-        with looked_up_by_index(connection, rows):
-            yield staged
-
-
-@cache
-def _staged_keys(entity: Entity) -> Table:
-    return temporary(f"keys_of_{entity.name}", Column(entity.key_column, Identifier))
-
-
-def _remember_unseen(
-    connection: Connection, fact: Table, staged: Table, *, key: str, noticed_at: datetime
-) -> None:
+def _mark_facts(
+    connection: Connection, fact: Table, staged: Table, *, key: str, revision: int
+) -> tuple[int, int]:
+    """Facts that were alive, and facts written: those, repeated deletions, and keys never seen."""
+    is_gone = fact.c[key].in_(select(staged.c[key]))
+    again = update(fact).values(deleted_revision=revision).where(is_gone, fact.c.is_deleted)
+    repeated = connection.execute(again).rowcount
+    marks = update(fact).values(is_deleted=True, deleted_revision=revision)
+    marked = connection.execute(marks.where(is_gone, ~fact.c.is_deleted)).rowcount
     unseen = ~exists().where(fact.c[key] == staged.c[key])
-    rows = (
-        select(staged.c[key], literal(0), true(), literal(noticed_at, Instant()))
-        .distinct()
-        .where(unseen)
+    tombstones = select(
+        staged.c[key], literal(0, BigInteger), true(), literal(revision, BigInteger)
     )
-    columns = [key, VERSION.name, "is_deleted", "deleted_noticed_at"]
-    connection.execute(insert(fact).from_select(columns, rows))
+    columns = [key, VERSION.name, "is_deleted", "deleted_revision"]
+    statement = insert(fact).from_select(columns, tombstones.distinct().where(unseen))
+    remembered = connection.execute(
+        statement, execution_options={"preserve_rowcount": True}
+    ).rowcount
+    return marked, repeated + marked + remembered
 
 
 def _mark(

@@ -42,7 +42,7 @@ def find_facts(connection: Connection) -> Callable[[Entity, str, Ids], pa.Table]
 
     It takes an entity, one of its fact columns (or its key) and distinct ids, and returns the
     rows whose column is among the ids: key, `version_number`, the fact columns, `is_deleted`,
-    `deleted_noticed_at`. Deleted rows are among them.
+    `deleted_revision`. Deleted rows are among them.
     """
 
     def find(entity: Entity, column: str, ids: Ids) -> pa.Table:
@@ -68,7 +68,7 @@ def _schema(entity: Entity) -> pa.Schema:
         VERSION.name: pa.int64(),
         **{known.name: _ARROW.get(known.kind, pa.string()) for known in entity.fact_columns},
         "is_deleted": pa.bool_(),
-        "deleted_noticed_at": pa.timestamp("us", tz="UTC"),
+        "deleted_revision": pa.int64(),
     }
     return pa.schema(types)
 

@@ -2,7 +2,8 @@
 
 Labels come from the organisation's metadata once per run. The last ones written are kept in
 `choice_label`, so that a run compares a few dozen texts and touches the big tables only for an
-option that was renamed, added or removed.
+option that was renamed or added. Metadata replaces a label and never takes one away: an option
+that it no longer names keeps the last label it had.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, case, delete, exists, false, insert, null, select, update
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import and_, case, delete, exists, false, insert, select, update
 
 from opportunity_sync.entities import BY_NAME, Entity, Kind
 from opportunity_sync.store.tables import choice_label, fact_table, public_table
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
 
 Labels = Mapping[int, str]
+KnownLabels = Mapping[str, Labels]  # by choice (`stage`) and code
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +42,58 @@ class _Choice:
 
 
 def write_labels(
-    connection: Connection, labels: Mapping[str, Mapping[str, Labels]], *, moment: datetime
-) -> int:
+    connection: Connection,
+    labels: Mapping[str, KnownLabels],
+    *,
+    moment: datetime,
+    fresh: Collection[str] = (),
+) -> dict[str, int]:
     """Bring labels, by entity name and choice (`stage`), into the store; return rows relabelled.
 
-    A choice that is not given keeps its labels, an option that is no longer in a given one loses
-    its label. Rows whose own sync filter says No stay as they are. Best called before `write_rows`,
-    whose rows have the new labels already: on a first load there is then nothing to look through.
+    They are counted by entity name. A choice or an option that is not given keeps its labels. Rows
+    whose own sync filter says No stay as they are. To be called after `write_rows`, so that a row
+    which changed by itself does not count twice; `fresh` are entities of which that load has
+    filled every row, so that there is nothing to look through.
     """
-    changed, known = 0, _known(connection)
+    changed: dict[str, int] = {}
+    known = known_labels(connection)
     for choice in _choices(labels):
-        renamed = _renamed(
-            known.get((choice.entity.name, choice.column), {}),
-            labels[choice.entity.name][choice.column],
-        )
-        if renamed:
-            _remember(connection, choice, renamed)
-            changed += _relabel(connection, choice, renamed, moment=moment)
+        name = choice.entity.name
+        stored = known.get(name, {}).get(choice.column, {})
+        given = labels[name][choice.column]
+        renamed = {code: label for code, label in given.items() if stored.get(code) != label}
+        if not renamed:
+            continue
+        _remember(connection, choice, renamed)
+        if name not in fresh:
+            rows = _relabel(connection, choice, renamed, moment=moment)
+            changed[name] = changed.get(name, 0) + rows
     return changed
 
 
-def _choices(labels: Mapping[str, Mapping[str, Labels]]) -> list[_Choice]:
+def known_labels(connection: Connection) -> dict[str, dict[str, dict[int, str]]]:
+    """The labels last written, by entity name, choice and code."""
+    known: dict[str, dict[str, dict[int, str]]] = {}
+    for row in connection.execute(select(choice_label)):
+        known.setdefault(row.entity, {}).setdefault(row.column_name, {})[row.code] = row.label
+    return known
+
+
+def labelled(rows: pa.Table, known: KnownLabels) -> pa.Table:
+    """The staged rows, each code without a label with the one that is known of it."""
+    for choice, labels in known.items():
+        code, label = f"{choice}_code", f"{choice}_label"
+        if label not in rows.column_names or rows[label].null_count <= rows[code].null_count:
+            continue
+        options = pa.array(list(labels), pa.int64())
+        texts = pa.array(list(labels.values()), pa.string())
+        last = texts.take(pc.index_in(rows[code].combine_chunks(), value_set=options))
+        own = rows[label].combine_chunks().cast(pa.string())
+        rows = rows.set_column(rows.column_names.index(label), label, pc.coalesce(own, last))
+    return rows
+
+
+def _choices(labels: Mapping[str, KnownLabels]) -> list[_Choice]:
     return [
         _Choice(BY_NAME[name], field.column)
         for name, columns in labels.items()
@@ -66,44 +102,21 @@ def _choices(labels: Mapping[str, Mapping[str, Labels]]) -> list[_Choice]:
     ]
 
 
-def _known(connection: Connection) -> dict[tuple[str, str], dict[int, str]]:
-    """The stored labels by entity and choice."""
-    known: dict[tuple[str, str], dict[int, str]] = {}
-    for row in connection.execute(select(choice_label)):
-        known.setdefault((row.entity, row.column_name), {})[row.code] = row.label
-    return known
-
-
-def _renamed(known: Labels, labels: Labels) -> dict[int, str | None]:
-    """The options whose label is another than the store's; None where the option is gone."""
-    gone: dict[int, str | None] = dict.fromkeys(known.keys() - labels.keys())
-    return gone | {code: label for code, label in labels.items() if known.get(code) != label}
-
-
-def _remember(connection: Connection, choice: _Choice, renamed: Mapping[int, str | None]) -> None:
+def _remember(connection: Connection, choice: _Choice, renamed: Labels) -> None:
     is_renamed = choice_label.c.code.in_(renamed)
     connection.execute(delete(choice_label).where(choice.rows, is_renamed))
     rows = [
         {"entity": choice.entity.name, "column_name": choice.column, "code": code, "label": label}
         for code, label in renamed.items()
-        if label is not None
     ]
-    if rows:
-        connection.execute(insert(choice_label), rows)
+    connection.execute(insert(choice_label), rows)
 
 
-def _relabel(
-    connection: Connection,
-    choice: _Choice,
-    renamed: Mapping[int, str | None],
-    *,
-    moment: datetime,
-) -> int:
+def _relabel(connection: Connection, choice: _Choice, renamed: Labels, *, moment: datetime) -> int:
     """Rewrite the labels of all renamed options in one pass over the table."""
     public, fact = public_table(choice.entity), fact_table(choice.entity)
     code, label = public.c[f"{choice.column}_code"], public.c[f"{choice.column}_label"]
-    texts = {key: null() if text is None else text for key, text in renamed.items()}
-    given = case(texts, value=code)
+    given = case(dict(renamed), value=code)
     key = choice.entity.key_column
     excluded = exists().where(fact.c[key] == public.c[key], fact.c.sync_filter == false())
     statement = (

@@ -3,6 +3,7 @@
 A run may bring what the store already has, or something older (a slow backfill, a repeated
 window). So facts are written first, under the guard of the version, and a public row only from
 a staged row that then is the current one: same version as the fact, not deleted, not excluded.
+Only the columns that the run planned to read are written; what a row lacks thereby is remembered.
 `account_id` is derived and not under that guard; it is written whenever it differs. Tables that
 are empty need no comparison and are filled straight.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Boolean, Column, and_, exists, false, or_, select, true, update
+from sqlalchemy import Column, Table, exists, select, true
 
 from opportunity_sync.entities import VERSION
 from opportunity_sync.store.bulk import (
@@ -29,26 +30,31 @@ from opportunity_sync.store.bulk import (
     temporary,
 )
 from opportunity_sync.store.counts import Counts
-from opportunity_sync.store.tables import (
-    ACCOUNT_ID,
-    WITH_ACCOUNT,
-    fact_table,
-    public_table,
-    stored,
+from opportunity_sync.store.labels import known_labels
+from opportunity_sync.store.merging import (
+    Writing,
+    mark_stale,
+    merge_facts,
+    merge_public,
+    move_accounts,
+    of_new_versions,
+    settle,
+    staged_rows,
 )
+from opportunity_sync.store.owed import add_owed, owes_anything, remove_owed
+from opportunity_sync.store.state import wanted_columns
+from opportunity_sync.store.sync_filter import SYNC_FILTER
+from opportunity_sync.store.tables import ACCOUNT_ID, fact_table, public_table
 from opportunity_sync.store.types import Identifier
-from opportunity_sync.store.upsert import Upsert, upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection
 
     from opportunity_sync.entities import Entity
-
-SYNC_FILTER = "sync_filter"
-_IS_STALE = "is_stale"
+    from opportunity_sync.store.change import Change
 
 
 def write_rows(
@@ -56,24 +62,26 @@ def write_rows(
     entity: Entity,
     parts: Iterable[pa.Table],
     *,
-    moment: datetime,
-    read_at: datetime,
+    change: Change,
+    columns: Collection[str],
 ) -> Counts:
     """Bring staged parts into the entity's tables; counts are of public rows where there are any.
 
     `parts` have the entity's `staged_columns`, and `account_id` for those that carry one; a key
-    occurs once over all of them. They are taken one by one and not kept. `moment` becomes
-    `synced_at`; `read_at` is when reading from Dynamics began: only a later read than the one
-    that noticed a deletion brings a record back to life.
+    occurs once over all of them. They are taken one by one and not kept. `columns` are the fields
+    that the run planned to read: the others keep what the store has, are null in new rows, and
+    are owed by rows whose version is new. A deleted record comes back to life only if its deletion
+    was loaded before the run began; one that was deleted since is owed as a whole.
     """
     filled = (part for part in parts if part.num_rows)
     first = next(filled, None)
     if first is None:
         return Counts()
+    writing = _writing(connection, entity, change=change, columns=columns)
     parts = chain([first], filled)
-    if _is_empty(connection, entity):
-        return _fill(connection, entity, parts, moment=moment)
-    return _merge(connection, entity, parts, moment=moment, read_at=read_at)
+    if holds_nothing(connection, entity):
+        return _fill(writing, parts)
+    return _merge(writing, parts)
 
 
 def write_account_changes(
@@ -89,16 +97,26 @@ def write_account_changes(
         append(connection, staged, changes)
         described(connection, staged)
         with looked_up_by_index(connection, changes.num_rows):
-            return _move_accounts(connection, entity, staged, moment=moment)
+            return move_accounts(connection, entity, staged, moment=moment)
 
 
-@cache
-def _staged_rows(entity: Entity) -> Table:
-    columns = [stored(entity, column) for column in entity.staged_columns]
-    if entity in WITH_ACCOUNT:
-        columns.append(Column(ACCOUNT_ID, Identifier))
-    columns.append(Column(_IS_STALE, Boolean, nullable=False, server_default=false()))
-    return temporary(f"staged_{entity.name}", *columns)
+def _writing(
+    connection: Connection, entity: Entity, *, change: Change, columns: Collection[str]
+) -> Writing:
+    planned = frozenset(columns)
+    everything = frozenset(field.column for field in entity.all_fields)
+    fields = (field for field in entity.all_fields if field.column in planned)
+    names = {column.name for field in fields for column in field.columns}
+    return Writing(
+        connection=connection,
+        entity=entity,
+        change=change,
+        planned=planned,
+        written=frozenset({entity.key_column, VERSION.name, ACCOUNT_ID, *names}),
+        missing=wanted_columns(connection, entity.name) & (everything - planned),
+        unread=everything - planned,
+        labels=known_labels(connection).get(entity.name, {}),
+    )
 
 
 @cache
@@ -107,27 +125,40 @@ def _staged_accounts(entity: Entity) -> Table:
     return temporary(f"account_of_{entity.name}", key, Column(ACCOUNT_ID, Identifier))
 
 
-def _is_empty(connection: Connection, entity: Entity) -> bool:
+def holds_nothing(connection: Connection, entity: Entity) -> bool:
     """Whether nothing of the entity was ever seen: every public row has its fact."""
     fact = fact_table(entity)
     return not connection.scalar(select(exists(select(fact.c[entity.key_column]))))
 
 
-def _fill(
-    connection: Connection, entity: Entity, parts: Iterable[pa.Table], *, moment: datetime
-) -> Counts:
-    tables = [fact_table(entity), *((public_table(entity),) if entity.is_public else ())]
+def _fill(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
+    connection, entity = writing.connection, writing.entity
+    tables = [writing.fact, *((public_table(entity),) if entity.is_public else ())]
     counts = Counts()
     with indexes_made_after(connection, tables):
-        for part in parts:
+        for each in parts:
+            part = writing.taken(each)
             append(connection, tables[0], _only(part, tables[0]))
             inserted = part.num_rows
             if entity.is_public:
-                rows = part.filter(_is_synced())
-                append(connection, tables[1], stamped(_only(rows, tables[1]), "synced_at", moment))
+                rows = part.filter(_is_synced()) if writing.reads_filter else part
+                marked = stamped(_only(rows, tables[1]), "synced_at", writing.change.moment)
+                append(connection, tables[1], marked)
                 inserted = rows.num_rows
-            counts += Counts(read=part.num_rows, inserted=inserted, facts=part.num_rows)
+            filtered = part.num_rows - inserted
+            counts += Counts(
+                read=part.num_rows, inserted=inserted, filtered=filtered, facts=part.num_rows
+            )
+    _note_filled(writing)
     return counts
+
+
+def _note_filled(writing: Writing) -> None:
+    """Everything that the entity has was read just now: settle that, and note what is missing."""
+    ids = select(writing.fact.c[writing.entity.key_column]).where(true())
+    if owes_anything(writing.connection, writing.entity):
+        remove_owed(writing.connection, writing.entity, ids, unread=writing.unread)
+    add_owed(writing.connection, writing.entity, ids, columns=writing.missing)
 
 
 def _only(part: pa.Table, table: Table) -> pa.Table:
@@ -139,102 +170,24 @@ def _is_synced() -> pc.Expression:
     return wanted.is_null() | wanted
 
 
-def _merge(
-    connection: Connection,
-    entity: Entity,
-    parts: Iterable[pa.Table],
-    *,
-    moment: datetime,
-    read_at: datetime,
-) -> Counts:
-    counts = Counts()
-    with staged_table(connection, _staged_rows(entity)) as staged:
+def _merge(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
+    connection, entity = writing.connection, writing.entity
+    counts, owes = Counts(), owes_anything(connection, entity)
+    with staged_table(connection, staged_rows(entity)) as staged:
         for part in parts:
-            append(connection, staged, part)
+            append(connection, staged, writing.taken(part))
             with looked_up_by_index(connection, part.num_rows):
-                done = _merge_facts(connection, entity, staged, read_at=read_at)
-                counts += Counts(read=part.num_rows, facts=done.changed)
+                if writing.missing:
+                    new = of_new_versions(writing, staged)
+                    add_owed(connection, entity, new, columns=writing.missing)
+                done = merge_facts(writing, staged)
+                facts = done.changed
+                stale = mark_stale(connection, entity, staged)
+                if stale or owes:
+                    settle(writing, staged)
                 if entity.is_public:
-                    done = _merge_public(connection, entity, staged, moment=moment)
-            counts += done
+                    done = merge_public(writing, staged, has_stale=stale > 0)
+            done += Counts(read=part.num_rows, superseded=stale, facts=facts)
+            counts += done + Counts(unchanged=done.untold)
             clear(connection, staged)
     return counts
-
-
-def _merge_facts(
-    connection: Connection, entity: Entity, staged: Table, *, read_at: datetime
-) -> Counts:
-    fact = fact_table(entity)
-    own = [VERSION.name, *(column.name for column in entity.fact_columns)]
-    revived = and_(fact.c.is_deleted, fact.c.deleted_noticed_at < read_at)
-    return upsert(
-        connection,
-        Upsert(
-            table=fact,
-            rows=select(*(staged.c[name] for name in [entity.key_column, *own])).where(true()),
-            compared=own,
-            fixed={"is_deleted": False, "deleted_noticed_at": None},
-            guard=lambda given, differs: and_(
-                given[VERSION.name] >= fact.c[VERSION.name],
-                or_(and_(~fact.c.is_deleted, differs), revived),
-            ),
-        ),
-        counted=not entity.is_public,
-    )
-
-
-def _merge_public(
-    connection: Connection, entity: Entity, staged: Table, *, moment: datetime
-) -> Counts:
-    public, key = public_table(entity), entity.key_column
-    moved = 0
-    if _mark_stale(connection, entity, staged) and entity in WITH_ACCOUNT:
-        moved = _move_accounts(connection, entity, staged, moment=moment)
-    own = [column.name for column in public.c if column.name in staged.c and column.name != key]
-    current = and_(~staged.c[_IS_STALE], staged.c[SYNC_FILTER].is_not(false()))
-    counts = upsert(
-        connection,
-        Upsert(
-            table=public,
-            rows=select(*(staged.c[name] for name in [key, *own])).where(current),
-            compared=own,
-            fixed={"is_deleted": False, "deleted_at": None},
-            stamps={"synced_at": moment},
-            guard=lambda given, differs: and_(
-                given[VERSION.name] >= public.c[VERSION.name], or_(public.c.is_deleted, differs)
-            ),
-        ),
-    )
-    return counts + Counts(updated=moved)
-
-
-def _mark_stale(connection: Connection, entity: Entity, staged: Table) -> int:
-    """Mark staged rows that are not what the store, facts being written, knows last of a record."""
-    fact, key = fact_table(entity), entity.key_column
-    is_older = fact.c[VERSION.name] != staged.c[VERSION.name]
-    statement = (
-        update(staged)
-        .values({_IS_STALE: True})
-        .where(fact.c[key] == staged.c[key], or_(is_older, fact.c.is_deleted))
-    )
-    return connection.execute(statement).rowcount
-
-
-def _move_accounts(
-    connection: Connection, entity: Entity, staged: Table, *, moment: datetime
-) -> int:
-    """Write derived accounts that differ, whatever the version; not on excluded or deleted rows."""
-    public, fact, key = public_table(entity), fact_table(entity), entity.key_column
-    statement = (
-        update(public)
-        .values({ACCOUNT_ID: staged.c[ACCOUNT_ID], "synced_at": moment})
-        .where(
-            public.c[key] == staged.c[key],
-            fact.c[key] == staged.c[key],
-            fact.c[SYNC_FILTER].is_not(false()),
-            ~fact.c.is_deleted,
-            public.c[ACCOUNT_ID].is_distinct_from(staged.c[ACCOUNT_ID]),
-            staged.c[_IS_STALE] if _IS_STALE in staged.c else true(),
-        )
-    )
-    return connection.execute(statement).rowcount

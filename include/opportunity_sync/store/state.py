@@ -8,31 +8,49 @@ loads that changed something, so that a load can tell whether the store moved si
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, insert, or_, select, true, update
+from sqlalchemy import delete, exists, func, insert, or_, select, true, update
 
 from opportunity_sync.entities import ENTITIES, PUBLIC_ENTITIES
 from opportunity_sync.errors import WrongOrganizationError
-from opportunity_sync.store.tables import fact_table, public_table, sync_state, sync_store
+from opportunity_sync.store.tables import (
+    fact_table,
+    owed_column,
+    public_table,
+    refused_row,
+    sync_state,
+    sync_store,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
 
+Readings = dict[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """The state as one transaction sees it; an entity without a watermark was never read wholly."""
+    """The state as one transaction sees it; an entity without a watermark was never read wholly.
+
+    By entity name: `columns` tells with which reading (`''` the usual one) the whole table has each
+    of its columns, `link_columns` those that the delta link was made with. None: not known, of a
+    store that an earlier version made. `wanted` are the columns that the store has or is filling.
+    """
 
     organization_id: str | None
     revision: int
     watermarks: dict[str, datetime]
     epoch: int = 0
     delta_links: dict[str, str] = field(default_factory=dict)
-    fingerprints: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, Readings | None] = field(default_factory=dict)
+    link_columns: dict[str, Readings | None] = field(default_factory=dict)
+    wanted: dict[str, frozenset[str]] = field(default_factory=dict)
     whole_passes: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -45,35 +63,37 @@ class StoreState:
 class DeltaLink:
     """Where change tracking goes on, None where it is not used.
 
-    `fingerprint` stands for the columns that were read; `is_whole`: the whole table was.
+    `columns` are those that it reads, each with its reading; None: as those of the link before it.
+    `is_whole`: the whole table was read.
     """
 
     url: str | None
-    fingerprint: str
+    columns: Mapping[str, str] | None
     is_whole: bool = False
 
 
 def read_state(connection: Connection) -> StoreState:
     """The state; before the first run the store is nobody's and has revision 0."""
     store = connection.execute(select(sync_store)).one_or_none()
-    marks = connection.execute(
-        select(sync_state).where(sync_state.c.watermark_at.is_not(None))
-    ).all()
+    rows = connection.execute(select(sync_state)).all()
+    linked = [row for row in rows if row.delta_link]
     return StoreState(
         organization_id=store.organization_id if store else None,
         revision=store.revision if store else 0,
         epoch=store.epoch if store else 0,
-        watermarks={row.entity: row.watermark_at for row in marks},
-        delta_links={row.entity: row.delta_link for row in marks if row.delta_link},
-        fingerprints={row.entity: row.columns_fingerprint for row in marks},
-        whole_passes={row.entity: row.whole_passes for row in marks if row.delta_link},
+        watermarks={row.entity: row.watermark_at for row in rows if row.watermark_at},
+        delta_links={row.entity: row.delta_link for row in linked},
+        columns={row.entity: _readings(row.columns) for row in rows},
+        link_columns={row.entity: _readings(row.link_columns) for row in linked},
+        wanted={row.entity: _names(row.wanted) for row in rows},
+        whole_passes={row.entity: row.whole_passes for row in linked},
     )
 
 
-def claim_organization(
+def check_organization(
     connection: Connection, organization_id: str, *, handed_to: str | None = None
 ) -> None:
-    """Make the store this organisation's, or find that it is.
+    """Find that the store is this organisation's, or nobody's yet; nothing is written.
 
     `handed_to` is the organisation that a run is told to hand the store over to: it may read, and
     `begin_epoch` makes the store its own.
@@ -89,9 +109,7 @@ def claim_organization(
             next_step="point dynamics_default to the new organisation, or give its id.",
         )
     owner = connection.scalar(select(sync_store.c.organization_id))
-    if owner is None:
-        connection.execute(insert(sync_store), {"singleton": 1, "organization_id": organization_id})
-    elif organization_id not in {owner, handed_to}:
+    if owner is not None and organization_id not in {owner, handed_to}:
         raise WrongOrganizationError(
             f"The store belongs to organisation {owner}, the connection leads to "
             f"{organization_id}.",
@@ -100,9 +118,23 @@ def claim_organization(
         )
 
 
-def bump_revision(connection: Connection) -> None:
+def claim_organization(
+    connection: Connection, organization_id: str, *, handed_to: str | None = None
+) -> None:
+    """Make a store that is nobody's this organisation's, or find that it is.
+
+    Raises:
+        WrongOrganizationError: as `check_organization`.
+    """
+    check_organization(connection, organization_id, handed_to=handed_to)
+    if not connection.scalar(select(exists(select(sync_store)))):
+        connection.execute(insert(sync_store), {"singleton": 1, "organization_id": organization_id})
+
+
+def bump_revision(connection: Connection, to: int) -> None:
     """Say that the store moved, so that whoever resolved on older facts resolves again."""
-    connection.execute(update(sync_store).values(revision=sync_store.c.revision + 1))
+    is_forwards = sync_store.c.revision < to
+    connection.execute(update(sync_store).values(revision=to).where(is_forwards))
 
 
 def begin_epoch(connection: Connection, organization_id: str) -> None:
@@ -110,13 +142,27 @@ def begin_epoch(connection: Connection, organization_id: str) -> None:
 
     Or another one has taken its place: the store is this organisation's from now on. Rows are
     ordered by epoch, then version: those of earlier epochs all count as version 0 from now on, and
-    runs that began in an earlier epoch are refused by `load`.
+    runs that began in an earlier epoch are refused by `load`. What was tracked, refused or owed
+    counts no more, and no column is in the whole table until it has been read.
     """
     begun = {"epoch": sync_store.c.epoch + 1, "organization_id": organization_id}
     connection.execute(update(sync_store).values(begun))
     public = [public_table(entity) for entity in PUBLIC_ENTITIES]
     for table in (*public, *(fact_table(entity) for entity in ENTITIES)):
         connection.execute(update(table).values(version_number=0))
+    for table in (owed_column, refused_row):
+        connection.execute(delete(table))
+    nothing = {"delta_link": None, "link_columns": None, "columns": _NONE}
+    connection.execute(update(sync_state).values(nothing))
+
+
+def newest_modified_at(connection: Connection) -> datetime | None:
+    """The latest `modified_at` of each public table, and of these the earliest; None of no row."""
+    newest = (
+        connection.scalar(select(func.max(public_table(entity).c.modified_at)))
+        for entity in PUBLIC_ENTITIES
+    )
+    return min((moment for moment in newest if moment is not None), default=None)
 
 
 def move_watermark(
@@ -130,13 +176,41 @@ def move_watermark(
     of_entity = sync_state.c.entity == entity
     known = connection.scalar(select(exists(select(sync_state).where(of_entity))))
     if window_start is None and not known:
-        connection.execute(insert(sync_state), {"entity": entity, "watermark_at": to})
+        _add_state(connection, entity, watermark_at=to)
         return True
     mark = sync_state.c.watermark_at
     is_reached = true() if window_start is None else mark >= window_start
     is_forwards = or_(mark.is_(None), mark < to)
     statement = update(sync_state).values(watermark_at=to)
     return bool(connection.execute(statement.where(of_entity, is_reached, is_forwards)).rowcount)
+
+
+def correct_watermark(connection: Connection, entity: str, to: datetime) -> None:
+    """Set a watermark that lies in the future back to `to`, whatever it says."""
+    statement = update(sync_state).values(watermark_at=to)
+    connection.execute(statement.where(sync_state.c.entity == entity))
+
+
+def wanted_columns(connection: Connection, entity: str) -> frozenset[str]:
+    """The columns that the store has or is filling of an entity."""
+    wanted = select(sync_state.c.wanted).where(sync_state.c.entity == entity)
+    return _names(connection.scalar(wanted))
+
+
+def want_columns(connection: Connection, entity: str, columns: Collection[str]) -> None:
+    """From now on rows that are written without one of these columns too owe it."""
+    known = wanted_columns(connection, entity)
+    if not known.issuperset(columns):
+        _set_state(connection, entity, wanted=json.dumps(sorted({*known, *columns})))
+
+
+def complete_columns(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+    """Say that the whole table has these columns, each with its reading."""
+    query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
+    known = _readings(connection.scalar(query))
+    complete = {**(known or {}), **readings}
+    if complete != known:
+        _set_state(connection, entity, columns=_json(complete))
 
 
 def forget_delta_link(connection: Connection, entity: str) -> None:
@@ -154,12 +228,38 @@ def move_delta_link(
     Returns whether it moved. The entity must have a watermark already.
     """
     passes = sync_state.c.whole_passes + int(to.is_whole)
+    columns = {} if to.columns is None else {"link_columns": _json(to.columns)}
     statement = (
         update(sync_state)
-        .values(delta_link=to.url, columns_fingerprint=to.fingerprint, whole_passes=passes)
+        .values(delta_link=to.url, whole_passes=passes, **columns)
         .where(
             sync_state.c.entity == entity,
             sync_state.c.delta_link.is_not_distinct_from(began_with),
         )
     )
     return bool(connection.execute(statement).rowcount)
+
+
+_NONE = "{}"  # of a table that has no column wholly; null: not known
+
+
+def _set_state(connection: Connection, entity: str, **values: str) -> None:
+    statement = update(sync_state).values(values).where(sync_state.c.entity == entity)
+    if not connection.execute(statement).rowcount:
+        _add_state(connection, entity, **values)
+
+
+def _add_state(connection: Connection, entity: str, **values: object) -> None:
+    connection.execute(insert(sync_state), {"entity": entity, "columns": _NONE, **values})
+
+
+def _json(readings: Mapping[str, str]) -> str:
+    return json.dumps(dict(readings), sort_keys=True)
+
+
+def _readings(text: str | None) -> Readings | None:
+    return None if text is None else json.loads(text)
+
+
+def _names(text: str | None) -> frozenset[str]:
+    return frozenset(json.loads(text) if text else ())

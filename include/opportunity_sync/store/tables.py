@@ -2,7 +2,8 @@
 
 Public tables (`contract.md` section 4) hold synced rows and change only by addition. Private
 ones keep what runs need of each other: `fact_*` every row ever seen, excluded and deleted ones
-too, with the columns the association rules read; `choice_label`, `sync_state`, `sync_store`.
+too, with the columns the association rules read; `owed_column` what a row was written without;
+`choice_label`, `sync_state`, `sync_store`.
 The schema that databases really get is written in `migrations/`; a test keeps the two equal.
 """
 
@@ -34,10 +35,14 @@ METADATA = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
 WITH_ACCOUNT = (OPPORTUNITY, CONTACT)
 ACCOUNT_ID = "account_id"
 
-# What `sync_run` counts: rows of each entity, and of the table that only the rules write.
-COUNTED = (*(entity.name for entity in ENTITIES), "role")
-CHANGES = ("inserted", "updated", "deleted")
-COUNTS = ("read", *CHANGES, "refused")
+# What `sync_run_entity` counts: rows of each entity, and of the table that only the rules write.
+ROLE = "role"
+COUNTED = (*(entity.name for entity in ENTITIES), ROLE)
+# What became of the rows that were read; these numbers add up to `read`.
+OUTCOMES = ("inserted", "updated", "unchanged", "filtered", "refused", "superseded")
+COUNTS = ("read", *OUTCOMES, "deleted", "rewritten", "compared")
+# Rows of the store that are not as they were before.
+CHANGES = ("inserted", "updated", "deleted", "rewritten")
 
 # Columns by which the rules find what a changed row affects; sparse ones are indexed sparsely.
 _SEARCHED = {
@@ -101,7 +106,7 @@ def _fact(entity: entities.Entity) -> Table:
         *_keyed(entity),
         *(stored(entity, column) for column in entity.fact_columns),
         _is_deleted(),
-        Column("deleted_noticed_at", Instant),
+        Column("deleted_revision", BigInteger),
     )
     for column in _SEARCHED[entity]:
         _index(table, column)
@@ -161,13 +166,21 @@ sync_run = Table(
     Column("outcome", Text, nullable=False),  # running, succeeded, failed
     Column("requests", BigInteger, nullable=False, server_default="0"),
     Column("replaced_characters", BigInteger, nullable=False, server_default="0"),
-    *(
-        Column(f"{name}_{count}", BigInteger, nullable=False, server_default="0")
-        for name in COUNTED
-        for count in COUNTS
-    ),
     Column("error", Text),
+    Column("attempt", Text),
+    Column("error_code", Text),
     PrimaryKeyConstraint("dag_id", "run_id"),
+    Index("ix_sync_run_attempt", "attempt"),
+)
+
+sync_run_entity = Table(
+    "sync_run_entity",
+    METADATA,
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("entity", Text),
+    *(Column(count, BigInteger, nullable=False, server_default="0") for count in COUNTS),
+    PrimaryKeyConstraint("dag_id", "run_id", "entity"),
 )
 
 sync_error = Table(
@@ -184,14 +197,47 @@ sync_error = Table(
     PrimaryKeyConstraint("dag_id", "run_id", "position"),
 )
 
+refused_row = Table(
+    "refused_row",
+    METADATA,
+    Column("entity", Identifier),
+    Column("record_id", Identifier),
+    Column("field", Text),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column(VERSION.name, BigInteger),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_tried_at", Instant, nullable=False),
+    Column("tries", BigInteger, nullable=False),
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("task_id", Text),
+    Column("map_index", BigInteger),
+    Column("next_try_at", Instant, nullable=False),
+    Column("tried_by", Text, nullable=False),
+    PrimaryKeyConstraint("entity", "record_id"),
+)
+
+owed_column = Table(
+    "owed_column",
+    METADATA,
+    Column("entity", Identifier),
+    Column("record_id", Identifier),
+    Column("column_name", Identifier),  # '' stands for the whole record
+    PrimaryKeyConstraint("entity", "record_id", "column_name"),
+    Index("ix_owed_column_column_name", "entity", "column_name"),
+)
+
 sync_state = Table(
     "sync_state",
     METADATA,
     Column("entity", Text, primary_key=True),
     Column("watermark_at", Instant),
     Column("delta_link", Text),
-    Column("columns_fingerprint", Text),  # of the columns that watermark and link stand for
     Column("whole_passes", BigInteger, nullable=False, server_default="0"),  # that gave a link
+    Column("columns", Text),  # JSON: how each column that the whole table has was read
+    Column("link_columns", Text),  # JSON, likewise: what the delta link was made with
+    Column("wanted", Text),  # JSON: the columns that the store has or is filling
 )
 
 sync_store = Table(

@@ -6,6 +6,7 @@ which must fail with a next step and leave the store as it was. Never fewer rows
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +14,10 @@ import pytest
 from dynamics_sandbox import FaultKind, Organisation, Sandbox
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
 from store_dumps import dump
 from sync_runs import SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Engine
 
 FOR_EVER = 1000
@@ -171,85 +169,24 @@ def test_a_run_that_begins_again_supersedes_its_old_staging(impatient: SyncRuns)
         impatient.extract(first, "extract_accounts")
 
 
-def test_a_first_sync_that_died_is_gone_on_with_by_the_next_run(
+def test_a_first_sync_that_died_for_good_is_done_by_the_next_run(
     impatient: SyncRuns, organisation: Organisation
 ) -> None:
-    """Its staged pages are not read again, only changes, and its tasks can no longer disturb."""
+    """Its staged rows, which nobody keeps up to date, are not taken for news."""
     fault = impatient.sandbox.faults.add(FaultKind.STATUS, "contacts", page=4, times=FOR_EVER)
     died = impatient.begin()
     with pytest.raises(TransientError):
         impatient.extract(died, "extract_accounts", "extract_contacts")
     impatient.finish(died, succeeded=False)
     fault.times = 0
-    impatient.sandbox.requests.clear()
-    impatient.run()
-
-    pages = [request for request in contact_requests(impatient) if "$top" not in request.query]
-    assert [page for page in pages if "deltatoken" in page.query] == pages[-1:]
-    assert len(pages[:-1]) == -(-len(organisation.rows("contacts")) // 60) - 3
-    assert differences(expected_store(organisation), actual_store(impatient.engine)) == []
-    with pytest.raises(ConfigError):
-        impatient.extract(died, "extract_accounts")
-
-
-@pytest.mark.parametrize("is_tracked", [True, False], ids=["change tracking", "windows"])
-def test_what_changed_after_a_first_sync_died_is_there_when_the_next_run_ends(
-    sqlite_engine: Engine, tmp_path: Path, is_tracked: bool
-) -> None:
-    """However many runs it takes, and though the pages that were staged are not read again."""
-    organisation = Organisation.generated(seed=7, opportunities=150)
-    organisation = organisation if is_tracked else untracked(organisation)
-    with Sandbox(organisation) as sandbox:
-        runs = SyncRuns(sandbox, sqlite_engine, settings_for_tests(tmp_path, page_size=60))
-        die_before_accounts(runs)
-        first, second, third = (row["contactid"] for row in organisation.rows("contacts")[:3])
-        organisation.update("contacts", first, {"lastname": "Lovelace"})
-        die_before_accounts(runs)
-        organisation.update("contacts", first, {"lastname": "Byron"})
-        organisation.update("contacts", second, {"lastname": "Babbage"})
-        organisation.create("contacts", {"lastname": "Somerville"})
-        if is_tracked:
-            organisation.delete("contacts", third)
-        sandbox.requests.clear()
-        runs.run()
-
-        assert not [page for page in contact_requests(runs) if "skiptoken" in page.query]
-        assert differences(expected_store(organisation), actual_store(sqlite_engine)) == []
-
-
-def die_before_accounts(runs: SyncRuns) -> None:
-    """A run that stages all contacts and fails then."""
-    run = runs.begin()
-    runs.extract(run, "extract_contacts")
-    runs.finish(run, succeeded=False)
-
-
-def test_an_expired_link_of_a_first_sync_that_died_means_to_read_the_table_again(
-    impatient: SyncRuns, organisation: Organisation
-) -> None:
-    """It may have been dead for longer than Dynamics remembers changes."""
-    die_before_accounts(impatient)
     organisation.update(
         "contacts", organisation.rows("contacts")[0]["contactid"], {"lastname": "Lovelace"}
     )
-    impatient.sandbox.faults.add(FaultKind.EXPIRE_DELTA_TOKEN, "deltatoken")
+    for path in Path(died["staging"]).rglob("*.parquet"):
+        path.write_bytes(b"damaged")
     impatient.run()
 
     assert differences(expected_store(organisation), actual_store(impatient.engine)) == []
-
-
-def test_a_dropped_column_is_reported_and_the_run_goes_on(
-    impatient: SyncRuns, organisation: Organisation, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The native sync stops; here the column is null and the log names it."""
-    impatient.run()
-    organisation.drop_attribute("contacts", "jobtitle")
-    caplog.set_level("WARNING")
-    impatient.run("full")
-
-    jobs = [row["job_title"] for row in actual_store(impatient.engine)["contact"].values()]
-    assert set(jobs) == {None}
-    assert "contact.jobtitle is left out" in caplog.text
 
 
 def contact_requests(runs: SyncRuns) -> list[Any]:

@@ -92,11 +92,14 @@ def test_what_a_run_did_is_on_record(sqlite_runs: SyncRuns, organisation: Organi
     sqlite_runs.run()
     with sqlite_runs.engine.connect() as connection:
         [run] = connection.execute(text("SELECT * FROM sync_run")).mappings().all()
+        rows = connection.execute(text("SELECT * FROM sync_run_entity")).mappings().all()
+    counts = {row["entity"]: row for row in rows}
 
     contacts = organisation.rows("contacts")
     synced = [row for row in contacts if row.get("new_synctomkto") is not False]
     assert run["outcome"] == "succeeded"
-    assert run["contact_read"] == len(contacts)
-    assert run["contact_inserted"] == len(synced)
+    assert counts["contact"]["read"] == len(contacts)
+    assert counts["contact"]["inserted"] == len(synced)
+    assert counts["contact"]["filtered"] == len(contacts) - len(synced)
     assert run["requests"] > 5
     assert run["replaced_characters"] >= 2

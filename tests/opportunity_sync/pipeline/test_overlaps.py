@@ -133,7 +133,10 @@ def test_a_cleared_load_that_succeeds_is_recorded_as_a_success(overlapping: Sync
     overlapping.load(run)
 
     with overlapping.engine.connect() as connection:
-        query = text("SELECT outcome, contact_inserted FROM sync_run")
+        query = text(
+            "SELECT outcome, inserted FROM sync_run JOIN sync_run_entity USING (dag_id, run_id) "
+            "WHERE entity = 'contact'"
+        )
         assert connection.execute(query).all() == [("succeeded", 1)]
 
 

@@ -1,18 +1,14 @@
-"""What tasks hand to each other through a folder: whole parts or none, and nothing left behind."""
+"""What tasks hand to each other through a folder: exactly what was written, or an error."""
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from opportunity_sync.errors import StagingError
-from opportunity_sync.staging import RunFolder, StagingRoot
-
-NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+from opportunity_sync.staging import Part, RunFolder
 
 
 @pytest.fixture
@@ -26,124 +22,197 @@ def some_rows(*names: str) -> pa.Table:
     return pa.table({"name": list(names), "length": [len(name) for name in names]})
 
 
-def test_parts_come_back_in_order_with_their_state(folder: RunFolder) -> None:
-    """A part tells how many rows it has and what was written with it."""
-    folder.write_part("contact", 1, some_rows("c"), state={"next_link": None})
-    folder.write_part("contact", 0, some_rows("a", "b"), state={"next_link": "https://x"})
+def written(folder: RunFolder, *pages: str, group: str = "contact") -> list[Part]:
+    """A group of one part for each page, whose rows are its letters."""
+    writer = folder.writer(group)
+    for number, page in enumerate(pages):
+        writer.write(some_rows(*page), state={"page": number})
+    return writer.parts
 
-    parts = folder.parts("contact")
 
-    assert [(part.rows, part.state) for part in parts] == [
-        (2, {"next_link": "https://x"}),
-        (1, {"next_link": None}),
+def path_of(folder: RunFolder, part: Part) -> Path:
+    """The file of a part."""
+    return Path(folder.url) / part.path
+
+
+def names_of(folder: RunFolder, parts: list[Part]) -> list[str]:
+    """The rows of parts, each part as a text."""
+    return ["".join(table["name"].to_pylist()) for table in folder.tables(parts)]
+
+
+def test_published_parts_come_back_in_order_with_what_was_said_beside_them(
+    folder: RunFolder,
+) -> None:
+    """A manifest names the parts, their rows and a small state; each part has one, too."""
+    folder.publish("contact", {"contact": written(folder, "ab", "c")}, is_whole=True)
+
+    manifest = RunFolder(folder.url).published("contact")
+
+    parts = list(manifest.groups["contact"])
+    assert [(part.rows, folder.state(part)) for part in parts] == [
+        (2, {"page": 0}),
+        (1, {"page": 1}),
     ]
-    assert [table.to_pylist() for table in folder.tables("contact", ["name"])] == [
+    assert manifest.state == {"is_whole": True}
+    assert [table.to_pylist() for table in folder.tables(parts, ["name"])] == [
         [{"name": "a"}, {"name": "b"}],
         [{"name": "c"}],
     ]
 
 
-def test_a_footer_is_read_once_and_again_when_its_part_is_written_anew(folder: RunFolder) -> None:
-    """On an object store each reading is a request or two; a part that was replaced counts."""
-    folder.write_part("contact", 0, some_rows("a"), state={"try": 1})
-    folder.write_part("contact", 1, some_rows("b"))
-    [first, second] = folder.parts("contact")
-    Path(second.path).write_bytes(b"not read again")
+def test_what_lies_in_a_folder_does_not_count_until_it_is_published(folder: RunFolder) -> None:
+    """A reading that died half way is not a table that ends there."""
+    written(folder, "ab")
 
-    assert folder.parts("contact") == [first, second]
-    folder.write_part("contact", 0, some_rows("a", "b"), state={"try": 2})
-    assert [part.rows for part in folder.parts("contact")] == [2, 1]
-    folder.remove_group("contact")
-    RunFolder(folder.url).write_part("contact", 1, some_rows("a", "b", "c"))
-    assert [part.rows for part in folder.parts("contact")] == [3]
+    assert not folder.is_published("contact")
+    with pytest.raises(StagingError, match=r"contact\.manifest\.json.*STAGING_URL"):
+        folder.published("contact")
 
 
-def test_a_group_that_nobody_wrote_has_no_parts(folder: RunFolder) -> None:
-    """And one of its name deeper down is another group."""
-    folder.write_part("listing/contact", 0, some_rows("a"))
+def test_a_group_of_no_parts_is_published_as_such(folder: RunFolder) -> None:
+    """Nothing to do is said; a file that is missing does not say it."""
+    folder.publish("outcome", {"resolved/roles": ()})
 
-    assert folder.parts("contact") == []
-    assert folder.parts("listing") == []
+    assert folder.published("outcome").groups == {"resolved/roles": ()}
 
 
-def test_a_part_that_was_not_finished_is_not_seen(folder: RunFolder) -> None:
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_published_part_that_is_missing_is_an_error(folder: RunFolder, position: int) -> None:
+    """At the start, in the middle or at the end: a share that does not show it yet, or a hand."""
+    parts = written(folder, "a", "b", "c")
+    folder.publish("contact", {"contact": parts})
+    path_of(folder, parts[position]).unlink()
+
+    with pytest.raises(StagingError, match="are not there"):
+        names_of(folder, list(folder.published("contact").groups["contact"]))
+
+
+def test_a_part_that_was_changed_is_an_error(folder: RunFolder) -> None:
+    """Other rows under the same name, whole as they may be."""
+    first, second = written(folder, "a", "b")
+    path_of(folder, first).write_bytes(path_of(folder, second).read_bytes())
+
+    with pytest.raises(StagingError, match="is not what was written"):
+        folder.read(first)
+    with pytest.raises(StagingError, match="is not what was written"):
+        folder.state(first)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 1', b"\xff"])
+def test_a_damaged_document_is_an_error(folder: RunFolder, content: bytes) -> None:
+    """Of the manifest as of any other document."""
+    folder.publish("contact", {"contact": written(folder, "a")})
+    folder.write_json("plan.json", {})
+    for name in ("contact.manifest.json", "plan.json"):
+        (Path(folder.url) / name).write_bytes(content)
+
+    with pytest.raises(StagingError, match="is damaged"):
+        folder.published("contact")
+    with pytest.raises(StagingError, match="is damaged"):
+        folder.read_json("plan.json")
+
+
+def test_a_manifest_of_another_version_is_recognised(folder: RunFolder) -> None:
+    """A run that began before an upgrade begins anew."""
+    folder.write_json("contact.manifest.json", {"version": 0, "groups": {}})
+
+    with pytest.raises(StagingError, match="another version"):
+        folder.published("contact")
+
+
+def test_a_chain_goes_to_the_last_part_without_a_gap_before_it(folder: RunFolder) -> None:
+    """A hidden tail is read again; what follows a gap does not count."""
+    parts = written(folder, "a", "b", "c", "d")
+
+    assert folder.chain("contact") == parts
+    path_of(folder, parts[2]).unlink()
+    assert folder.chain("contact") == parts[:2]
+    path_of(folder, parts[0]).write_bytes(b"PAR1 damaged PAR1")
+    assert folder.chain("contact") == []
+
+
+def test_a_retry_and_a_zombie_never_mix_their_parts(folder: RunFolder) -> None:
+    """The first try is alive after all and goes on: each part belongs to the one before it."""
+    zombie = folder.writer("contact")
+    zombie.write(some_rows("a"))
+    retry = folder.writer("contact", after=folder.chain("contact"))
+    for page in ("B", "C", "D"):
+        retry.write(some_rows(page))
+    for page in ("x", "y"):
+        zombie.write(some_rows(page))
+
+    assert names_of(folder, folder.chain("contact")) == ["a", "B", "C", "D"]
+    folder.publish("contact", {"contact": retry.parts})
+    zombie.write(some_rows("z"))
+    published = list(folder.published("contact").groups["contact"])
+    assert names_of(folder, published) == ["a", "B", "C", "D"]
+
+
+def test_two_manifests_of_other_content_have_another_checksum(folder: RunFolder) -> None:
+    """By which a later task sees that what it was made of is not what lies there now."""
+    first = folder.publish("contact", {"contact": written(folder, "a")})
+    second = folder.publish("contact", {"contact": written(folder, "b")})
+
+    assert first.checksum != second.checksum
+    assert folder.published("contact").checksum == second.checksum
+
+
+def test_a_file_that_was_not_finished_is_not_seen(folder: RunFolder) -> None:
     """A process that dies while it writes leaves a file that nobody takes for a part."""
-    folder.write_part("contact", 0, some_rows("a"))
-    [part] = folder.parts("contact")
-    Path(f"{part.path}.incomplete").write_bytes(Path(part.path).read_bytes()[:50])
-    torn = Path(part.path).with_name("part-000001.parquet.incomplete")
-    torn.write_bytes(b"PAR1")
+    parts = written(folder, "a")
+    whole = path_of(folder, parts[0])
+    whole.with_name(f"{whole.name}.0f.incomplete").write_bytes(whole.read_bytes()[:50])
 
-    assert folder.parts("contact") == [part]
-
-
-def test_a_part_written_again_replaces_the_first(folder: RunFolder) -> None:
-    """The retry of a task that died just before it could say so."""
-    for name in ("first", "second"):
-        folder.write_part("contact", 0, some_rows(name))
-
-    assert [table["name"].to_pylist() for table in folder.tables("contact")] == [["second"]]
+    assert folder.chain("contact") == parts
 
 
 def test_a_removed_group_is_empty_and_its_neighbours_are_not(folder: RunFolder) -> None:
     """An expired reading starts again, the others stay."""
-    for group in ("contact", "account"):
-        for number in range(3):
-            folder.write_part(group, number, some_rows("a"))
+    written(folder, "a", "b")
+    others = written(folder, "c", group="account")
 
     folder.remove_group("contact")
 
-    assert folder.parts("contact") == []
-    assert len(folder.parts("account")) == 3
+    assert folder.chain("contact") == []
+    assert folder.chain("account") == others
+    folder.remove_group("contact")  # twice is no harm
 
 
 def test_what_is_not_there_is_an_error_that_says_what_to_do(folder: RunFolder) -> None:
     """A worker that does not see the folder, or a run that was tidied away."""
-    folder.write_part("contact", 0, some_rows("a"))
-    [part] = folder.parts("contact")
+    [part] = written(folder, "a")
     folder.remove()
 
     with pytest.raises(StagingError, match=r"plan\.json.*OPPORTUNITY_SYNC_STAGING_URL"):
         folder.read_json("plan.json")
-    with pytest.raises(StagingError, match=r"part-000000\.parquet"):
+    with pytest.raises(StagingError, match=r"part-000000"):
         folder.read(part)
     folder.remove()  # twice is no harm
 
 
-def test_a_new_attempt_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    """Names of runs hold what no folder should."""
-    root = StagingRoot(str(tmp_path))
-    first = root.new_folder("dag", "scheduled__2026-03-02T08:00:00+00:00", "1")
-    first.write_json("plan.json", {"try": 1})
-    second = root.new_folder("dag", "scheduled__2026-03-02T08:00:00+00:00", "2")
-    second.write_json("plan.json", {"try": 2})
+def test_staged_rows_are_their_owners_alone(folder: RunFolder, tmp_path: Path) -> None:
+    """They are people's names and addresses; so are the folders that hold them."""
+    written(folder, "a")
+    folder.write_json("plan.json", {})
+    folder.publish("contact", {})
 
-    assert [folder.read_json("plan.json") for folder in root.folders("dag")] == [{"try": 2}]
-    assert Path(second.url).parent.name == "scheduled__2026-03-02T08_00_00_00_00"
+    made = [path for path in tmp_path.rglob("*") if path != tmp_path]
 
-
-def test_only_folders_that_nobody_touched_for_long_are_removed(tmp_path: Path) -> None:
-    """The rows of a failed run stay some days; those of another may be in use."""
-    root = StagingRoot(str(tmp_path))
-    for name, age in (("old", timedelta(days=8)), ("young", timedelta(days=6))):
-        folder = root.new_folder("dag", name, "1")
-        folder.write_json("plan.json", {})
-        written = (NOW - age).timestamp()
-        os.utime(Path(folder.url) / "plan.json", (written, written))
-
-    assert root.remove_older_than(timedelta(days=7), NOW) == ["old"]
-    assert [Path(folder.url).parent.name for folder in root.folders("dag")] == ["young"]
+    assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_file()} == {"0o600"}
+    assert {oct(path.stat().st_mode & 0o777) for path in made if path.is_dir()} == {"0o700"}
 
 
 def test_staging_can_be_anywhere_that_fsspec_reaches() -> None:
-    """Not only on a disk: the same calls, another address."""
-    root = StagingRoot("memory://staging")
-    folder = root.new_folder("dag", "run", "1")
+    """Not only on a disk: an object store, for which a listing may be late, has the same calls."""
+    folder = RunFolder("memory://staging/dag/run/1")
     folder.write_json("plan.json", {"is": "here"})
-    folder.write_part("contact", 0, some_rows("a"), state={"next_link": None})
+    parts = written(folder, "a", "b")
+    folder.publish("contact", {"contact": parts})
 
-    [found] = root.folders("dag")
+    again = RunFolder("memory://staging/dag/run/1")
 
-    assert found.read_json("plan.json") == {"is": "here"}
-    assert [part.state for part in found.parts("contact")] == [{"next_link": None}]
-    assert [table["name"].to_pylist() for table in found.tables("contact")] == [["a"]]
+    assert again.read_json("plan.json") == {"is": "here"}
+    assert again.chain("contact") == parts
+    assert names_of(again, list(again.published("contact").groups["contact"])) == ["a", "b"]
+    again.remove()
+    assert again.chain("contact") == []

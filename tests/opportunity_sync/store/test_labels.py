@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportunity_sync.entities import OPPORTUNITY
-from opportunity_sync.store.labels import write_labels
+from opportunity_sync.store.labels import known_labels, write_labels
 from opportunity_sync.store.tables import choice_label, public_table
 from store_rows import NOON, dump, later, write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Engine
 
 OPPORTUNITIES = public_table(OPPORTUNITY)
 STAGES = {0: "Open", 1: "Won", 2: "Lost"}
 
 
-def relabel(engine: Engine, stages: dict[int, str], minutes: int = 0) -> int:
+def relabel(
+    engine: Engine, stages: dict[int, str], minutes: int = 0, fresh: Sequence[str] = ()
+) -> int:
     """Write the labels as a run of its own."""
     with engine.begin() as connection:
         labels = {"opportunity": {"stage": stages}}
-        return write_labels(connection, labels, moment=later(minutes))
+        done = write_labels(connection, labels, moment=later(minutes), fresh=fresh)
+    return done.get("opportunity", 0)
 
 
 def labels_of(engine: Engine) -> list[tuple[str | None, bool]]:
@@ -62,11 +67,23 @@ def test_two_options_that_swap_labels_do_not_meet(store: Engine) -> None:
     assert [label for label, _ in labels_of(store)] == ["Open", "Lost", "Won", None]
 
 
-def test_an_option_that_is_gone_loses_its_label(store: Engine) -> None:
-    """As a full sync would have it: a code without a known label has none."""
-    assert relabel(store, {0: "Open", 1: "Won"}, minutes=1) == 1
-    assert [label for label, _ in labels_of(store)] == ["Open", "Won", None, None]
-    assert len(dump(store, choice_label)["choice_label"]) == 2
+@pytest.mark.parametrize("named", [{0: "Open", 1: "Won"}, {}])
+def test_an_option_that_is_named_no_more_keeps_its_label(
+    store: Engine, named: dict[int, str]
+) -> None:
+    """Metadata can come with holes, or with an empty option set: it empties nothing."""
+    before = dump(store, OPPORTUNITIES, choice_label)
+    assert relabel(store, named, minutes=1) == 0
+    assert before == dump(store, OPPORTUNITIES, choice_label)
+
+
+def test_rows_that_a_load_has_just_filled_are_not_looked_through(store: Engine) -> None:
+    """Their labels are those that are remembered for the next run."""
+    assert relabel(store, STAGES | {1: "Gewonnen"}, minutes=1, fresh=["opportunity"]) == 0
+    assert labels_of(store)[1] == ("Won", False)
+    with store.connect() as connection:
+        known = known_labels(connection)
+    assert known == {"opportunity": {"stage": STAGES | {1: "Gewonnen"}}}
 
 
 def test_an_excluded_row_keeps_its_label(store: Engine) -> None:
@@ -80,5 +97,5 @@ def test_choices_that_are_not_given_or_not_selected_are_left(store: Engine) -> N
     """Metadata that could not be read is no reason to clear labels."""
     with store.begin() as connection:
         labels = {"opportunity": {"salesstage": {0: "Qualify"}}, "connection": {}, "account": {}}
-        assert write_labels(connection, labels, moment=later(1)) == 0
+        assert write_labels(connection, labels, moment=later(1)) == {}
     assert len(dump(store, choice_label)["choice_label"]) == 3

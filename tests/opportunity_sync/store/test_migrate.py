@@ -10,10 +10,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from opportunity_sync.entities import CONTACT
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.lock import locked
 from opportunity_sync.store.migrate import VERSION_TABLE, alembic_config, migrate
-from opportunity_sync.store.tables import METADATA, TABLES
+from opportunity_sync.store.state import read_state
+from opportunity_sync.store.tables import COUNTED, COUNTS, METADATA, TABLES
+from store_rows import NOON, dump, guid, write
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -47,6 +51,93 @@ def test_primary_keys_and_defaults_are_those_of_the_code(own_engine: Engine) -> 
             assert [column.name for column in table.columns] == columns
 
 
+def a_store_of_the_first_revision(engine: Engine) -> None:
+    """What the version before left: two runs, a deleted contact, state of two tables."""
+    moment = "'2024-05-01T12:00:00Z'"
+    key = "INSERT INTO sync_run (dag_id, run_id, mode, started_at, outcome"
+    counted = "contact_read, contact_inserted, contact_updated, contact_deleted, contact_refused"
+    statements = [
+        f"INSERT INTO sync_store VALUES (1, '{guid(1)}', 7, 0)",
+        (
+            f"{key}, {counted}, role_read, role_inserted, role_updated, error) "
+            f"VALUES ('d', 'r1', 'full', {moment}, 'succeeded', 10, 5, 2, 3, 1, 4, 1, 5, NULL)"
+        ),
+        f"{key}, error) VALUES ('d', 'r2', 'range', {moment}, 'failed', 'No disk.')",
+        (
+            f"INSERT INTO contact (contact_id, version_number, first_name, is_deleted, deleted_at, "
+            f"synced_at) VALUES ('{guid(1)}', 5, 'Ada', true, {moment}, {moment})"
+        ),
+        (
+            "INSERT INTO fact_contact "
+            "(contact_id, version_number, is_deleted, deleted_noticed_at) "
+            f"VALUES ('{guid(1)}', 5, true, {moment}), ('{guid(2)}', 0, true, {moment})"
+        ),
+        f"INSERT INTO fact_contact (contact_id, version_number) VALUES ('{guid(3)}', 1)",
+        f"INSERT INTO sync_state VALUES ('contact', {moment}, 'https://link', 'abc', 2)",
+        f"INSERT INTO sync_state (entity, watermark_at) VALUES ('account', {moment})",
+    ]
+    with locked(engine, wait_seconds=5) as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(empty_engine: Engine) -> None:
+    """Deletions get a place in the order, counts become rows, and state stays usable."""
+    a_store_of_the_first_revision(empty_engine)
+    migrate(empty_engine)
+    with empty_engine.connect() as connection:
+        assert differences(connection) == []
+        state = read_state(connection)
+    told = dump(empty_engine, *TABLES.values())
+    facts = {row["contact_id"]: row["deleted_revision"] for row in told["fact_contact"]}
+    assert facts == {guid(1): 7, guid(2): 7, guid(3): None}
+    counts = {
+        row["entity"]: Counts(**{name: row[name] for name in COUNTS})
+        for row in told["sync_run_entity"]
+    }
+    assert {row["run_id"] for row in told["sync_run_entity"]} == {"r1"}
+    assert counts.keys() == set(COUNTED)
+    assert counts["contact"] == Counts(
+        read=10, inserted=5, updated=2, unchanged=2, deleted=3, refused=1
+    )
+    assert counts["role"] == Counts(read=4, inserted=1, updated=3, rewritten=2)
+    assert counts["account"] == Counts()
+    assert {count.untold for count in counts.values()} == {0}
+    runs = [(row["run_id"], row["attempt"], row["error"]) for row in told["sync_run"]]
+    assert runs == [("r1", None, None), ("r2", None, "No disk.")]
+    assert state.watermarks == {"contact": NOON, "account": NOON}
+    assert (state.delta_links, state.whole_passes) == ({"contact": "https://link"}, {"contact": 2})
+    assert state.columns == {"contact": None, "account": None}
+    assert state.link_columns == {"contact": None}
+    assert state.wanted == {"contact": frozenset(), "account": frozenset()}
+
+
+@pytest.mark.parametrize(("begun", "is_alive"), [(6, False), (7, True)])
+def test_a_run_after_the_upgrade_revives_what_was_deleted_before(
+    empty_engine: Engine, begun: int, is_alive: bool
+) -> None:
+    """The store's revision is what the first run then begins with."""
+    a_store_of_the_first_revision(empty_engine)
+    migrate(empty_engine)
+    counts = write(empty_engine, CONTACT, {"version_number": 5, "first_name": "Ada"}, begun=begun)
+    assert counts == Counts(read=1, updated=int(is_alive), superseded=int(not is_alive))
+
+
+def test_an_upgrade_can_be_taken_back(empty_engine: Engine) -> None:
+    """The earlier version finds its columns, with the counts that it knows."""
+    a_store_of_the_first_revision(empty_engine)
+    migrate(empty_engine)
+    with locked(empty_engine, wait_seconds=5) as connection:
+        command.downgrade(alembic_config(connection), "0001")
+        query = "SELECT contact_read, contact_updated, role_updated, account_read FROM sync_run"
+        rows = connection.execute(text(f"{query} ORDER BY run_id")).all()
+        noticed = "SELECT count(*) FROM fact_contact WHERE deleted_noticed_at IS NOT NULL"
+        assert connection.scalar(text(noticed)) == 2
+    assert [tuple(row) for row in rows] == [(10, 2, 5, 0), (0, 0, 0, 0)]
+    migrate(empty_engine)
+
+
 def test_a_current_store_is_left_alone_and_not_waited_for(own_engine: Engine) -> None:
     """A second call neither changes anything nor needs the lock that a load holds."""
     with locked(own_engine, wait_seconds=5):
@@ -57,7 +148,7 @@ def test_a_column_new_in_the_code_is_added_to_the_store(own_engine: Engine) -> N
     """A field added in `entities.py` needs no script."""
     with own_engine.begin() as connection:
         connection.execute(text("ALTER TABLE account DROP COLUMN website"))
-        connection.execute(text("ALTER TABLE sync_run DROP COLUMN role_inserted"))
+        connection.execute(text("ALTER TABLE sync_run DROP COLUMN error_code"))
     migrate(own_engine)
     with own_engine.connect() as connection:
         assert differences(connection) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,12 +13,20 @@ from sqlalchemy import insert, select, update
 
 from opportunity_sync.entities import ACCOUNT, CONNECTION, CONTACT, ENTITIES, OPPORTUNITY
 from opportunity_sync.store.counts import Counts
+from opportunity_sync.store.deletions import write_deleted
+from opportunity_sync.store.labels import write_labels
+from opportunity_sync.store.owed import owed_ids
 from opportunity_sync.store.rows import write_account_changes, write_rows
-from opportunity_sync.store.tables import TABLES, fact_table, public_table
-from store_rows import NOON, dump, guid, later, only_row, part, write
+from opportunity_sync.store.sync_filter import forget_filter, holds_no
+from opportunity_sync.store.tables import TABLES, WITH_ACCOUNT, fact_table, public_table
+from store_rows import NOON, a_change, dump, fields_of, guid, later, only_row, part, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Engine
+
+    from opportunity_sync.entities import Entity
 
 CONTACTS, CONTACT_FACTS = public_table(CONTACT), fact_table(CONTACT)
 
@@ -99,8 +108,10 @@ def test_the_same_again_writes_nothing(store: Engine) -> None:
     write(store, CONTACT, *rows)
     write(store, CONNECTION, {"state": 0})
     before = dump(store, *TABLES.values())
-    assert write(store, CONTACT, *rows, moment=later()) == Counts(read=2)
-    assert write(store, CONNECTION, {"state": 0}, moment=later()) == Counts(read=1)
+    counts = write(store, CONTACT, *rows, moment=later())
+    assert counts == Counts(read=2, unchanged=1, filtered=1)
+    counts = write(store, CONNECTION, {"state": 0}, moment=later())
+    assert counts == Counts(read=1, unchanged=1)
     assert before == dump(store, *TABLES.values())
 
 
@@ -119,7 +130,7 @@ def test_an_older_version_never_wins(store: Engine) -> None:
     write(store, CONTACT, {"version_number": 5, "first_name": "New", "parent_id": guid(1)})
     before = dump(store, CONTACTS, CONTACT_FACTS)
     old = {"version_number": 4, "first_name": "Old", "sync_filter": False}
-    assert write(store, CONTACT, old, moment=later()) == Counts(read=1)
+    assert write(store, CONTACT, old, moment=later()) == Counts(read=1, superseded=1)
     assert before == dump(store, CONTACTS, CONTACT_FACTS)
 
 
@@ -127,7 +138,8 @@ def test_an_older_version_still_brings_its_derived_account(store: Engine) -> Non
     """`account_id` follows from all that is known and is written whatever the row's version."""
     write(store, CONTACT, {"version_number": 5, "first_name": "New", "account_id": guid(1)})
     old = {"version_number": 4, "first_name": "Old", "account_id": guid(2)}
-    assert write(store, CONTACT, old, moment=later()) == Counts(read=1, updated=1)
+    counts = write(store, CONTACT, old, moment=later())
+    assert counts == Counts(read=1, superseded=1, rewritten=1)
     row = row_of(store, CONTACT)
     assert (row["first_name"], row["account_id"], row["synced_at"]) == ("New", guid(2), later())
 
@@ -143,7 +155,7 @@ def test_an_equal_version_brings_what_differs(store: Engine) -> None:
 def test_an_excluded_row_is_a_fact_but_not_public(store: Engine) -> None:
     """The rules need its parent and its flag; users do not see it."""
     given = {"sync_filter": False, "parent_id": guid(4), "parent_type": "account"}
-    assert write(store, CONTACT, given) == Counts(read=1)
+    assert write(store, CONTACT, given) == Counts(read=1, filtered=1)
     with store.connect() as connection:
         facts = connection.execute(
             select(CONTACT_FACTS).where(CONTACT_FACTS.c.contact_id == guid(1))
@@ -158,9 +170,9 @@ def test_a_row_that_turns_to_no_stays_as_it_is(store: Engine) -> None:
     write(store, CONTACT, {"first_name": "Ada", "account_id": guid(1)})
     before = row_of(store, CONTACT)
     turned = {"version_number": 2, "first_name": "X", "account_id": guid(2), "sync_filter": False}
-    assert write(store, CONTACT, turned, moment=later()) == Counts(read=1)
+    assert write(store, CONTACT, turned, moment=later()) == Counts(read=1, filtered=1)
     late = {"version_number": 1, "first_name": "Ada", "account_id": guid(3)}
-    assert write(store, CONTACT, late, moment=later()) == Counts(read=1)
+    assert write(store, CONTACT, late, moment=later()) == Counts(read=1, superseded=1)
     assert before == row_of(store, CONTACT)
 
 
@@ -173,30 +185,31 @@ def test_a_row_that_turns_back_is_synced_at_once(store: Engine, flag: bool | Non
     assert row_of(store, CONTACT)["first_name"] == "Ada"
 
 
-@pytest.mark.parametrize(("read_at", "is_alive"), [(later(9), False), (later(11), True)])
-def test_a_deleted_row_returns_only_from_a_later_read(
-    engine: Engine, read_at: datetime, is_alive: bool
+@pytest.mark.parametrize(("begun", "is_alive"), [(9, False), (10, True), (11, True)])
+def test_a_deleted_row_returns_only_with_a_later_run(
+    engine: Engine, begun: int, is_alive: bool
 ) -> None:
     """A slow backfill must not raise the dead, a restored record must come back."""
     write(engine, CONTACT, {"first_name": "Ada"})
     with engine.begin() as connection:
-        noticed = {"is_deleted": True, "deleted_noticed_at": later(10)}
-        connection.execute(update(CONTACT_FACTS).values(noticed))
+        deleted = {"is_deleted": True, "deleted_revision": 10}
+        connection.execute(update(CONTACT_FACTS).values(deleted))
         connection.execute(update(CONTACTS).values(is_deleted=True, deleted_at=later(10)))
-    counts = write(engine, CONTACT, {"first_name": "Ada"}, moment=later(20), read_at=read_at)
-    assert counts == Counts(read=1, updated=int(is_alive))
+    counts = write(engine, CONTACT, {"first_name": "Ada"}, moment=later(20), begun=begun)
+    assert counts == Counts(read=1, updated=int(is_alive), superseded=int(not is_alive))
     row, fact = only_row(engine, CONTACTS), only_row(engine, CONTACT_FACTS)
     assert (row["is_deleted"], fact["is_deleted"]) == (not is_alive, not is_alive)
     assert (row["deleted_at"] is None) is is_alive
-    assert (fact["deleted_noticed_at"] is None) is is_alive
+    assert (fact["deleted_revision"] is None) is is_alive
 
 
 def test_a_deleted_record_never_seen_before_stays_away(engine: Engine) -> None:
-    """A deletion can be noticed before a slow run brings the row."""
+    """A deletion can be loaded before a slow run brings the row."""
     with engine.begin() as connection:
         gone = {"contact_id": guid(1), "version_number": 0, "is_deleted": True}
-        connection.execute(insert(CONTACT_FACTS), gone | {"deleted_noticed_at": later(10)})
-    assert write(engine, CONTACT, {"first_name": "Ada"}, read_at=later(5)) == Counts(read=1)
+        connection.execute(insert(CONTACT_FACTS), gone | {"deleted_revision": 10})
+    counts = write(engine, CONTACT, {"first_name": "Ada"}, begun=9)
+    assert counts == Counts(read=1, superseded=1)
     assert dump(engine, CONTACTS)["contact"] == []
 
 
@@ -204,7 +217,9 @@ def test_parts_are_taken_one_after_another(store: Engine) -> None:
     """Counts add up over parts, an empty part is nothing special."""
     parts = [part(ACCOUNT, {"id": 1}, {"id": 2}), part(ACCOUNT), part(ACCOUNT, {"id": 3})]
     with store.begin() as connection:
-        counts = write_rows(connection, ACCOUNT, iter(parts), moment=NOON, read_at=NOON)
+        counts = write_rows(
+            connection, ACCOUNT, iter(parts), change=a_change(), columns=fields_of(ACCOUNT)
+        )
     assert counts == Counts(read=3, inserted=3)
 
 
@@ -214,7 +229,9 @@ def test_a_column_that_was_left_out_is_null(store: Engine) -> None:
     for name in ("sync_filter", "mkt_leadscore", "created_at", "email"):
         rows = rows.set_column(rows.column_names.index(name), name, pa.nulls(1))
     with store.begin() as connection:
-        counts = write_rows(connection, CONTACT, [rows], moment=NOON, read_at=NOON)
+        counts = write_rows(
+            connection, CONTACT, [rows], change=a_change(), columns=fields_of(CONTACT)
+        )
     assert counts == Counts(read=1, inserted=1)
     assert row_of(store, CONTACT)["mkt_leadscore"] is None
 
@@ -223,7 +240,9 @@ def test_a_failed_load_leaves_the_store_as_it_was(store: Engine) -> None:
     """Everything happens in the caller's transaction."""
     before = dump(store, *TABLES.values())
     with store.connect() as connection:
-        write_rows(connection, CONTACT, [part(CONTACT, {})], moment=NOON, read_at=NOON)
+        write_rows(
+            connection, CONTACT, [part(CONTACT, {})], change=a_change(), columns=fields_of(CONTACT)
+        )
         connection.rollback()
     assert before == dump(store, *TABLES.values())
     assert write(store, CONTACT, {}).inserted == 1
@@ -234,7 +253,7 @@ def test_one_transaction_may_write_an_entity_twice(store: Engine) -> None:
     with store.begin() as connection:
         for first_name in ("Ada", "Grace"):
             rows = part(CONTACT, {"first_name": first_name})
-            write_rows(connection, CONTACT, [rows], moment=NOON, read_at=NOON)
+            write_rows(connection, CONTACT, [rows], change=a_change(), columns=fields_of(CONTACT))
     assert row_of(store, CONTACT)["first_name"] == "Grace"
 
 
@@ -272,3 +291,132 @@ def test_account_changes_reach_rows_that_were_not_read(engine: Engine) -> None:
     rows = {row["contact_id"]: row for row in dump(engine, CONTACTS)["contact"]}
     found = [(row["account_id"], row["synced_at"]) for row in rows.values()]
     assert found == [(guid(51), later()), (None, later()), (guid(50), NOON), (guid(50), NOON)]
+
+
+def test_a_run_writes_only_the_columns_that_it_planned(store: Engine) -> None:
+    """A column left out keeps its value, under an equal version and under a newer one."""
+    write(store, CONTACT, {"first_name": "Ada", "job_title": "Countess", "status_reason_code": 1})
+    out = ("job_title", "status_reason", "parent")
+    for version in (1, 2):
+        again = {"version_number": version, "first_name": f"Ada {version}", "parent_id": guid(8)}
+        counts = write(store, CONTACT, again, moment=later(version), without=out)
+        assert counts == Counts(read=1, updated=1)
+    row = row_of(store, CONTACT)
+    assert (row["first_name"], row["version_number"]) == ("Ada 2", 2)
+    assert (row["job_title"], row["status_reason_code"]) == ("Countess", 1)
+    facts = {each["contact_id"]: each for each in dump(store, CONTACT_FACTS)["fact_contact"]}
+    assert facts[guid(1)]["parent_id"] is None
+
+
+def test_a_column_left_out_is_null_in_new_rows(store: Engine) -> None:
+    """Whatever the staged part may hold of it."""
+    given = {"first_name": "Ada", "job_title": "Countess", "sync_filter": False}
+    counts = write(store, CONTACT, given, without=("job_title", "sync_filter"))
+    assert counts == Counts(read=1, inserted=1)
+    assert row_of(store, CONTACT)["job_title"] is None
+    facts = {each["contact_id"]: each for each in dump(store, CONTACT_FACTS)["fact_contact"]}
+    assert facts[guid(1)]["sync_filter"] is None
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_row_read_without_its_filter_keeps_the_one_that_is_known(
+    store: Engine, version: int
+) -> None:
+    """An explicit No is no less one because the run could not read the column."""
+    write(store, CONTACT, {"first_name": "Ada", "account_id": guid(3)})
+    write(store, CONTACT, {"version_number": 2, "first_name": "Ada", "sync_filter": False})
+    before = row_of(store, CONTACT)
+    again = {"version_number": version, "first_name": "Grace", "account_id": guid(4)}
+    counts = write(store, CONTACT, again, moment=later(), without=["sync_filter"])
+    assert counts == Counts(read=1, filtered=1)
+    assert before == row_of(store, CONTACT)
+
+
+def test_a_known_no_is_found_and_forgotten(engine: Engine) -> None:
+    """Where the column is gone for good, its rows are owed and public once they are read."""
+    assert not any(read(engine, holds_no, entity) for entity in ENTITIES)
+    write(engine, CONTACT, {"sync_filter": False}, {"id": 2, "sync_filter": True})
+    assert read(engine, holds_no, CONTACT)
+    assert not read(engine, holds_no, ACCOUNT)
+    with engine.begin() as connection:
+        assert forget_filter(connection, CONTACT) == 1
+        assert owed_ids(connection, CONTACT, []) == [guid(1)]
+    assert not read(engine, holds_no, CONTACT)
+    counts = write(engine, CONTACT, {}, without=["sync_filter"])
+    assert counts == Counts(read=1, inserted=1)
+    assert read(engine, owed_ids, CONTACT, []) == []
+
+
+def test_an_unnamed_option_keeps_the_label_that_is_known(store: Engine) -> None:
+    """Metadata with a hole empties no label, in new rows as in those that are there."""
+    with store.begin() as connection:
+        write_labels(connection, {"opportunity": {"stage": {1: "Won"}}}, moment=NOON)
+    given = {"stage_code": 1, "stage_label": None}
+    write(store, OPPORTUNITY, given, {"id": 2, "stage_code": 5}, {"id": 3, "stage_code": None})
+    labels = [row_of(store, OPPORTUNITY, number)["stage_label"] for number in (1, 2, 3)]
+    assert labels == ["Won", None, None]
+    counts = write(store, OPPORTUNITY, given, moment=later())
+    assert counts == Counts(read=1, unchanged=1)
+    named = {"id": 2, "version_number": 2, "stage_code": 1, "stage_label": "Gewonnen"}
+    write(store, OPPORTUNITY, given | {"version_number": 2}, named)
+    labels = [row_of(store, OPPORTUNITY, number)["stage_label"] for number in (1, 2)]
+    assert labels == ["Won", "Gewonnen"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "entity", [CONTACT, ACCOUNT, CONNECTION, OPPORTUNITY], ids=lambda e: e.name
+)
+def test_counts_say_what_a_reader_of_the_tables_sees(
+    engine: Engine, entity: Entity, seed: int
+) -> None:
+    """Of random rows over random rows, and of deletions among them: dumps differ by just these."""
+    draw = Random(seed)
+    for revision in range(1, 6):
+        before, moment = seen_by_readers(engine, entity), later(revision)
+        begun = revision - draw.randint(1, 3)
+        without = draw.sample(sorted(fields_of(entity)), draw.randint(0, 3))
+        rows = random_rows(draw, entity)
+        counts = write(engine, entity, *rows, moment=moment, begun=begun, without=without)
+        after = seen_by_readers(engine, entity)
+        assert (counts.read, counts.untold, counts.deleted) == (len(rows), 0, 0)
+        assert counts.inserted == len(after.keys() - before.keys())
+        assert counts.changed == sum(row != before.get(key) for key, row in after.items())
+        with engine.begin() as connection:
+            gone = pa.table({entity.key_column: [guid(draw.randint(1, 8)) for _ in range(2)]})
+            change = a_change(begun, moment, revision)
+            counts, _ = write_deleted(connection, entity, [gone], change=change, recheck=False)
+        now = seen_by_readers(engine, entity)
+        dead = {key for key, row in now.items() if row["is_deleted"]}
+        known_dead = {key for key, row in after.items() if row["is_deleted"]}
+        assert counts.deleted == len(dead - known_dead) - len(dead - after.keys())
+        assert counts.changed == counts.deleted
+
+
+def seen_by_readers(engine: Engine, entity: Entity) -> dict[str, dict[str, Any]]:
+    """Rows of the public table, or of the facts where there is none, by key."""
+    table = public_table(entity) if entity.is_public else fact_table(entity)
+    rows = dump(engine, table)[table.name]
+    for row in rows:
+        row.pop("deleted_revision", None)
+    return {row[entity.key_column]: row for row in rows}
+
+
+def random_rows(draw: Random, entity: Entity) -> list[dict[str, Any]]:
+    """Up to eight records, each once, of versions and values that meet again."""
+    rows = []
+    for number in draw.sample(range(1, 9), draw.randint(1, 8)):
+        row: dict[str, Any] = {"id": number, "version_number": draw.randint(1, 4)}
+        if entity.is_public:
+            row["sync_filter"] = draw.choice([None, True, False])
+            row["modified_at"] = later(draw.randint(0, 1))
+        if entity in WITH_ACCOUNT:
+            row["account_id"] = draw.choice([None, guid(90), guid(91)])
+        rows.append(row)
+    return rows
+
+
+def read(engine: Engine, question: Callable[..., Any], *given: Any) -> Any:
+    """What a function of the store answers in a transaction of its own."""
+    with engine.connect() as connection:
+        return question(connection, *given)

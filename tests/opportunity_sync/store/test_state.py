@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
+from sqlalchemy import update
 
+from opportunity_sync.entities import ACCOUNT, CONTACT, OPPORTUNITY
 from opportunity_sync.errors import WrongOrganizationError
-from opportunity_sync.store.counts import Counts
-from opportunity_sync.store.runs import begin_run, end_run, record_errors, rows_changed_by
+from opportunity_sync.store.owed import count_owed, remember_owed
+from opportunity_sync.store.refused import note_refused, refused_ids
 from opportunity_sync.store.state import (
+    DeltaLink,
     StoreState,
+    begin_epoch,
     bump_revision,
+    check_organization,
     claim_organization,
+    complete_columns,
+    correct_watermark,
+    forget_delta_link,
+    move_delta_link,
     move_watermark,
+    newest_modified_at,
     read_state,
+    want_columns,
 )
-from opportunity_sync.store.tables import sync_error, sync_run
-from store_rows import NOON, dump, guid, later, only_row
+from opportunity_sync.store.tables import sync_state
+from store_rows import NOON, dump, guid, later, only_row, write
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Engine
-
-RUN = ("dynamics_opportunity_sync", "scheduled__2024-05-01")
 
 
 def state(engine: Engine) -> StoreState:
@@ -48,12 +58,15 @@ def test_a_new_store_belongs_to_nobody(engine: Engine) -> None:
 def test_a_store_keeps_to_its_organisation(engine: Engine) -> None:
     """Claiming it again is fine, claiming it for another one is refused."""
     with engine.begin() as connection:
+        check_organization(connection, guid(1))
+        assert read_state(connection).organization_id is None
         claim_organization(connection, guid(1))
         claim_organization(connection, guid(1))
-        bump_revision(connection)
+        bump_revision(connection, 4)
+        bump_revision(connection, 2)
     with engine.begin() as connection, pytest.raises(WrongOrganizationError, match=guid(2)):
         claim_organization(connection, guid(2))
-    assert state(engine) == StoreState(organization_id=guid(1), revision=1, watermarks={})
+    assert state(engine) == StoreState(organization_id=guid(1), revision=4, watermarks={})
     assert not state(engine).is_empty
 
 
@@ -87,46 +100,116 @@ def test_a_watermark_moves_forwards_without_a_gap(
     assert state(engine).watermarks == {"contact": to if moves else later(10)}
 
 
-def test_a_run_is_recorded_from_its_beginning_to_its_end(engine: Engine) -> None:
-    """With the window it took, what it did to each table and how it ended."""
+def test_another_organisation_is_refused_before_and_while_it_is_claimed(engine: Engine) -> None:
+    """Unless the store is to be handed over to just this one."""
     with engine.begin() as connection:
-        window: dict[str, Any] = {"window_start": None, "window_end": later(5)}
-        begin_run(connection, *RUN, mode="continue", started_at=NOON, **window)
-        assert rows_changed_by(connection, *RUN) is None
-    assert only_row(engine, sync_run)["outcome"] == "running"
-    counts = {
-        "contact": Counts(read=5, inserted=3, updated=1, refused=1),
-        "role": Counts(deleted=2),
-    }
-    with engine.begin() as connection:
-        end_run(connection, *RUN, outcome="succeeded", counts=counts, requests=7)
-        assert rows_changed_by(connection, *RUN) == 6
-        end_run(connection, *RUN, outcome="failed")
-    row = only_row(engine, sync_run)
-    assert (row["outcome"], row["requests"], row["window_end"]) == ("succeeded", 7, later(5))
-    assert (row["contact_read"], row["contact_inserted"], row["contact_refused"]) == (5, 3, 1)
-    assert (row["role_deleted"], row["opportunity_read"]) == (2, 0)
-    assert row["ended_at"] > row["started_at"]
+        claim_organization(connection, guid(1))
+        for look in (check_organization, claim_organization):
+            with pytest.raises(WrongOrganizationError, match="belongs to"):
+                look(connection, guid(2))
+            with pytest.raises(WrongOrganizationError, match="handed over"):
+                look(connection, guid(2), handed_to=guid(3))
+            look(connection, guid(2), handed_to=guid(2))
+    assert state(engine).organization_id == guid(1)
 
 
-def test_a_run_that_begins_again_starts_from_nothing(engine: Engine) -> None:
-    """A cleared run does not show the numbers and refusals of its earlier try."""
-    refusal = {
-        "entity": "contact",
-        "record_id": guid(1),
-        "field": "emailaddress1",
-        "code": "bad_type",
-        "message": "a number where a text should be",
-    }
-    for _ in range(2):
-        with engine.begin() as connection:
-            begin_run(connection, *RUN, mode="full", started_at=NOON)
-            record_errors(connection, *RUN, [refusal, refusal | {"record_id": None}])
-            record_errors(connection, *RUN, [refusal, refusal | {"record_id": None}])
-            end_run(connection, *RUN, outcome="succeeded", requests=3)
-    assert [row["record_id"] for row in dump(engine, sync_error)["sync_error"]] == [guid(1), None]
+def test_wanted_columns_gather(engine: Engine) -> None:
+    """Before the first watermark as after it, and naming known ones again writes nothing."""
     with engine.begin() as connection:
-        begin_run(connection, *RUN, mode="full", started_at=later())
-    assert dump(engine, sync_error)["sync_error"] == []
-    row = only_row(engine, sync_run)
-    assert (row["requests"], row["ended_at"], row["outcome"]) == (0, None, "running")
+        want_columns(connection, "contact", ["email", "phone"])
+        want_columns(connection, "contact", {"name"})
+        want_columns(connection, "contact", ["email"])
+    found = state(engine)
+    assert found.wanted == {"contact": frozenset({"email", "phone", "name"})}
+    assert (found.columns, found.watermarks) == ({"contact": {}}, {})
+    assert move(engine, None, NOON)
+    assert state(engine).watermarks == {"contact": NOON}
+
+
+def test_columns_of_the_whole_table_gather_with_their_readings(engine: Engine) -> None:
+    """A column that is read in another way is told of as it was read last."""
+    move(engine, None, NOON)
+    with engine.begin() as connection:
+        complete_columns(connection, "contact", {"email": "", "born_on": "day in UTC"})
+        complete_columns(connection, "contact", {"born_on": "day in Europe/Rome", "phone": ""})
+        complete_columns(connection, "account", {"company": ""})
+    assert state(engine).columns == {
+        "contact": {"email": "", "born_on": "day in Europe/Rome", "phone": ""},
+        "account": {"company": ""},
+    }
+
+
+def test_columns_of_an_upgraded_store_are_unknown_until_they_are_told(engine: Engine) -> None:
+    """Unknown is not the same as none."""
+    move(engine, None, NOON)
+    with engine.begin() as connection:
+        connection.execute(update(sync_state).values(columns=None))
+        want_columns(connection, "contact", ["email"])
+    assert state(engine).columns == {"contact": None}
+    with engine.begin() as connection:
+        complete_columns(connection, "contact", {})
+    assert state(engine).columns == {"contact": {}}
+
+
+def test_a_delta_link_moves_only_from_where_the_run_began(engine: Engine) -> None:
+    """With the columns that it reads, and a count of the whole passes behind it."""
+    move(engine, None, NOON)
+    first = DeltaLink("https://a", {"email": ""}, is_whole=True)
+    second = DeltaLink("https://b", {"email": "", "phone": ""})
+    with engine.begin() as connection:
+        assert move_delta_link(connection, "contact", began_with=None, to=first)
+        assert not move_delta_link(connection, "contact", began_with=None, to=second)
+        assert move_delta_link(connection, "contact", began_with="https://a", to=second)
+    found = state(engine)
+    assert found.delta_links == {"contact": "https://b"}
+    assert found.link_columns == {"contact": {"email": "", "phone": ""}}
+    assert found.whole_passes == {"contact": 1}
+    with engine.begin() as connection:
+        forget_delta_link(connection, "contact")
+    assert (state(engine).delta_links, state(engine).link_columns) == ({}, {})
+
+
+def test_a_watermark_in_the_future_is_set_back(engine: Engine) -> None:
+    """It is the one way in which it moves backwards, and only for its own table."""
+    move(engine, None, later(10))
+    with engine.begin() as connection:
+        correct_watermark(connection, "contact", later(3))
+        correct_watermark(connection, "account", later(3))
+    assert state(engine).watermarks == {"contact": later(3)}
+
+
+def test_the_newest_modification_is_the_lowest_of_all_tables(engine: Engine) -> None:
+    """Each table's latest row, then the earliest of those; empty tables say nothing."""
+    with engine.connect() as connection:
+        assert newest_modified_at(connection) is None
+    write(engine, CONTACT, {"modified_at": later(5)}, {"id": 2, "modified_at": later(9)})
+    write(engine, ACCOUNT, {"modified_at": later(7)}, {"id": 2, "modified_at": None})
+    write(engine, OPPORTUNITY, {"modified_at": None})
+    with engine.connect() as connection:
+        assert newest_modified_at(connection) == later(7)
+
+
+def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) -> None:
+    """What was said of versions that count no more; which columns are wanted stays."""
+    move(engine, None, NOON)
+    refusal = {"entity": "contact", "record_id": guid(1), "field": None, "version": 3}
+    with engine.begin() as connection:
+        claim_organization(connection, guid(1))
+        want_columns(connection, "contact", ["email"])
+        complete_columns(connection, "contact", {"email": ""})
+        link = DeltaLink("https://a", {"email": ""})
+        move_delta_link(connection, "contact", began_with=None, to=link)
+        remember_owed(connection, CONTACT, [pa.table({"contact_id": [guid(1)]})], ["email"])
+        refused = [refusal | {"code": "bad", "message": "a number"}]
+        note_refused(connection, refused, moment=NOON, by={}, version="1")
+        begin_epoch(connection, guid(2))
+        assert (count_owed(connection, CONTACT, ["email"]), refused_ids(connection, CONTACT)) == (
+            0,
+            {},
+        )
+    found = state(engine)
+    assert (found.epoch, found.organization_id, found.delta_links) == (1, guid(2), {})
+    assert (found.columns, found.wanted) == ({"contact": {}}, {"contact": frozenset({"email"})})
+    assert found.watermarks == {"contact": NOON}
+    assert len(dump(engine, sync_state)["sync_state"]) == 1
+    assert only_row(engine, sync_state)["link_columns"] is None

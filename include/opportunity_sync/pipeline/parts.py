@@ -1,0 +1,134 @@
+"""What is written beside the rows of a page: where a retry goes on, and what the page left out.
+
+The rows that could not be taken are kept with their reasons apart, for a bad page has thousands of
+them and one reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opportunity_sync.errors import DataError
+
+
+class Reason(msgspec.Struct, frozen=True, array_like=True):
+    """Why records can't be taken: the Dataverse column, the error's code, one sentence."""
+
+    field: str | None
+    code: str
+    message: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """One record that could not be taken; without `record_id` nobody can tell which one it is."""
+
+    record_id: str | None
+    version_number: int | None
+    reason: Reason
+
+
+class Refusals(msgspec.Struct, frozen=True):
+    """The refused records of a page: each reason once, and for each record id, version, reason."""
+
+    reasons: tuple[Reason, ...] = ()
+    records: tuple[tuple[str | None, int | None, int], ...] = ()
+
+    @classmethod
+    def of(cls, errors: Iterable[DataError]) -> Self:
+        """The refusals of a decoded page."""
+        return cls.gathered(
+            Refused(error.record_id, error.version, Reason(error.field, error.code, error.problem))
+            for error in errors
+        )
+
+    @classmethod
+    def gathered(cls, refused: Iterable[Refused]) -> Self:
+        """Refused records, with each reason kept once."""
+        numbers: dict[Reason, int] = {}
+        records = []
+        for each in refused:
+            number = numbers.setdefault(each.reason, len(numbers))
+            records.append((each.record_id, each.version_number, number))
+        return cls(tuple(numbers), tuple(records))
+
+    def __iter__(self) -> Iterator[Refused]:
+        """Each refused record with its reason."""
+        for record_id, version, number in self.records:
+            yield Refused(record_id, version, self.reasons[number])
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class PartState(msgspec.Struct, frozen=True):
+    """One page of a reading.
+
+    `unidentified`: rows that could not be taken and whose id can't be read either, so that a row
+    which did not come may be one of them. `replaced`: characters that became U+FFFD.
+    """
+
+    next_link: str | None = None
+    delta_link: str | None = None
+    deleted_ids: tuple[str, ...] = ()
+    is_whole: bool = False
+    refusals: Refusals = Refusals()
+    unidentified: int = 0
+    replaced: int = 0
+    requests: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state as plain JSON values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The state that `to_dict` made."""
+        return msgspec.convert(content, cls)
+
+
+class Reading(msgspec.Struct):
+    """All pages that were read of a table, added up; the last page tells how the reading ended.
+
+    `has_refused_page`: not one row of some page could be taken. `deletions`: how many tombstones
+    the parts hold.
+    """
+
+    rows: int = 0
+    pages: int = 0
+    requests: int = 0
+    replaced: int = 0
+    unidentified: int = 0
+    deletions: int = 0
+    has_refused_page: bool = False
+    is_whole: bool = False
+    delta_link: str | None = None
+    refusals: Refusals = Refusals()
+
+    def add(self, state: PartState, rows: int) -> None:
+        """Count one part."""
+        self.rows += rows
+        self.pages += 1
+        self.requests += state.requests
+        self.replaced += state.replaced
+        self.unidentified += state.unidentified
+        self.deletions += len(state.deleted_ids)
+        self.has_refused_page |= rows == 0 and len(state.refusals) > 0
+        self.is_whole, self.delta_link = state.is_whole, state.delta_link
+        if state.refusals:
+            self.refusals = Refusals.gathered([*self.refusals, *state.refusals])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sums as plain JSON values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The sums that `to_dict` made."""
+        return msgspec.convert(content, cls)

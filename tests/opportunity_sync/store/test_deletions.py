@@ -1,0 +1,139 @@
+"""A deletion marks what is there, remembers what is not, and counts both for what they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from opportunity_sync.entities import CONNECTION, CONTACT, OPPORTUNITY
+from opportunity_sync.store.associations import write_roles
+from opportunity_sync.store.counts import Counts
+from opportunity_sync.store.deletions import write_deleted
+from opportunity_sync.store.refused import note_refused, refused_ids
+from opportunity_sync.store.tables import (
+    TABLES,
+    fact_table,
+    opportunity_contact_role,
+    public_table,
+)
+from store_rows import NOON, a_change, dump, guid, later, part, write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from opportunity_sync.entities import Entity
+
+FACTS = fact_table(CONTACT)
+
+
+def delete(
+    engine: Engine, entity: Entity, *numbers: int, revision: int = 5, minutes: int = 5
+) -> tuple[Counts, int]:
+    """Load the deletion of these records."""
+    gone = pa.table({entity.key_column: pa.array([guid(n) for n in numbers], pa.string())})
+    change = a_change(revision=revision, moment=later(minutes))
+    with engine.begin() as connection:
+        return write_deleted(connection, entity, [gone], change=change, recheck=False)
+
+
+def facts_of(engine: Engine) -> dict[str, tuple[bool, int | None]]:
+    """Whether each contact is deleted, and by which change."""
+    rows = dump(engine, FACTS)[FACTS.name]
+    return {row["contact_id"]: (row["is_deleted"], row["deleted_revision"]) for row in rows}
+
+
+def test_a_deletion_marks_row_and_fact_with_its_change(engine: Engine) -> None:
+    """Facts have the change's number, public rows its time; excluded rows are marked, too."""
+    write(engine, CONTACT, {}, {"id": 2}, {"id": 3, "sync_filter": False})
+    counts, roles = delete(engine, CONTACT, 1, 3)
+    assert (counts, counts.facts, roles) == (Counts(deleted=1), 2, 0)
+    assert facts_of(engine) == {guid(1): (True, 5), guid(2): (False, None), guid(3): (True, 5)}
+    rows = dump(engine, public_table(CONTACT))["contact"]
+    assert [(row["is_deleted"], row["deleted_at"]) for row in rows] == [
+        (True, later(5)),
+        (False, None),
+    ]
+
+
+def test_a_deletion_of_an_unseen_record_moves_the_store(engine: Engine) -> None:
+    """It is no change that a reader sees, but later runs must be able to tell when it came."""
+    write(engine, CONTACT, {})
+    counts, _ = delete(engine, CONTACT, 7, 7, 8)
+    assert (counts, counts.facts) == (Counts(), 2)
+    assert facts_of(engine)[guid(7)] == (True, 5)
+
+
+def test_a_deletion_that_is_heard_of_again_counts_from_then(engine: Engine) -> None:
+    """The record was restored and deleted in between: whoever read it then does not revive it."""
+    write(engine, CONTACT, {"first_name": "Ada"})
+    delete(engine, CONTACT, 1, revision=5)
+    tables = [table for table in TABLES.values() if table is not FACTS]
+    before = dump(engine, *tables)
+    counts, roles = delete(engine, CONTACT, 1, revision=6, minutes=6)
+    assert (counts, counts.facts, roles) == (Counts(), 1, 0)
+    assert before == dump(engine, *tables)
+    assert facts_of(engine) == {guid(1): (True, 6)}
+    counts = write(engine, CONTACT, {"version_number": 2}, begun=5)
+    assert counts == Counts(read=1, superseded=1)
+
+
+@pytest.mark.parametrize("entity", [OPPORTUNITY, CONTACT], ids=lambda entity: entity.name)
+def test_roles_go_with_their_opportunity_or_contact_and_are_counted(
+    engine: Engine, entity: Entity
+) -> None:
+    """Each once: those that were marked before are not."""
+    write(engine, entity, {"id": 1}, {"id": 2})
+    write_role_of(engine, 1, "Champion", "Buyer")
+    write_role_of(engine, 2, "Champion")
+    assert delete(engine, entity, 1) == (Counts(deleted=1), 2)
+    assert delete(engine, entity, 1, revision=6) == (Counts(), 0)
+    rows = dump(engine, opportunity_contact_role)["opportunity_contact_role"]
+    assert [(row["is_deleted"], row["synced_at"]) for row in rows] == [
+        (True, later(5)),
+        (True, later(5)),
+        (False, NOON),
+    ]
+
+
+def test_connections_are_counted_by_their_facts(engine: Engine) -> None:
+    """They have no public row."""
+    write(engine, CONNECTION, {"state": 0}, {"id": 2})
+    assert delete(engine, CONNECTION, 1, 9) == (Counts(deleted=1), 0)
+
+
+def test_a_record_that_is_gone_is_refused_no_more(engine: Engine) -> None:
+    """And only that one, of that table."""
+    with engine.begin() as connection:
+        refusal: dict[str, Any] = {"field": None, "code": "c", "message": "m", "version": 9}
+        refused = [
+            refusal | {"entity": name, "record_id": guid(number)}
+            for name in ("contact", "account")
+            for number in (1, 2)
+        ]
+        note_refused(connection, refused, moment=NOON, by={}, version="1")
+    delete(engine, CONTACT, 1)
+    with engine.connect() as connection:
+        assert refused_ids(connection, CONTACT) == {guid(2): 9}
+    rows = dump(engine, TABLES["refused_row"])["refused_row"]
+    assert len(rows) == 3
+
+
+def write_role_of(engine: Engine, number: int, *names: str) -> None:
+    """Roles between the opportunity and the contact of this number."""
+    roles = pa.Table.from_pylist(
+        [
+            {
+                "opportunity_id": guid(number),
+                "contact_id": guid(number),
+                "role": name,
+                "is_primary": False,
+                "source": "stakeholder",
+            }
+            for name in names
+        ]
+    )
+    affected = part(OPPORTUNITY, {"id": number}).select(["opportunity_id"])
+    with engine.begin() as connection:
+        write_roles(connection, affected=[affected], roles=[roles], moment=NOON)
