@@ -53,4 +53,4 @@ def staged_keys(
 @cache
 def _staged_keys(entity: Entity) -> Table:
     columns = (Column(entity.key_column, Identifier), Column(VERSION.name, BigInteger))
-    return temporary(f"keys_of_{entity.name}", *columns)
+    return temporary(f"keys_of_{entity.name}", *columns, searched=[entity.key_column])

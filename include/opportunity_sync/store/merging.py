@@ -93,7 +93,7 @@ def staged_rows(entity: Entity) -> Table:
     if entity in WITH_ACCOUNT:
         columns.append(Column(ACCOUNT_ID, Identifier))
     columns.append(Column(_IS_STALE, Boolean, nullable=False, server_default=false()))
-    return temporary(f"staged_{entity.name}", *columns)
+    return temporary(f"staged_{entity.name}", *columns, searched=[entity.key_column])
 
 
 def settle(writing: Writing, staged: Table) -> None:

@@ -184,6 +184,7 @@ def _merge(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
                 facts = done.changed
                 stale = mark_stale(connection, entity, staged)
                 if stale or owes:
+                    described(connection, staged)
                     settle(writing, staged)
                 if entity.is_public:
                     done = merge_public(writing, staged, has_stale=stale > 0)
