@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, PageDecoder
 from opportunity_sync.entities import EXTRACTS, Entity
-from opportunity_sync.errors import DataError, QueryError, ResponseError, StagingError
+from opportunity_sync.errors import DataError, QueryError, StagingError
 from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
 from opportunity_sync.pipeline.run import Run, open_run, require_same_organization
 from opportunity_sync.pipeline.source import Source, source_of
@@ -94,8 +94,6 @@ def _read_pages(
     read_before = reading.rows
     for page in client.pages(source.link, params=source.params, prefer=source.prefer):
         decoded = decoder.decode(page.body)
-        if source.is_tracked and page.next_link is None and page.delta_link is None:
-            raise _no_delta_link(entity)
         requests, counted = client.counters.requests - counted, client.counters.requests
         state = part_state(decoded, requests, page=page, is_whole=source.is_whole)
         writer.write(decoded.table, state=state.to_dict())
@@ -105,13 +103,6 @@ def _read_pages(
         _report_page(entity, reading, rate=(reading.rows - read_before) / seconds if seconds else 0)
     _report_whole(entity, reading)
     return _publish(run, entity, writer.parts, reading=reading)
-
-
-def _no_delta_link(entity: Entity) -> ResponseError:
-    return ResponseError(
-        f"The last page of {entity.set_name} has no delta link, so it is not the last.",
-        next_step="nothing: it is read again; if it stays, report it to Microsoft.",
-    )
 
 
 def part_state(
@@ -124,7 +115,7 @@ def part_state(
         deleted_ids=tuple(decoded.deleted_ids),
         is_whole=is_whole,
         refusals=Refusals.of(decoded.refused),
-        unidentified=sum(error.record_id is None for error in decoded.refused),
+        unidentified=decoded.unidentified,
         replaced=decoded.replaced,
         requests=requests,
     )

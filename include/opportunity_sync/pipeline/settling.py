@@ -171,7 +171,7 @@ def fetch(client: DataverseClient, run: Run, found: Answers, *, ids: Sequence[st
             decoded = decoder.decode(page.body)
             requests, counted = client.counters.requests - counted, client.counters.requests
             found.add(page, decoded, requests=requests)
-            unidentified += sum(error.record_id is None for error in decoded.refused)
+            unidentified += decoded.unidentified
         if unidentified:
             missing = [each for each in batch if each not in found.versions]
             found.refuse([each for each in missing if not client.is_gone(entity, each)])

@@ -72,11 +72,13 @@ def test_a_role_that_is_reduced_in_mid_run_makes_no_row_gone(
     sqlite_runs.run()
     run = sqlite_runs.begin("reconcile")
     organisation.set_read_depth("account", "Basic")
+    organisation.hide("accounts", organisation.rows("accounts")[0]["accountid"])
     sqlite_runs.extract(run)
 
     with pytest.raises(PrivilegeError, match="prvReadAccount"):
         sqlite_runs.transform(run)
     organisation.set_read_depth("account", "Global")
+    organisation.show("accounts", organisation.rows("accounts")[0]["accountid"])
     sqlite_runs.run("reconcile")
     assert drift(sqlite_runs) == []
 
@@ -275,7 +277,7 @@ def test_a_watermark_from_the_future_goes_back_without_a_whole_read(ticking: Tic
     ticking.run()
 
     first = ticking.sandbox.requests.all("/contacts")
-    assert [request for request in first if "modifiedon ge 2026-03-01T07:40:00Z" in request.query]
+    assert [request for request in first if "2026-03-01T07:40:00Z" in request.query]
     assert drift(ticking) == []
     with ticking.engine.connect() as connection:
         marks = read_state(connection).watermarks.values()
