@@ -100,3 +100,19 @@ def test_a_misspelt_form_is_refused_and_known(
 
         assert sandbox.requests.all("/opportunities") == []
     assert "'mod' (near: 'mode')" in last_record(sqlite_engine)["error"]
+
+
+def test_a_run_whose_load_was_only_ticked_off_is_red(
+    monkeypatch: pytest.MonkeyPatch, sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    """All tasks but `finish` are marked as success by hand, so nothing is in the store."""
+    with Sandbox(Organisation.generated(seed=5, opportunities=50)) as sandbox:
+        connect(monkeypatch, sandbox, sqlite_engine.url, tmp_path / "staging")
+
+        assert run_dag(SYNC, ticked_off="begin|extract_.*|transform|load") == "failed"
+
+    assert last_tries()["load"][0] == "success"
+    assert last_tries()["finish"][0] == "failed"
+    record = last_record(sqlite_engine)
+    assert record["outcome"] == "failed"
+    assert "No task says why: load left no result" in record["error"]
