@@ -61,7 +61,7 @@ class SyncRetryPolicy(RetryPolicy):
 
 def named_wait(seconds: float, try_number: int) -> timedelta:
     """The wait that the server named, within its bounds."""
-    backed_off = min(FIRST_WAIT * 2 ** min(try_number - 1, 16), LONGEST_WAIT)
+    backed_off = min(FIRST_WAIT * (1 << min(try_number - 1, 16)), LONGEST_WAIT)
     if not math.isfinite(seconds):
         return backed_off
     named = timedelta(seconds=min(max(seconds, 0), LONGEST_NAMED_WAIT.total_seconds()))

@@ -18,7 +18,9 @@ FROM_THE_CONNECTION_ITSELF = {"organization_url", "client_id", "client_secret"}
 
 @pytest.mark.parametrize("hook_class", [DynamicsHook, MarketoStoreHook])
 @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")
-def test_airflow_knows_the_connection_type(hook_class: type) -> None:
+def test_airflow_knows_the_connection_type(
+    hook_class: type[DynamicsHook | MarketoStoreHook],
+) -> None:
     """The entry point beside the plugins makes the hook the type's own."""
     providers = ProvidersManager()  # type: ignore[no-untyped-call]
     hook = providers.hooks[hook_class.conn_type]

@@ -116,4 +116,4 @@ def test_an_unforeseen_error_is_told_without_what_it_quotes() -> None:
 
 def test_a_wait_that_nobody_named_is_no_wait_of_ours() -> None:
     """The report never changes the error's own wait."""
-    assert without_promise(ThrottledError("x", retry_after=5)).retry_after == 5  # type: ignore[attr-defined]
+    assert without_promise(ThrottledError("x", retry_after=5)).retry_after == 5

@@ -167,12 +167,14 @@ def test_a_backfill_accepts_no_deletions() -> None:
 def test_what_a_guard_refused_is_let_through_by_its_switch(switch: str, mode: str) -> None:
     """In each mode that can meet it; a backfill's form does not count."""
     window = {"window_start": "2026-11-03", "window_end": "2026-11-04"} if mode == "range" else {}
-    asked = request(a_run(mode=mode, **window, **{switch: True}))
+    ticked: dict[str, Any] = {switch: True}
+    form: dict[str, Any] = {"mode": mode} | window | ticked
+    asked = request(a_run(**form))
     others = {"accept_deletions", "accept_refusals", "accept_filter_gone"} - {switch}
 
     assert getattr(asked, switch) is True
     assert not any(getattr(asked, other) for other in others)
-    assert getattr(request(a_run("backfill", **{switch: True})), switch) is False
+    assert getattr(request(a_run("backfill", **ticked)), switch) is False
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_a_window_that_has_begun_and_not_ended_is_warned_of(
 )
 def test_a_time_at_an_end_of_the_calendar_is_refused(end: str, text: str) -> None:
     """Dataverse has no such times, and with an offset they are not even in the calendar."""
-    given = {"window_start": "2026-11-03", "window_end": "2026-11-04"} | {end: text}
+    given: dict[str, Any] = {"window_start": "2026-11-03", "window_end": "2026-11-04", end: text}
 
     with pytest.raises(ConfigError, match=f"The form's {end}, .*, is at an end of the calendar"):
         request(a_run(mode="range", **given))
