@@ -183,6 +183,18 @@ def test_the_locks_are_made_from_the_present_lists() -> None:
     subprocess.run([sys.executable, "scripts/lock.py", "--check"], cwd=PROJECT, check=True)
 
 
+def test_ci_runs_what_a_person_runs_and_says_what_it_installs() -> None:
+    """`.ci/run` is the two targets; what it takes from the system stands in the docs."""
+    commands = (PROJECT / ".ci/run").read_text()
+    installed = re.findall(r"missing\+=\(([\w-]+)\)", commands)
+
+    assert re.findall(r"^make (\w+)$", commands, re.MULTILINE) == ["test", "check"]
+    assert installed
+    for page in ("README.md", "CONTRIBUTING.md"):
+        text = (PROJECT / page).read_text()
+        assert [package for package in installed if package not in text] == [], page
+
+
 def test_help_lists_every_target_with_what_it_does() -> None:
     """`make` alone shows each target that a person may call."""
     shown = subprocess.run(

@@ -54,6 +54,13 @@ class NativeCompose:
         text = (PROJECT / "docker-compose.yaml").read_text()
         self.services: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
 
+    @staticmethod
+    def postgres_settings() -> list[str]:
+        """What the file sets for its PostgreSQL services, as `name=value`."""
+        text = (PROJECT / "docker-compose.yaml").read_text()
+        command: list[str] = yaml.safe_load(text)["services"]["store-db"]["command"]
+        return [word for word in command if "=" in word]
+
     def start(self, name: str, *, replica: int = 1) -> None:
         """Start a service as soon as what it waits for is as it wants it."""
         key = f"{name}-{replica}"
