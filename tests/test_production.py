@@ -132,7 +132,7 @@ def test_the_services_of_the_file_run_one_sync(
 def assert_nothing_is_shown(production: NativeCompose) -> None:
     """No secret is an argument of a process, or in a file that a service left behind."""
     secrets = [*PASSWORDS.values(), sandbox_secret(production)]
-    arguments = [" ".join(process.cmdline()) for process in production.family()]
+    arguments = production.arguments()
     files = [
         path
         for folder in ("data", "logs", "output", "staging")

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,6 +188,14 @@ class NativeCompose:
                 leader = psutil.Process(process.pid)
                 found += [leader, *leader.children(recursive=True)]
         return found
+
+    def arguments(self) -> list[str]:
+        """What every user of the machine can read of each process: its arguments."""
+        found = []
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                found.append(" ".join(process.cmdline()))
+        return [words for words in found if words]
 
     def end(self) -> None:
         """End the services in the reverse order, as Docker does: ask, and then insist."""
