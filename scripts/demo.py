@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo_summary import summary
+from demo_summary import Summary, summary
 from embedded import CONNECTIONS, PROJECT, Embedded, NotStartedError, end, given_connections
 from single_run import only_one
 
@@ -126,12 +126,19 @@ def run(demo: Embedded, began: float) -> int:
         progress = follow(environment, path)
         if progress is None:
             taken = time.monotonic() - began
-            print(summary(environment, demo, seconds=taken, log=path))
-            return 0
+            return closed(summary(environment, demo, seconds=taken, log=path))
     print(f"\nThe run failed in {progress.failed_task}.", file=sys.stderr)
     print(progress.reason or "The log says why.", file=sys.stderr)
     print(f"Full log: {path}", file=sys.stderr)
     return 1
+
+
+def closed(found: Summary) -> int:
+    """Show what arrived; a table of which nothing arrived is no success."""
+    print(found.text)
+    for name in found.wholly_refused:
+        print(f"\nEvery {name} was refused: see the refused records above.", file=sys.stderr)
+    return int(bool(found.wholly_refused))
 
 
 def follow(environment: dict[str, str], path: Path) -> Progress | None:

@@ -7,6 +7,7 @@ store: the same queries can be typed by hand.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ from sqlalchemy import URL, create_engine, text
 from embedded import given_connections
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection, Row, RowMapping
 
     from embedded import Embedded
+
+    _Record = Row[tuple[str, str, str | None, str]]
 
 TABLES = ("opportunity", "opportunity_contact_role", "contact", "account")
 
@@ -38,30 +41,53 @@ FROM opportunity_contact_role WHERE NOT is_deleted GROUP BY 1 ORDER BY 1
 BY_REASON = """
 SELECT kind, reason, count(*) FROM unresolved_association GROUP BY 1, 2 ORDER BY 1, 2
 """
-LAST_RUN = """
-SELECT dag_id, run_id, requests FROM sync_run ORDER BY started_at DESC, ended_at DESC LIMIT 1
-"""
-COUNTS = """
-SELECT * FROM sync_run_entity WHERE dag_id = :dag_id AND run_id = :run_id
-"""
+LAST_RUN = "SELECT * FROM sync_run ORDER BY started_at DESC, ended_at DESC LIMIT 1"
 LOOK = """\
   .venv/bin/python -c "import pandas, sqlite3; print(pandas.read_sql(
     'SELECT name, customer_type, account_id FROM opportunity LIMIT 10',
     sqlite3.connect('{}')))\""""
-WRITTEN = ("inserted", "updated", "deleted", "rewritten")
-READ = ("read", "unchanged", "filtered", "refused")
+COUNTED = ("read", "inserted", "updated", "unchanged", "filtered", "refused", "superseded")
+CHANGED = ("deleted", "rewritten")
+WRITTEN = ("inserted", "updated", *CHANGED)
+COUNTS = """
+SELECT {} FROM sync_run_entity
+WHERE dag_id = :dag_id AND run_id = :run_id AND (entity = 'role') = {}
+"""
+SUM = "coalesce(sum({0}), 0) AS {0}"
+REFUSED = "SELECT entity, record_id, field, code FROM refused_row ORDER BY entity, record_id"
+SHOWN = 10
+WORDS = {"filtered": "left out by the filter", "superseded": "older than the store's"}
 
 
-def summary(environment: dict[str, str], demo: Embedded, *, seconds: float, log: Path) -> str:
-    """The closing page of the demo."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The closing page, and the tables of which every record was refused."""
+
+    text: str
+    wholly_refused: tuple[str, ...]
+
+
+def summary(environment: dict[str, str], demo: Embedded, *, seconds: float, log: Path) -> Summary:
+    """What arrived, what did not, and where to look."""
     url = store_url(environment, demo)
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            found = [*arrived(connection), "", *last_run(connection)]
+            refused = connection.execute(text(REFUSED)).all()
+            parts = [*arrived(connection), "", *not_taken(refused), *last_run(connection)]
+            none_of = wholly_refused(connection, refused)
     finally:
         engine.dispose()
-    return "\n".join(["", *found, f"Time taken: {seconds:.0f} s", "", *onward(url, log)])
+    lines = ["", *parts, f"Time taken: {seconds:.0f} s", "", *onward(url, log)]
+    return Summary("\n".join(lines), none_of)
+
+
+def wholly_refused(connection: Connection, refused: Sequence[_Record]) -> tuple[str, ...]:
+    """The tables that are empty because nothing of them could be taken."""
+    names = {str(record[0]) for record in refused}.intersection(TABLES)
+    return tuple(
+        name for name in sorted(names) if connection.execute(text(ROWS.format(name))).one()[0] == 0
+    )
 
 
 def store_url(environment: dict[str, str], demo: Embedded) -> URL:
@@ -95,23 +121,46 @@ def arrived(connection: Connection) -> list[str]:
     ]
 
 
-def last_run(connection: Connection) -> list[str]:
-    """What the last run asked for and wrote."""
-    run = connection.execute(text(LAST_RUN)).mappings().one()
-    rows = connection.execute(text(COUNTS), dict(run)).mappings().all()
-    records = [row for row in rows if row["entity"] != "role"]
-    counts = {name: sum(row[name] for row in records) for name in READ}
-    counts |= {name: sum(row[name] for row in rows) for name in WRITTEN}
-    read, written = (
-        ", ".join(f"{counts[name]:,} {name}" for name in names) for names in (READ, WRITTEN)
-    )
-    lines = [
-        f"This run: {run['requests']:,} requests; records: {read}",
-        f"Rows of the store, contact roles among them: {written}",
+def not_taken(refused: Sequence[_Record]) -> list[str]:
+    """The records that wait until they are mended in Dynamics: which, and where to look."""
+    if not refused:
+        return []
+    more = [f"  and {len(refused) - SHOWN:,} more"] if len(refused) > SHOWN else []
+    return [
+        "Refused records (mend them in Dynamics; table refused_row says what is wrong)",
+        *table(("table", "id", "column", "code"), refused[:SHOWN]),
+        *more,
+        "",
     ]
-    if not any(counts[name] for name in WRITTEN):
+
+
+def last_run(connection: Connection) -> list[str]:
+    """What the last run asked for and wrote; what became of the rows adds up to those read."""
+    run = connection.execute(text(LAST_RUN)).mappings().one()
+    records, roles = (counted(connection, run, are_roles=are_roles) for are_roles in (False, True))
+    read, *became = COUNTED
+    parts = in_words(records, became)
+    lines = [
+        f"This run: {run['requests']:,} requests; {records[read]:,} records read: {parts}.",
+        f"Contact roles: {in_words(roles, ('inserted', 'updated', 'deleted'))}.",
+        f"Besides: {in_words(records, CHANGED)}.",
+    ]
+    if not any(part[name] for part in (records, roles) for name in WRITTEN):
         lines.append("Nothing has changed in Dynamics since the last run: no row was written.")
     return lines
+
+
+def counted(connection: Connection, run: RowMapping, *, are_roles: bool) -> Mapping[str, int]:
+    """What the run did with the records of Dynamics, or with the roles made of them."""
+    sums = ", ".join(SUM.format(name) for name in (*COUNTED, *CHANGED))
+    query = text(COUNTS.format(sums, str(are_roles).upper()))
+    found = connection.execute(query, {name: run[name] for name in ("dag_id", "run_id")})
+    return {name: int(count) for name, count in found.mappings().one().items()}
+
+
+def in_words(counts: Mapping[str, int], names: Iterable[str]) -> str:
+    """Some of the counts, each with its word."""
+    return ", ".join(f"{counts[name]:,} {WORDS.get(name, name)}" for name in names)
 
 
 def table(
