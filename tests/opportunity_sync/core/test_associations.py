@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,7 +86,9 @@ def test_a_contacts_own_account_follows_merges_and_the_filter() -> None:
             {"contact_id": "c5"},
         ],
     )
-    found = contact_accounts(people, Directory(ACCOUNT, accounts, ACCOUNT_REASONS))
+    found = contact_accounts(
+        people, Directory(ACCOUNT, accounts, ACCOUNT_REASONS, refused=pa.array([], pa.string()))
+    )
 
     assert dict(zip(found["contact_id"], found["account_id"].fillna(""), strict=True)) == {
         "c1": "a2",

@@ -22,18 +22,17 @@ def refused(count: int, field: str | None) -> list[DataError]:
 
 
 def test_a_bad_page_is_ten_lines_and_a_count(caplog: pytest.LogCaptureFixture) -> None:
-    """The first ten records are named, the others counted by column, over all pages of a table."""
+    """The first ten records of a table are named, the others of each page counted by column."""
     caplog.set_level(logging.WARNING)
     pages = [refused(7, "createdon"), [*refused(4990, "createdon"), *refused(3, None)]]
-    tally = extraction.Tally()
+    said = 0
     for page in pages:
-        state = {"refused": page, "replaced_characters": 0}
-        tally.add(state, 0)
-        extraction._report_page(CONTACT, tally, page)
+        extraction._report_refused(CONTACT, page, said=said)
+        said += len(page)
 
     named = [line for line in caplog.messages if "is not a date" in line]
-    assert len(named) == extraction.MOST_REFUSED_TOLD
+    assert len(named) == extraction._REFUSALS_SAID
     assert caplog.messages[-1] == (
         "contacts: refused as well, by column: createdon: 4,987, the whole row: 3"
     )
-    assert len(caplog.messages) == extraction.MOST_REFUSED_TOLD + 1
+    assert len(caplog.messages) == extraction._REFUSALS_SAID + 1

@@ -37,7 +37,7 @@ def path_of(folder: RunFolder, part: Part) -> Path:
 
 def names_of(folder: RunFolder, parts: list[Part]) -> list[str]:
     """The rows of parts, each part as a text."""
-    return ["".join(table["name"].to_pylist()) for table in folder.tables(parts)]
+    return ["".join(map(str, table["name"].to_pylist())) for table in folder.tables(parts)]
 
 
 def test_published_parts_come_back_in_order_with_what_was_said_beside_them(
