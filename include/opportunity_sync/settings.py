@@ -83,8 +83,8 @@ class Settings(BaseModel):
         default=6,
         ge=1,
         le=1000,
-        description="Times one request is tried before its task fails. A server that asks to "
-        "wait is asked again for as long as a page may take.",
+        description="Times one request is tried before its task fails. A server that "
+        "throttles is asked again for as long as a page may take.",
     )
     overlap_minutes: int = Field(
         default=10,

@@ -316,14 +316,19 @@ class History:
         options = _FAULTS.get(FaultKind(kind), {})
         self.runs.sandbox.faults.add(kind, SETS[letter], times=1000 if stays else 1, **options)
         self._count("faulty", self.fresh)
+        patient = self.runs.settings
+        if stays:  # a server that throttles for ever is asked for as long as a page may take
+            self.runs.settings = patient.model_copy(update={"page_timeout_seconds": 1.0})
         try:
             self._finish(run)
         except SyncError:
+            self.runs.settings = patient
             self.runs.sandbox.faults.clear()
             if retried:
                 self._tried(run)
             else:
                 self.runs.finish(run.begun, succeeded=False)
+        self.runs.settings = patient
         self.runs.sandbox.faults.clear()
 
 

@@ -3,7 +3,7 @@
 Every wait is said in the log with its reason, for a task that sleeps in silence looks like one
 that hangs. `Retry-After` is obeyed; without it, or when the server is still busy after it, waits
 double, with jitter, so that four readers that were refused together do not come back together.
-A server that says when to come back is believed for as long as a page may take, however often.
+A server that throttles works: it is asked again for as long as a page may take, however often.
 """
 
 from __future__ import annotations
@@ -82,10 +82,9 @@ class Patience:
                 earlier = error
 
     def _is_last(self, error: TransientError, attempt: int) -> bool:
-        """A server that asks to wait is asked again until the time is up, others a few times."""
-        asks_to_wait = isinstance(error, ThrottledError) or error.retry_after is not None
+        """A server that throttles is asked again until the time is up, others a few times."""
         attempts = self.settings.request_attempts
-        return attempt >= attempts and not (asks_to_wait and attempts > 1)
+        return attempt >= attempts and not (isinstance(error, ThrottledError) and attempts > 1)
 
     def _wait(self, error: TransientError, attempt: int) -> float:
         doubled: float = min(

@@ -38,11 +38,10 @@ def patience(first_wait_seconds: float = 0.001, **settings: float) -> Patience:
     [
         ThrottledError("busy", retry_after=0.01),
         ThrottledError("busy"),
-        TransientError("closed for repairs", retry_after=0.01),
     ],
     ids=lambda error: f"{error.code} {error.retry_after}",
 )
-def test_a_server_that_asks_to_wait_is_asked_for_as_long_as_a_page_may_take(
+def test_a_server_that_throttles_is_asked_for_as_long_as_a_page_may_take(
     error: TransientError,
 ) -> None:
     """Five seconds of rest at a time must not use up all attempts within a minute."""
