@@ -19,6 +19,7 @@ from dynamics_sandbox import FaultKind
 from histories import EVENTS, SETS, Step, renew, wait
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.errors import SyncError
+from opportunity_sync.store import read_state
 from oracle import KEYS, Store, actual_store, differences, expected_store
 from sync_runs import SyncRuns, settings_for_tests
 from world_events import WORLD_EVENTS, heal
@@ -127,12 +128,18 @@ class History:
             elif kind in EVENTS:
                 EVENTS[kind](self.organisation, *values)
                 self._happened(kind)
+            elif kind == "switch_organisation" and not self._is_claimed():
+                continue  # a store that is nobody's would rightly become the stranger's
             elif kind in WORLD_EVENTS:
                 self.runs.is_still = False
                 WORLD_EVENTS[kind](self.organisation, *values)
                 self._happened(kind)
             else:
                 getattr(self, f"_{kind}")(*values)
+
+    def _is_claimed(self) -> bool:
+        with self.runs.engine.connect() as connection:
+            return read_state(connection).organization_id is not None
 
     def _happened(self, kind: str) -> None:
         self.fresh.add(kind)
