@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psutil
 import sqlalchemy as sa
 from changes import Changed, Wanted, changes_of
@@ -119,13 +120,16 @@ def prepared(
         connection = DynamicsConnection.from_parts(**given)
         session = stack.enter_context(dynamics_session(connection))
         client = DataverseClient(session, connection.organization_url, settings=Settings())
-        tables = made_tables(client, organization_plan(client, ENTITIES, language=None))
+        plan = organization_plan(client, ENTITIES, language=None)
+        tables = made_tables(client, plan)
         changes = {name: changes_of(tables, later[name], each) for name, each in wanted.items()}
         windows = {
             name: {table: found.rows for table, found in changed.items()}
             for name, changed in changes.items()
         }
-        urls = stack.enter_context(served(tables, {**organisations, **later}, windows))
+        sizes = {**organisations, **later}
+        served_pages = served(tables, sizes, windows, organization_id=plan.organization_id)
+        urls = stack.enter_context(served_pages)
         postgres = stack.enter_context(running_cluster(DEFAULTS, as_installed=True))
         postmaster = _keep_quiet(postgres)
         yield Ground(folder, urls, client, given, postgres, postmaster, changes)
@@ -153,4 +157,4 @@ def only_facts(run: dict[str, Any]) -> dict[str, Any]:
         for name, plan in begun.plan.entities.items()
     }
     plan = Plan(begun.plan.organization_id, begun.plan.language, plans)
-    return replace(begun, plan=plan).save()
+    return msgspec.structs.replace(begun, plan=plan).save()

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+from uuid import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,9 +51,16 @@ class Organisation:
     """
 
     def __init__(
-        self, tables: Mapping[str, MadeTable], sizes: Mapping[str, int], changed: Rows
+        self,
+        tables: Mapping[str, MadeTable],
+        sizes: Mapping[str, int],
+        changed: Rows,
+        *,
+        organization_id: str,
     ) -> None:
         """Serve these tables; one that is not repeated is served as it is."""
+        identity = dict.fromkeys(("UserId", "BusinessUnitId"), str(UUID(int=1)))
+        self._identity = json.dumps(identity | {"OrganizationId": organization_id}).encode()
         self._tables = tables
         self._changed = changed
         self._sizes = {
@@ -64,7 +72,7 @@ class Organisation:
         """The body for a request's target (path and query)."""
         set_name = target.removeprefix(API).partition("?")[0]
         if set_name == "WhoAmI":
-            return b"{}"
+            return self._identity
         asked, place = _FILTER.search(target), _PLACE.search(target)
         count, rows_between = self._rows(set_name, unquote(asked[1]) if asked else "")
         first = int(place[1]) if place else 0
@@ -101,15 +109,20 @@ def served(
     tables: Mapping[str, MadeTable],
     organisations: Mapping[str, Mapping[str, int]],
     changed: Mapping[str, Rows] | None = None,
+    *,
+    organization_id: str = "",
 ) -> Iterator[dict[str, str]]:
     """Serve organisations of several sizes; yields the URL of each by its name.
 
-    `changed`: the rows that windows show, by organisation and set name.
+    `changed`: the rows that windows show, by organisation and set name. `organization_id`: what
+    each task of a run compares, so that of the organisation that runs begin with.
     """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     served_by_name = {
-        name: Organisation(tables, sizes, (changed or {}).get(name, {}))
+        name: Organisation(
+            tables, sizes, (changed or {}).get(name, {}), organization_id=organization_id
+        )
         for name, sizes in organisations.items()
     }
     server = spawn.Process(target=_serve, args=(theirs, served_by_name), daemon=True)

@@ -140,9 +140,11 @@ def _raw_copies(ground: Ground, name: str, store: str) -> Pass:
 def _again(subject: Subject, store: str) -> Pass:
     """A second full run over the same rows, which finds nothing to change."""
     again, _ = begun(subject.ground, subject.name, store)
+    staged, copied = (Path(run["staging"]) for run in (subject.run, again.run))
     for entity in ENTITIES:
-        staged, copied = (Path(run["staging"]) / entity.name for run in (subject.run, again.run))
-        shutil.copytree(staged, copied)
+        shutil.copytree(staged / entity.name, copied / entity.name)
+        manifest = f"{entity.name}.manifest.json"
+        shutil.copyfile(staged / manifest, copied / manifest)
     found = {"transform_again": again.transform(store), "load_again": again.load(store)}
     shutil.rmtree(again.run["staging"])
     return found

@@ -228,7 +228,8 @@ def test_a_run_that_writes_too_much_ends_the_benchmark(
     migrate(engine)
     before = state_of(sqlite_url)
     sizes = {name: table.rows for name, table in tables.items()}
-    counted = {name: {"updated": 1} for name in ("opportunity", "contact", "account", "role")}
+    counts = {"inserted": 0, "updated": 1, "deleted": 0, "rewritten": 0}
+    counted = dict.fromkeys(("opportunity", "contact", "account", "role"), counts)
     results = {"transform": {"opportunities": 0}, "load": {"tables": counted}}
 
     with pytest.raises(WrongRowsError, match="by synced_at: 0, expected 1"):
