@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import Any
 
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
-from opportunity_sync.pipeline import ending, extraction, loading, transformation
+from opportunity_sync.pipeline import beginning, ending, extraction, loading, transformation
+from opportunity_sync.pipeline.run import RunRequest
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import store_engine
 
@@ -52,7 +53,10 @@ def do(order: dict[str, Any]) -> None:
     engine = store_engine(order["store"])
     with dynamics_session(connection) as session:
         client = DataverseClient(session, connection.organization_url, settings=settings)
-        if order["step"] == "extract":
+        if order["step"] == "begin":
+            asked = RunRequest(**order["request"])
+            beginning.begin(client, engine, request=asked, settings=settings)
+        elif order["step"] == "extract":
             for task in order["tasks"]:
                 extraction.extract(client, run, task=task)
         elif order["step"] == "transform":
