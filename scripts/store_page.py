@@ -84,14 +84,15 @@ MEANINGS = {
     "`stakeholder_role`",
     "reference_id": "the id as Dynamics has it in the lookup, before any merge",
     "reason": "`contact_not_found`, `account_not_found`, `role_not_found`, `merge_circle`, "
-    "`contact_excluded` or `account_excluded`",
+    "`contact_excluded`, `account_excluded`, or, of a record in `refused_row`, `contact_refused`, "
+    "`account_refused`, `role_refused`",
     "first_seen_at": "when it was first found unresolved; stays when only the reason changes",
     "dag_id": "of the Airflow run",
     "run_id": "of the Airflow run",
     "mode": "`continue`, `range`, `full` or `reconcile`",
     "window_start": "earliest `modifiedon` asked for; null: from the beginning",
     "window_end": "end of a `range`, not included",
-    "started_at": "by Dataverse's clock",
+    "started_at": "by the lower of Dataverse's clock and the worker's",
     "ended_at": "null while it runs",
     "outcome": "`running`, `succeeded` or `failed`",
     "requests": "sent to Dataverse",

@@ -134,16 +134,16 @@ def test_every_rule_of_the_documentation_is_a_function() -> None:
 
 def test_every_reason_and_kind_is_documented() -> None:
     """The store page names the reasons of the code, and the kinds that the truth table shows."""
-    reasons = codes(line_of(DOCS / "store.md", "| `reason` |")) - {"reason"}
+    reasons = codes(line_of(DOCS / "store.md", "| `reason` |")) - {"reason", "refused_row"}
     kinds = codes(line_of(DOCS / "store.md", "| `kind` |")) - {"kind"}
     shown = re.findall(r"\b(\w+_\w+) [acr]\d+ (\w+_\w+)", text_of(DOCS / "associations.md"))
 
     in_code = {
         reason
         for known in (CONTACT_REASONS, ACCOUNT_REASONS)
-        for reason in (known.not_found, known.excluded)
+        for reason in (known.not_found, known.excluded, known.refused)
     }
-    assert reasons == in_code | {MERGE_CIRCLE, "role_not_found"}
+    assert reasons == in_code | {MERGE_CIRCLE, "role_not_found", "role_refused"}
     assert reasons == {reason for _, reason in shown}
     assert kinds == {kind for kind, _ in shown}
 

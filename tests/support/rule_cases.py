@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 DOCUMENT = Path(__file__).parents[2] / "docs" / "associations.md"
 OPPORTUNITY_ID = "o1"
 _ARROW = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
-_CONTACT = re.compile(r"(\w\d)")
+_REFUSED = re.compile(r"refused (contact|account|role) (\w\d)")
+_ENTITIES = {"contact": CONTACT, "account": ACCOUNT, "role": CONNECTION_ROLE}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,11 @@ def facts_of(case: Case) -> Facts:
     records: dict[str, list[dict[str, object]]] = {
         entity.name: [] for entity in (CONTACT, ACCOUNT, CONNECTION, CONNECTION_ROLE)
     }
+    refused: dict[str, list[str]] = {}
     for position, item in enumerate(case.known.split("; ")):
+        if match := _REFUSED.fullmatch(item):
+            refused.setdefault(_ENTITIES[match[1]].name, []).append(match[2])
+            continue
         entity, record = _record(item, position)
         records[entity.name].append(record)
     return Facts(
@@ -69,6 +74,7 @@ def facts_of(case: Case) -> Facts:
         accounts=frame_of(ACCOUNT, records["account"]),
         connections=frame_of(CONNECTION, records["connection"]),
         roles=frame_of(CONNECTION_ROLE, records["connectionrole"]),
+        refused={name: pa.array(ids, pa.string()) for name, ids in refused.items()},
     )
 
 

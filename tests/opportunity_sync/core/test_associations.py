@@ -19,7 +19,6 @@ from opportunity_sync.core.associations import (
 )
 from opportunity_sync.core.references import ACCOUNT_REASONS, Directory
 from opportunity_sync.entities import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
-from opportunity_sync.errors import ConfigError
 from rule_cases import Case, facts_of, frame_of, published_cases, roles_of, unresolved_of
 
 if TYPE_CHECKING:
@@ -47,23 +46,14 @@ def test_the_truth_table_covers_the_contracts_rows() -> None:
 def test_nothing_in_the_facts_is_written_to() -> None:
     """The rules are pure: their input is afterwards what it was."""
     facts = facts_of(CASES[0])
-    before = {name: getattr(facts, name).copy(deep=True) for name in vars(facts)}
+    frames = {name: frame for name, frame in vars(facts).items() if isinstance(frame, pd.DataFrame)}
+    before = {name: frame.copy(deep=True) for name, frame in frames.items()}
 
     resolve(facts)
 
+    assert len(before) == 5
     for name, frame in before.items():
-        pd.testing.assert_frame_equal(frame, getattr(facts, name))
-
-
-def test_a_customer_of_another_kind_is_refused_by_name() -> None:
-    """Neither account nor contact: the error names the opportunity."""
-    facts = facts_of(CASES[0])
-    lead = frame_of(
-        OPPORTUNITY, [{"opportunity_id": "o9", "customer_id": "l1", "customer_type": "lead"}]
-    )
-
-    with pytest.raises(ConfigError, match="opportunity o9: its customerid points to a 'lead'"):
-        resolve(Facts(lead, facts.contacts, facts.accounts, facts.connections, facts.roles))
+        pd.testing.assert_frame_equal(frame, frames[name])
 
 
 def test_a_contacts_own_account_follows_merges_and_the_filter() -> None:
