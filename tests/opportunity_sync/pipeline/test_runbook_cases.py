@@ -7,7 +7,7 @@ nobody can be told to do something that was never tried.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
@@ -16,17 +16,33 @@ from doc_pages import DOCS, blocks
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.errors import StagingError, WrongOrganizationError
 from oracle import actual_store, differences, expected_store
+from store_dumps import dump
 
 if TYPE_CHECKING:
     from sync_runs import SyncRuns
 
+# How the page's query begins that lists what can't be taken.
+REFUSED = "SELECT entity, record_id, field, message"
+
 
 def told(runs: SyncRuns, beginning: str) -> None:
     """Run the statements of the page's SQL that begin like this."""
+    by_hand(runs, *on_the_page(beginning))
+
+
+def asked(runs: SyncRuns, beginning: str) -> list[Any]:
+    """What the page's query that begins like this answers."""
+    [query] = on_the_page(beginning)
+    with runs.engine.connect() as connection:
+        return list(connection.execute(text(query)))
+
+
+def on_the_page(beginning: str) -> list[str]:
+    """The statements of the page's SQL that begin like this; there is one at least."""
     given = ";".join(blocks(DOCS / "runbook.md", "sql")).split(";")
     chosen = [one.strip() for one in given if one.strip().startswith(beginning)]
     assert chosen
-    by_hand(runs, *chosen)
+    return chosen
 
 
 def by_hand(runs: SyncRuns, *statements: str) -> None:
@@ -96,14 +112,39 @@ def test_rows_changed_by_hand_are_put_right_by_a_full_run(sqlite_runs: SyncRuns)
     assert drift(sqlite_runs) == []
 
 
-def test_a_store_emptied_in_place_is_filled_again(sqlite_runs: SyncRuns) -> None:
-    """The tables that the page names are all that have to go."""
+def test_a_refused_record_is_named_until_it_is_mended(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """The page's query shows it with its column; mended in Dynamics it passes by itself."""
     sqlite_runs.run()
-    told(sqlite_runs, "DELETE FROM ")
-    emptied = actual_store(sqlite_runs.engine)
+    contact = a_contact(organisation)
+    organisation.garble("contacts", contact, {"createdon": "0000-01-01"})
+    organisation.update("contacts", contact, {"firstname": "Ada"})
+    sqlite_runs.run()
+    [(entity, record_id, field, *_)] = asked(sqlite_runs, REFUSED)
+    organisation.mend("contacts", contact)
+    organisation.update("contacts", contact, {"firstname": "Augusta"})
     sqlite_runs.run()
 
-    assert not any(emptied.values())
+    assert (entity, record_id, field) == ("contact", contact, "createdon")
+    assert asked(sqlite_runs, REFUSED) == []
+    assert drift(sqlite_runs) == []
+
+
+def test_a_store_emptied_in_place_is_filled_again(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """The tables that the page names are all that have to go."""
+    organisation.garble("contacts", a_contact(organisation), {"createdon": "0000-01-01"})
+    sqlite_runs.run()
+    told(sqlite_runs, "DELETE FROM ")
+    emptied = dump(sqlite_runs.engine) | actual_store(sqlite_runs.engine)
+    still_refused = asked(sqlite_runs, REFUSED)
+    organisation.mend("contacts", a_contact(organisation))
+    sqlite_runs.run()
+
+    assert [name for name, rows in emptied.items() if rows] == ["opportunity_sync_version"]
+    assert still_refused == []
     assert drift(sqlite_runs) == []
 
 
