@@ -225,7 +225,7 @@ class History:
         except SyncError:
             if self.runs.is_still:
                 raise
-            self._count(MODES[run.mode], self.fresh | run.met)
+            self._meet(run)
             self.runs.finish(run.begun, succeeded=False)
             return False
         return True
@@ -248,12 +248,16 @@ class History:
             getattr(self.runs, stage)(run.begun)
 
     def _loaded(self, run: OpenRun) -> None:
+        """A run that has loaded has seen what happened before it began."""
+        self._meet(run)
+        if run.mode in _SEES_EVERYTHING_SO_FAR:
+            self.fresh = set(run.met)
+
+    def _meet(self, run: OpenRun) -> None:
         """Count which events this run had to cope with."""
         self._count(MODES[run.mode], self.fresh | run.met)
         if run.overlapped or run.met:
             self._count("overlapping", self.fresh | run.met)
-        if run.mode in _SEES_EVERYTHING_SO_FAR:
-            self.fresh = set(run.met)
 
     def _count(self, run_kind: str, events: set[str]) -> None:
         self.meetings.update((event, run_kind) for event in events)
