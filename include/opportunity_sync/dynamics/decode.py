@@ -247,5 +247,6 @@ def _collection_paused() -> Iterator[None]:
 def _broken(entity: Entity, error: Exception) -> ResponseError:
     return ResponseError(
         f"A page of {entity.set_name} is not the JSON it should be ({error}).",
-        next_step="nothing: the task is retried by itself, and reads the page again",
+        next_step="wait: the next try reads the page again; if it stays, find out who answers in "
+        "Dataverse's place (a proxy or gateway?)",
     )

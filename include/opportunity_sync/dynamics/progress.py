@@ -47,6 +47,6 @@ class Progress:
             raise ResponseError(
                 f"{MOST_PAGES} pages of {self._name} in a row brought no new record and a link to "
                 "the next.",
-                next_step="nothing: it is read again later; if it stays, find out who answers in "
+                next_step="wait: the next try reads it again; if it stays, find out who answers in "
                 "Dataverse's place (a proxy or gateway?)",
             )
