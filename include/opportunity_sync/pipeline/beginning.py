@@ -142,6 +142,7 @@ def _begun(
         delta_links=_delta_links(found, watermarks),
         stored_links=state.delta_links,
         whole_passes=state.whole_passes,
+        whole=tuple(entity.name for entity in ENTITIES if entity.name not in watermarks),
         accept_deletions=request.accept_deletions,
         accept_refusals=request.accept_refusals,
         filter_gone=filter_gone,

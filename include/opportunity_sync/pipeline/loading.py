@@ -282,13 +282,13 @@ def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtake
     """Move the watermark, and the delta link where the entity is tracked: compare and set."""
     if is_overtaken:
         store.forget_delta_link(connection, entity.name)
+    reading, readings = published_reading(run, entity), run.plan.of(entity).readings(entity)
+    if reading.is_whole and not run.lists(entity):
+        store.complete_columns(connection, entity.name, readings)
     if run.mode in {"range", "reconcile"}:
         return
-    reading, readings = published_reading(run, entity), run.plan.of(entity).readings(entity)
     start = None if reading.is_whole else run.window(entity).start
     store.move_watermark(connection, entity.name, window_start=start, to=run.started_at)
-    if reading.is_whole:
-        store.complete_columns(connection, entity.name, readings)
     # A link that was only followed goes on with the columns that it was made with.
     columns = readings if reading.is_whole else None
     store.move_delta_link(

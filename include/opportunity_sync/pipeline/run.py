@@ -112,7 +112,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     worker's; `revision` and `epoch` are the store's when the run began. `delta_links`: of the
     tables read by change tracking, the link to go on from, None for a whole pass first;
     `stored_links` and `whole_passes`: as the store had them, to tell whether another run moved
-    them. `filter_gone`: entities whose sync filter is no longer there, and accepted as such.
+    them. `whole`: tables that even a reconciliation reads whole, since their rows lack a column
+    that can be read now. `filter_gone`: entities whose sync filter is no longer there, and
+    accepted as such.
     """
 
     dag_id: str
@@ -128,6 +130,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     delta_links: dict[str, str | None] = {}
     stored_links: dict[str, str] = {}
     whole_passes: dict[str, int] = {}
+    whole: tuple[str, ...] = ()
     accept_deletions: bool = False
     accept_refusals: bool = False
     filter_gone: tuple[str, ...] = ()
@@ -141,14 +144,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """Where the rows of this run are staged."""
         return RunFolder(self.staging)
 
-    @property
-    def is_listing(self) -> bool:
+    def lists(self, entity: Entity) -> bool:
         """Whether only keys and versions are extracted, to be compared with the store."""
-        return self.mode == "reconcile"
+        return self.mode == "reconcile" and entity.name not in self.whole
 
     def rows_group(self, entity: Entity) -> str:
         """The staging group that an extract task fills, and the name it is published under."""
-        return f"listing/{entity.name}" if self.is_listing else entity.name
+        return f"listing/{entity.name}" if self.lists(entity) else entity.name
 
     def window(self, entity: Entity) -> Window:
         """The window to read of an entity."""

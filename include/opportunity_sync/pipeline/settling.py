@@ -225,7 +225,7 @@ def _open(connection: store.Connection, run: Run, entity: Entity, *, due: set[st
     if reading.is_whole and _absence_counts(run, entity):
         live = store.live_versions(connection, entity)
         suspects |= live.keys() - listed.keys() - refused
-        if run.is_listing:
+        if run.lists(entity):
             wanted = {key for key, version in listed.items() if live.get(key) != version}
             _report_drift(entity, listed, live)
     else:
@@ -240,7 +240,7 @@ def _open(connection: store.Connection, run: Run, entity: Entity, *, due: set[st
         live=live,
         live_count=store.count_live(connection, entity) if len(suspects) > FEW_ROWS else 0,
         refused=store.refused_ids(connection, entity),
-        compared=len(listed) if run.is_listing else 0,
+        compared=len(listed) if run.mode == "reconcile" else 0,
     )
 
 
@@ -276,7 +276,7 @@ def _absence_counts(run: Run, entity: Entity) -> bool:
     sees_all = run.plan.of(entity).reads_every_row
     if sees_all:
         return True
-    if run.is_listing:
+    if run.mode == "reconcile":
         raise PrivilegeError(
             f"Whether all rows of {entity.set_name} can be read is "
             f"{'unknown' if sees_all is None else 'denied'}, so no absence proves a deletion.",

@@ -50,7 +50,7 @@ class Source:
 
 def source_of(run: Run, entity: Entity, *, from_the_start: bool = False) -> Source:
     """What this run reads of an entity; `from_the_start`: everything, whatever link there is."""
-    if run.is_listing:
+    if run.lists(entity):
         path, params = listing_query(entity)
         bare = msgspec.structs.replace(run.plan.of(entity), columns=())
         plan = msgspec.structs.replace(run.plan, entities=run.plan.entities | {entity.name: bare})

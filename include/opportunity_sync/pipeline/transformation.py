@@ -174,7 +174,7 @@ def resolve_again(connection: Connection, run: Run, outcome: Outcome) -> Outcome
 def row_parts(run: Run, entity: Entity, groups: Groups) -> list[Part]:
     """All staged parts of whole rows: those of the extract task, then those asked for by id."""
     group = run.rows_group(entity)
-    extracted = () if run.is_listing else run.folder.published(group).groups[group]
+    extracted = () if run.lists(entity) else run.folder.published(group).groups[group]
     return [*extracted, *groups[f"found/{entity.name}"]]
 
 

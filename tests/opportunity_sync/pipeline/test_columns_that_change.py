@@ -111,6 +111,20 @@ def test_rows_that_lack_a_column_are_asked_for_by_id(
     assert drift(world_runs) == []
 
 
+@pytest.mark.parametrize("mode", ["continue", "reconcile"])
+def test_a_column_that_was_away_from_the_first_sync_on_is_filled(
+    world_runs: SyncRuns, world: Organisation, mode: Any
+) -> None:
+    """By whatever run comes first when it is back, a comparison of versions as well."""
+    world.secure_column("contacts", "emailaddress1")
+    world_runs.run()
+    later(world)
+    world.restore_column("contacts", "emailaddress1")
+    world_runs.run(mode)
+
+    assert drift(world_runs) == []
+
+
 def test_a_column_that_one_metadata_answer_lacks_is_read_all_the_same(
     world_runs: SyncRuns, world: Organisation
 ) -> None:
