@@ -70,7 +70,7 @@ def write_roles(
                 guard=lambda _given, differs: or_(stored.c.is_deleted, differs),
             ),
         )
-    return counts + Counts(read=read, deleted=deleted)
+    return counts + Counts(read=read, deleted=deleted, unchanged=read - counts.changed)
 
 
 def write_unresolved(
@@ -103,7 +103,7 @@ def write_unresolved(
                 guard=lambda _given, differs: differs,
             ),
         )
-    return counts + Counts(read=read, deleted=deleted)
+    return counts + Counts(read=read, deleted=deleted, unchanged=read - counts.changed)
 
 
 @contextmanager
