@@ -19,8 +19,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.schema import CreateColumn
 
+from opportunity_sync.entities import ENTITIES
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.store.lock import locked, reading
+from opportunity_sync.store.state import forget_column
 from opportunity_sync.store.tables import METADATA
 
 if TYPE_CHECKING:
@@ -91,9 +93,13 @@ def _missing_columns(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _add_missing_columns(connection: Connection) -> None:
+    """Add them, empty: the next run reads a table whole of which one was new, or taken away."""
     for table, column in _missing_columns(connection):
         definition = CreateColumn(METADATA.tables[table].c[column]).compile(connection)
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        for entity in ENTITIES:
+            if table in {entity.name, entity.fact_table}:
+                forget_column(connection, entity, column)
 
 
 def _refuse_other_encodings(connection: Connection) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from opportunity_sync.entities import Entity
+
 Readings = dict[str, str]
 
 
@@ -211,6 +213,20 @@ def complete_columns(connection: Connection, entity: str, readings: Mapping[str,
     complete = {**(known or {}), **readings}
     if complete != known:
         _set_state(connection, entity, columns=_json(complete))
+
+
+def forget_column(connection: Connection, entity: Entity, column: str) -> None:
+    """Say that the rows of the entity have lost a store column, so that it is read again."""
+    query = select(sync_state.c.columns).where(sync_state.c.entity == entity.name)
+    known = _readings(connection.scalar(query))
+    lost = {
+        field.column
+        for field in entity.all_fields
+        if column in {stored.name for stored in field.columns}
+    }
+    if known is not None and lost & known.keys():
+        left = {name: reading for name, reading in known.items() if name not in lost}
+        _set_state(connection, entity.name, columns=_json(left))
 
 
 def forget_delta_link(connection: Connection, entity: str) -> None:

@@ -184,6 +184,19 @@ def test_rows_that_a_run_wrote_without_a_column_that_is_just_filled_are_filled_t
     assert drift(world_runs) == []
 
 
+def test_a_column_that_somebody_took_from_the_store_is_read_again(
+    world_runs: SyncRuns, world: Organisation
+) -> None:
+    """It comes back empty, and no version of a row tells that its value is gone."""
+    world_runs.run()
+    with world_runs.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE contact DROP COLUMN email")
+    later(world)
+    world_runs.run()
+
+    assert drift(world_runs) == []
+
+
 @pytest.fixture
 def filtered(world_runs: SyncRuns, world: Organisation) -> SyncRuns:
     """A store in which one contact is left out by an explicit No."""
