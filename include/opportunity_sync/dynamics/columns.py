@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -44,12 +44,6 @@ _MOST_DIGITS: Final = 40  # before the point, and behind it
 _PLAIN_NUMBER: Final = rf"^-?[0-9]{{1,{_MOST_DIGITS}}}(\.[0-9]{{1,{_MOST_DIGITS}}})?$"
 _WRITTEN_NUMBER: Final = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
 _SECONDS: Final = pa.timestamp("s", tz="UTC")
-# What Python, PostgreSQL and SQLite's texts of four digits all know, in UTC.
-_INSTANTS: Final = (
-    pa.scalar(datetime(1, 1, 1, tzinfo=UTC), pa.timestamp("us", tz="UTC")),
-    pa.scalar(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), pa.timestamp("us", tz="UTC")),
-)
-_DATES: Final = (pa.scalar(date.min, pa.date32()), pa.scalar(date.max, pa.date32()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +83,21 @@ def columns_of(slot: Slot, values: Sequence[Sequence[Any]], meaning: Meaning) ->
     if slot.field.kind is Kind.DATE:
         return _dates(values[slot.at], meaning.zone)
     return _BUILDERS[slot.field.kind](values[slot.at])
+
+
+# Not constants: pyarrow imports pandas to look at a Python value, and most tasks need none.
+@cache
+def _known_instants() -> tuple[Any, Any]:
+    """What Python, PostgreSQL and SQLite's texts of four digits all know, in UTC."""
+    kind = pa.timestamp("us", tz="UTC")
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    return pa.scalar(datetime(1, 1, 1, tzinfo=UTC), kind), pa.scalar(last, kind)
+
+
+@cache
+def _known_days() -> tuple[Any, Any]:
+    """Likewise, of dates."""
+    return pa.scalar(date.min, pa.date32()), pa.scalar(date.max, pa.date32())
 
 
 def guids(values: Sequence[str | None]) -> Columns:
@@ -173,11 +182,11 @@ def _money(values: Sequence[Any]) -> Columns:
 def _instants(values: Sequence[str | None]) -> Columns:
     texts = pa.array(values, pa.string())
     try:
-        return _within(_seconds(texts), _INSTANTS)
+        return _within(_seconds(texts), _known_instants())
     except pa.ArrowInvalid:
         pass
     try:
-        return _within(_seconds(pc.replace_substring_regex(texts, r"\.\d+", "")), _INSTANTS)
+        return _within(_seconds(pc.replace_substring_regex(texts, r"\.\d+", "")), _known_instants())
     except pa.ArrowInvalid:
         return _one_by_one(values, _instant, "is not an instant", kind=ARROW_TYPES[Kind.INSTANT])
 
@@ -191,7 +200,7 @@ def _dates(values: Sequence[str | None], zone: tzinfo | None) -> Columns:
     """Days as written; of an instant its day in the zone or, without one, the day it names."""
     texts = pa.array(values, pa.string())
     try:
-        return _within(texts.cast(pa.date32()), _DATES)
+        return _within(texts.cast(pa.date32()), _known_days())
     except pa.ArrowInvalid:
         pass
     # A day of a zone is an instant of few spellings, so each is converted once.
