@@ -6,8 +6,10 @@ the system and PostgreSQL from a wheel. What an image would hold is installed in
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +126,7 @@ def test_the_services_of_the_file_run_one_sync(
     assert differences(expected_store(organisation), actual_store(engine)) == []
     engine.dispose()
     assert_nothing_is_shown(production)
+    assert_runs_can_be_removed(production)
 
 
 def assert_nothing_is_shown(production: NativeCompose) -> None:
@@ -143,6 +146,28 @@ def assert_nothing_is_shown(production: NativeCompose) -> None:
     assert not [
         path for path in files if any(secret.encode() in path.read_bytes() for secret in secrets)
     ]
+
+
+def assert_runs_can_be_removed(production: NativeCompose) -> None:
+    """What the cleaner asks of Airflow works on the records of real runs, no table fails."""
+    now = datetime.now(UTC).isoformat()
+    cleaned = subprocess.run(
+        [
+            *("airflow", "db", "clean", "--yes", "--skip-archive", "--error-on-cleanup-failure"),
+            *("--clean-before-timestamp", now),
+        ],
+        env=production.environment("airflow-cleaner"),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+    assert cleaned.returncode == 0, cleaned.stdout[-2000:] + cleaned.stderr[-2000:]
+    assert re.search(r"Found [1-9]\d* rows", cleaned.stdout)
+    assert "airflow db clean --yes --skip-archive --error-on-cleanup-failure" in " ".join(
+        production.services["airflow-cleaner"]["command"]
+    )
 
 
 def sandbox_secret(production: NativeCompose) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 REFERENCE = re.compile(r"\$\$|\$\{(\w+):([-?])([^}]*)\}")
 PORTS = ("6379", "8080", "8443", "8974")
+PYCACHE = shutil.ignore_patterns("__pycache__")
 DATABASES = frozenset({"metadata-db", "store-db"})
 
 # Seconds; what takes some of them on a free machine can take minutes on a busy one.
@@ -46,9 +48,9 @@ class NativeCompose:
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Lay the folder out as the image has it."""
+        """Lay the folder out as the image has it, with the code as it is now."""
         for name in ("include", "plugins", "dags"):
-            (self.home / name).symlink_to(PROJECT / name)
+            shutil.copytree(PROJECT / name, self.home / name, ignore=PYCACHE)
         for name in ("logs", "staging", "sandbox", "data", "output"):
             (self.home / name).mkdir()
         self.ports = {port: free_port() for port in PORTS}
