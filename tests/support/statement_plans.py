@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+_BY_INDEX = {"Index Scan", "Index Only Scan"}
 _EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
@@ -90,9 +91,13 @@ def _of_postgres(plan: dict[str, Any], *, again: bool = False) -> Iterator[tuple
     """A step inside a loop is run for each row of the outside, however few PostgreSQL expects.
 
     It expects a handful of tables that it knows nothing of, such as one that this load has filled.
+    An index without a condition leads through the whole table as well, but at its real price: it
+    is chosen inside a loop only where the table is tiny.
     """
-    if plan["Node Type"] == "Seq Scan" and not plan["Relation Name"].startswith("pg_"):
-        yield plan["Relation Name"], again
+    in_sequence = plan["Node Type"] == "Seq Scan"
+    is_whole = in_sequence or (plan["Node Type"] in _BY_INDEX and "Index Cond" not in plan)
+    if is_whole and not plan["Relation Name"].startswith("pg_"):
+        yield plan["Relation Name"], again and in_sequence
     for child in plan.get("Plans", ()):
         is_inner = plan["Node Type"] == "Nested Loop" and child["Parent Relationship"] == "Inner"
         is_hashed = f"hashed {child.get('Subplan Name')}" in str(plan)

@@ -128,7 +128,8 @@ def _staged(
 
 @cache
 def _affected(stored: Table) -> Table:
-    return temporary(f"affected_{stored.name}", Column("opportunity_id", Identifier))
+    columns = [Column("opportunity_id", Identifier)]
+    return temporary(f"affected_{stored.name}", *columns, searched=["opportunity_id"])
 
 
 @cache

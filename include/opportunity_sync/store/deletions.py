@@ -92,6 +92,7 @@ def live_versions(
         return {}
     wanted = pa.table({key: pa.array(sorted(keys), pa.string())})
     with staged_keys(connection, entity, [wanted]) as staged:
+        # No join: SQLite would begin it with the large table.
         query = query.where(fact.c[key].in_(select(staged.c[key])))
         return {row[0]: row[1] for row in connection.execute(query)}
 

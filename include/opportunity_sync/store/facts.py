@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _ARROW: dict[Kind, pa.DataType] = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
 _CHUNK_ROWS = 50_000
 _FEW = 100
-_WANTED = temporary("wanted_ids", Column("wanted", Identifier))
+_WANTED = temporary("wanted_ids", Column("wanted", Identifier), searched=["wanted"])
 
 
 def find_facts(connection: Connection) -> Callable[[Entity, str, Ids], pa.Table]:

@@ -170,6 +170,7 @@ def _staged(entity: Entity) -> Table:
         Column("code", Text),
         Column("message", Text),
         Column(VERSION.name, BigInteger),
+        searched=["record_id"],
     )
 
 

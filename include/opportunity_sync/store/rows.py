@@ -121,8 +121,8 @@ def _writing(
 
 @cache
 def _staged_accounts(entity: Entity) -> Table:
-    key = Column(entity.key_column, Identifier)
-    return temporary(f"account_of_{entity.name}", key, Column(ACCOUNT_ID, Identifier))
+    columns = (Column(entity.key_column, Identifier), Column(ACCOUNT_ID, Identifier))
+    return temporary(f"account_of_{entity.name}", *columns, searched=[entity.key_column])
 
 
 def holds_nothing(connection: Connection, entity: Entity) -> bool:

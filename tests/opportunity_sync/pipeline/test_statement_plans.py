@@ -8,10 +8,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from opportunity_sync.entities import CONNECTION_ROLE, ENTITIES, PUBLIC_ENTITIES
+from opportunity_sync.store import store_engine
+from postgres_cluster import new_database, running_cluster
 from statement_plans import plans_watched
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Engine
+
     from statement_plans import Reading
     from sync_runs import SyncRuns
 
@@ -24,6 +32,21 @@ LARGE = {
 }
 # Whether a table has any row: the first one answers.
 _ANY_ROW = re.compile(r"SELECT EXISTS \(SELECT \S+ FROM \w+\)")
+
+
+@pytest.fixture
+def installed_postgres() -> Iterator[str]:
+    """This machine's own PostgreSQL, if any: versions put different prices on forbidden plans."""
+    with running_cluster(as_installed=True) as server, new_database(server) as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite_url", "postgres", "installed_postgres"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An empty store of each kind, and of another version of PostgreSQL."""
+    engine = store_engine(request.getfixturevalue(request.param))
+    yield engine
+    engine.dispose()
 
 
 def change_one_of_each(runs: SyncRuns) -> None:

@@ -89,7 +89,7 @@ def test_any_text_survives(engine: Engine, rows: list[tuple[str | None, str | No
 
 def test_more_rows_than_one_chunk_holds_arrive_once(engine: Engine) -> None:
     """Large parts are written piece by piece."""
-    table = temporary("many", Column("id", Identifier), Column("note", Text))
+    table = temporary("many", Column("id", Identifier), Column("note", Text), searched=["id"])
     numbers = range(12_345)
     rows = pa.table({"id": [guid(n) for n in numbers], "note": [str(n) for n in numbers]})
     with engine.connect() as connection, staged_table(connection, table) as many:
@@ -110,7 +110,7 @@ def test_column_names_are_quoted(engine: Engine) -> None:
 
 def test_a_temporary_table_is_gone_afterwards(engine: Engine) -> None:
     """Its name can be used again in the same transaction."""
-    short_lived = temporary("short_lived", Column("id", Identifier))
+    short_lived = temporary("short_lived", Column("id", Identifier), searched=["id"])
     with engine.begin() as connection:
         for _ in range(2):
             with staged_table(connection, short_lived) as table:

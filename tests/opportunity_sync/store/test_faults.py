@@ -244,7 +244,7 @@ def test_a_right_that_is_missing_is_named(
     engine = as_role(own_postgres, *given)
     with writing(own_postgres) as connection:
         connection.exec_driver_sql("ALTER TABLE contact DROP COLUMN email")
-    table = temporary("some", Column("id", Identifier))
+    table = temporary("some", Column("id", Identifier), searched=["id"])
 
     def use() -> None:
         with locked(engine, wait_seconds=0) as connection:
