@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # A running task writes, or tries again, far more often: what is older belongs to nobody alive.
 _SURELY_ENDED = timedelta(days=2)
 _READABLE_CHARACTERS = 60
+_PLAN = "plan.json"
+_OURS = re.compile(rf"[A-Za-z0-9_-]{{0,{_READABLE_CHARACTERS}}}-[0-9a-f]{{16}}")
 
 
 class StagingRoot:
@@ -40,17 +42,25 @@ class StagingRoot:
         """Remove runs that nobody has written to for `age`, two days at least.
 
         Returns the names of their folders. A run may be cleared and go on at any time, so what was
-        written lately stays, however short the age.
+        written lately stays, however short the age. The root may hold other things than ours:
+        what is neither named like a run's folder nor has a run's plan was not made here.
         """
         limit = now - max(age, _SURELY_ENDED)
         removed = []
         for dag in self._files.names():
             for run in self._files.names(dag):
+                if not self._is_run(dag, run):
+                    continue
                 written = self._files.last_written(f"{dag}/{run}")
                 if written is not None and written < limit:
                     self._files.remove(f"{dag}/{run}")
                     removed.append(run)
         return removed
+
+    def _is_run(self, dag: str, run: str) -> bool:
+        """Whether a run's rows are there; earlier versions named the folders otherwise."""
+        is_named_so = _OURS.fullmatch(dag) and _OURS.fullmatch(run)
+        return bool(is_named_so) or _PLAN in self._files.names(f"{dag}/{run}")
 
 
 def folder_name(name: str) -> str:

@@ -80,6 +80,29 @@ def test_only_folders_that_nobody_touched_for_long_are_removed(tmp_path: Path, d
     assert left == {"young", "writing"}
 
 
+def test_what_others_keep_beside_the_runs_is_left_alone(tmp_path: Path) -> None:
+    """The folder that the setting names may be a share of the whole company."""
+    root = StagingRoot(str(tmp_path))
+    ours = root.new_folder("dag", "old", "1")
+    ours.write_json("plan.json", {})
+    theirs = [
+        tmp_path / "reports" / "2024" / "sales.csv",
+        tmp_path / "reports-2024" / "sales-0123" / "sales.csv",
+        Path(ours.url).parent.parent / "notes" / "sales.csv",
+    ]
+    for path in theirs:
+        path.parent.mkdir(parents=True)
+        path.write_text("theirs")
+    former = RunFolder(f"{root.url}/dag/manual__2026_03_01")
+    former.write_json("plan.json", {})
+    aged(RunFolder(root.url), timedelta(days=900))
+
+    assert len(root.remove_older_than(timedelta(days=7), NOW)) == 2
+    assert all(path.exists() for path in theirs)
+    assert not Path(ours.url).exists()
+    assert not Path(former.url).exists()
+
+
 @pytest.mark.parametrize("url", ["nosuchkind://bucket/x", "s3x://bucket"])
 def test_a_root_of_an_unknown_kind_is_an_error_of_the_settings(url: str) -> None:
     """Found when the run begins, with the variable to correct."""
