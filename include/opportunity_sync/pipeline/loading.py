@@ -28,6 +28,7 @@ from opportunity_sync.pipeline.run import Run, open_run, report_wait, utc_now
 from opportunity_sync.pipeline.transformation import (
     Outcome,
     read_outcome,
+    require_same_sources,
     resolve_again,
     row_parts,
 )
@@ -110,6 +111,7 @@ def _write_everything(
     for entity in ENTITIES:
         _move_state(connection, run, entity, is_overtaken=entity in overtaken)
     return counts
+    require_same_sources(run, outcome)
 
 
 def _as_the_store_is_now(

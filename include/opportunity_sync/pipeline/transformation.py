@@ -89,7 +89,8 @@ class Outcome:
         )
 
     def publish(self, run: Run, name: str) -> None:
-        """Say that this is what counts."""
+        """Say that this is what counts, unless it was made of what counts no more."""
+        require_same_sources(run, self)
         run.folder.publish(
             name,
             self.groups,
@@ -116,6 +117,7 @@ def transform(
     """
     begun = open_run(run)
     require_same_organization(client, begun)
+    sources = _sources(begun)
     with store.reading(engine) as connection:
         settled_at = store.read_state(connection).revision
         opened = look(connection, begun, moment=clock(), version=__version__)
@@ -134,7 +136,7 @@ def transform(
         readings=readings,
         settled_at=settled_at,
         revision=resolved.revision,
-        sources=_sources(begun),
+        sources=sources,
         compared={name: what.compared for name, what in opened.items()},
     ).publish(begun, OUTCOME)
     return _report(resolved.resolution)
@@ -143,12 +145,21 @@ def transform(
 def read_outcome(run: Run, name: str = OUTCOME) -> Outcome:
     """What transform published. Raises `StagingError` where the extracts have changed since."""
     outcome = Outcome.of(run.folder.published(name))
+    require_same_sources(run, outcome)
+    return outcome
+
+
+def require_same_sources(run: Run, outcome: Outcome) -> None:
+    """Compare what the extract tasks have published with what the outcome was made of.
+
+    A task that Airflow took for dead can publish at any time, also between two looks at its
+    manifest: so it is compared again when all is done. Raises `StagingError`.
+    """
     if outcome.sources != _sources(run):
         raise StagingError(
             "The staged rows have changed since they were transformed.",
             next_step="clear `transform` and what follows it.",
         )
-    return outcome
 
 
 def resolve_again(connection: Connection, run: Run, outcome: Outcome) -> Outcome:

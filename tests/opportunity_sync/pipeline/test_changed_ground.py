@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from dynamics_sandbox import Organisation, Sandbox
+from opportunity_sync.entities import ENTITIES
 from opportunity_sync.errors import (
     ConfigError,
     PrivilegeError,
     StagingError,
     WrongOrganizationError,
 )
+from opportunity_sync.pipeline import extraction
+from opportunity_sync.pipeline.run import open_run
+from opportunity_sync.pipeline.settling import look
 from opportunity_sync.store import migrate, read_state
 from oracle import actual_store, differences, expected_store
 from organisations import untracked
@@ -401,3 +405,84 @@ def test_a_mode_that_needs_every_row_says_so() -> None:
 
     with pytest.raises(ConfigError, match="accept_filter_gone and mode full"):
         RunRequest("dag", "run", "continue", accept_filter_gone=True)
+
+
+def read_twice(runs: SyncRuns, run: dict[str, Any], sandbox: Sandbox) -> tuple[Path, bytes]:
+    """Let two tries read the opportunities, one customer changing in between.
+
+    What the first has published lies there; returns where, and what the second publishes late.
+    """
+    organisation, staging = sandbox.organisation, Path(run["staging"])
+    runs.extract(run)
+    manifest, parts = staging / "opportunity.manifest.json", staging / "opportunity"
+    first = manifest.read_bytes()
+    manifest.unlink()
+    parts.rename(staging / "first")
+    row = next(row for row in organisation.rows("opportunities") if row["_customerid_value"])
+    organisation.update("opportunities", row["opportunityid"], {"_customerid_value": None})
+    runs.extract(run, "extract_opportunities")
+    second = manifest.read_bytes()
+    for path in (staging / "first").iterdir():
+        path.rename(parts / path.name)
+    manifest.write_bytes(first)
+    return manifest, second
+
+
+@pytest.mark.parametrize("task", ["transform", "load"])
+def test_a_try_that_publishes_late_is_mixed_with_no_other(
+    sqlite_runs: SyncRuns, sandbox: Sandbox, task: str
+) -> None:
+    """Airflow took it for dead; its pages have as many rows, and other customers."""
+    sqlite_runs.run()
+    run = sqlite_runs.begin("full")
+    manifest, second = read_twice(sqlite_runs, run, sandbox)
+    seen = 0
+
+    def publish_late(*_given: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 2:
+            manifest.write_bytes(second)
+
+    if task == "load":
+        sqlite_runs.transform(run)
+        # The first statements are about the run itself; by then the outcome has been read.
+        name, seen = "before_cursor_execute", 0
+    else:
+        name = "commit"
+    before = dump(sqlite_runs.engine)
+    event.listen(sqlite_runs.engine, name, publish_late)
+    with pytest.raises(StagingError, match="clear `transform`"):
+        sqlite_runs.transform(run) if task == "transform" else sqlite_runs.load(run)
+    event.remove(sqlite_runs.engine, name, publish_late)
+    assert seen >= 2
+    assert dump(sqlite_runs.engine) == before
+
+    sqlite_runs.transform(run)
+    sqlite_runs.load(run)
+    assert drift(sqlite_runs) == []
+
+
+def test_a_slower_try_leaves_what_another_has_published(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """`transform` may be at work on it."""
+    run = sqlite_runs.begin()
+    manifest = Path(run["staging"]) / "contact.manifest.json"
+    published: list[bytes] = []
+    with sqlite_runs.client() as slow:
+        pages = slow.pages
+
+        def slowly(*given: Any, **named: Any) -> Any:
+            for page in pages(*given, **named):
+                if not published:
+                    contact = organisation.rows("contacts")[0]["contactid"]
+                    organisation.update("contacts", contact, {"lastname": "Lovelace"})
+                    sqlite_runs.extract(run, "extract_contacts")
+                    published.append(manifest.read_bytes())
+                yield page
+
+        slow.pages = slowly  # type: ignore[method-assign]  # to wait, not to answer
+        extraction.extract(slow, run, task="extract_contacts")
+
+    assert [manifest.read_bytes()] == published
