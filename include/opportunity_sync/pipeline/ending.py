@@ -46,7 +46,7 @@ def finish(  # noqa: PLR0913 - what the teardown knows, in plain values
                 connection,
                 run["dag_id"],
                 run["run_id"],
-                attempt=run["attempt"],
+                attempt=run.get("attempt"),  # a run that an earlier version began has none
                 outcome="failed",
                 error=error,
                 error_code=error_code,

@@ -486,3 +486,12 @@ def test_a_slower_try_leaves_what_another_has_published(
         extraction.extract(slow, run, task="extract_contacts")
 
     assert [manifest.read_bytes()] == published
+
+
+def test_a_run_that_an_earlier_version_began_is_closed(sqlite_runs: SyncRuns) -> None:
+    """The upgrade came in mid run: what its tasks hand on knows of no attempt."""
+    run = sqlite_runs.begin()
+    run.pop("attempt")
+    sqlite_runs.finish(run, succeeded=False)
+
+    assert scalar(sqlite_runs, "SELECT outcome FROM sync_run") == "failed"
