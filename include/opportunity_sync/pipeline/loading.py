@@ -296,7 +296,8 @@ def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtake
     store.move_delta_link(
         connection,
         entity.name,
-        began_with=None if is_overtaken else run.stored_links.get(entity.name),
+        # Where it was forgotten in this very transaction, none is there to be replaced.
+        began_with=None if is_overtaken or run.new_epoch else run.stored_links.get(entity.name),
         to=store.DeltaLink(reading.delta_link, columns, is_whole=reading.is_whole),
     )
 

@@ -495,3 +495,12 @@ def test_a_run_that_an_earlier_version_began_is_closed(sqlite_runs: SyncRuns) ->
     sqlite_runs.finish(run, succeeded=False)
 
     assert scalar(sqlite_runs, "SELECT outcome FROM sync_run") == "failed"
+
+
+def test_a_new_epoch_goes_on_by_change_tracking(sqlite_runs: SyncRuns) -> None:
+    """The links that it brings take the place of those that it has made void."""
+    sqlite_runs.run()
+    sqlite_runs.run("full", new_epoch=True)
+
+    linked = "SELECT count(*) FROM sync_state WHERE delta_link IS NOT NULL"
+    assert scalar(sqlite_runs, linked) == len(ENTITIES) - 1, "roles are always read whole"
