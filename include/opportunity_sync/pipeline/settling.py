@@ -237,7 +237,7 @@ def _open(connection: store.Connection, run: Run, entity: Entity, *, due: set[st
         suspects=suspects,
         wanted=wanted,
         again=again,
-        live=live,
+        live={key: live[key] for key in suspects | wanted | again if key in live},
         live_count=store.count_live(connection, entity) if len(suspects) > FEW_ROWS else 0,
         refused=store.refused_ids(connection, entity),
         compared=len(listed) if run.mode == "reconcile" else 0,

@@ -504,3 +504,18 @@ def test_a_new_epoch_goes_on_by_change_tracking(sqlite_runs: SyncRuns) -> None:
 
     linked = "SELECT count(*) FROM sync_state WHERE delta_link IS NOT NULL"
     assert scalar(sqlite_runs, linked) == len(ENTITIES) - 1, "roles are always read whole"
+
+
+def test_a_comparison_keeps_only_what_is_asked_for(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """Versions of millions of rows are held of one table at a time, and not of all to the end."""
+    sqlite_runs.run()
+    contact = organisation.rows("contacts")[0]["contactid"]
+    organisation.update("contacts", contact, {"lastname": "Lovelace"})
+    run = sqlite_runs.begin("reconcile")
+    sqlite_runs.extract(run)
+    with sqlite_runs.engine.connect() as connection:
+        opened = look(connection, open_run(run), moment=sqlite_runs.clock(), version="1")
+
+    assert {name: len(what.live) for name, what in opened.items() if what.live} == {"contact": 1}
