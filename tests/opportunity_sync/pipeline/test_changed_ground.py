@@ -519,3 +519,15 @@ def test_a_comparison_keeps_only_what_is_asked_for(
         opened = look(connection, open_run(run), moment=sqlite_runs.clock(), version="1")
 
     assert {name: len(what.live) for name, what in opened.items() if what.live} == {"contact": 1}
+
+
+def test_counts_of_every_table_add_up(sqlite_runs: SyncRuns) -> None:
+    """Of the first load, and of one that finds nothing new: roles, too."""
+    sqlite_runs.run()
+    sqlite_runs.run("full")
+
+    outcomes = "inserted + updated + unchanged + filtered + refused + superseded"
+    wrong = f"SELECT count(*) FROM sync_run_entity WHERE read <> {outcomes}"
+    assert scalar(sqlite_runs, wrong) == 0
+    unchanged = "SELECT unchanged FROM sync_run_entity WHERE run_id = 'run-2' AND entity = 'role'"
+    assert scalar(sqlite_runs, unchanged) > 0
