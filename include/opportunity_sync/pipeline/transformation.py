@@ -337,12 +337,13 @@ def _news(look: Look, entity: Entity, staged: Staged) -> News:
     run, group = look.run, look.groups[f"gone/{entity.name}"]
     gone = [table[entity.key_column] for table in run.folder.tables(group)]
     arrived = kept(staged.facts, staged.is_newest)
-    refused_now = without(_refused_ids(look, entity), arrived[entity.key_column])
+    settled = distinct(arrived[entity.key_column], *gone)  # what is gone can be refused no more
+    refused_now = without(_refused_ids(look, entity), settled)
     listed = pa.array(list(store.refused_ids(look.connection, entity)), pa.string())
     return News(
         arrived=arrived,
         gone=distinct(*gone),
-        refused=distinct(without(listed, arrived[entity.key_column]), refused_now),
+        refused=distinct(without(listed, settled), refused_now),
         refused_now=refused_now,
         columns=run.plan.of(entity).columns,
         begun=run.revision,

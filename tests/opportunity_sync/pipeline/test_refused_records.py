@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.errors import ConfigError
+from opportunity_sync.errors import ConfigError, PrivilegeError
 from opportunity_sync.store import read_state
 from oracle import actual_store, differences, expected_store
 from organisations import untracked
@@ -243,3 +243,20 @@ def test_a_row_without_a_readable_id_makes_no_other_row_gone(
     names = actual_store(people_runs.engine)["contact"]
     assert (first,) in names
     assert (second,) not in names
+
+
+def test_who_refers_to_a_refused_record_that_is_deleted_does_not_find_it(
+    people_runs: SyncRuns, people: Organisation
+) -> None:
+    """It was refused before, and can be no more."""
+    [first] = spoil(people, 1)
+    people.create("opportunities", {"name": "Pump", "_customerid_value": first})
+    people_runs.run()
+    people.delete("contacts", first)
+    people.now = people.now + timedelta(minutes=10)
+    people_runs.run()
+
+    with people_runs.engine.connect() as connection:
+        reasons = list(connection.scalars(text("SELECT reason FROM unresolved_association")))
+    assert reasons == ["contact_not_found"]
+    assert listed(people_runs) == []
