@@ -141,7 +141,7 @@ def settle(
         if not run.new_epoch:
             _refuse_older(entity, found.versions, what.live)
         found.gone = what.suspects - found.versions.keys()
-        _require_sight(client, what, found)
+        _require_sight(client, found)
         _require_few_deletions(entity, what, found, run=run, settings=settings)
         if asked:
             log.info(
@@ -310,10 +310,13 @@ def _refuse_older(entity: Entity, found: dict[str, int], live: Mapping[str, int]
         )
 
 
-def _require_sight(client: DataverseClient, what: Open, found: Answers) -> None:
-    """Ask once more whether every row can be seen, before one counts as gone: roles change."""
+def _require_sight(client: DataverseClient, found: Answers) -> None:
+    """Ask once more whether every row can be seen, before one counts as gone: roles change.
+
+    Also before a record counts as gone that was never stored: it may be listed as refused.
+    """
     entity = found.entity
-    if found.gone & what.live.keys() and not sees_every_row(client, entity):
+    if found.gone and not sees_every_row(client, entity):
         raise PrivilegeError(
             f"Not every row of {entity.set_name} can be seen any more, so none counts as gone.",
             next_step=f"give the application user {entity.privilege} at organisation level again, "

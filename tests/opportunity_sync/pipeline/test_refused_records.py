@@ -260,3 +260,21 @@ def test_who_refers_to_a_refused_record_that_is_deleted_does_not_find_it(
         reasons = list(connection.scalars(text("SELECT reason FROM unresolved_association")))
     assert reasons == ["contact_not_found"]
     assert listed(people_runs) == []
+
+
+def test_a_refused_record_that_can_not_be_seen_any_more_stays_on_the_list(
+    people_runs: SyncRuns, people: Organisation
+) -> None:
+    """It was never stored, so no guard of deletions would keep it."""
+    [first] = spoil(people, 1)
+    people.now = people.now + timedelta(minutes=10)
+    people_runs.run()
+    people.now = people.now + timedelta(minutes=10)
+    run = people_runs.begin()
+    people_runs.extract(run)
+    people.set_read_depth("contact", "Basic")
+    people.hide("contacts", first)
+
+    with pytest.raises(PrivilegeError, match="prvReadContact"):
+        people_runs.transform(run)
+    assert [row["record_id"] for row in listed(people_runs)] == [first]
