@@ -220,7 +220,9 @@ def _open(connection: store.Connection, run: Run, entity: Entity, *, due: set[st
     reading = published_reading(run, entity)
     refused = {each.record_id for each in reading.refusals if each.record_id}
     listed = _listed(run, entity) if reading.is_whole else {}
-    again = _left_behind(connection, run, entity, due=due) - listed.keys() - refused
+    # A listing names what is there, and brings no row by which anything left behind is settled.
+    read = set() if run.lists(entity) else listed.keys() | refused
+    again = _left_behind(connection, run, entity, due=due) - read
     suspects, wanted = _tombstones(run, entity, reading), set[str]()
     if reading.is_whole and _absence_counts(run, entity):
         live = store.live_versions(connection, entity)

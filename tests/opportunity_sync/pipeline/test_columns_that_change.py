@@ -261,3 +261,19 @@ def test_the_time_zone_of_a_day_counts_as_another_reading(engine: Engine, tmp_pa
                 days.append(str(connection.scalar(query)))
 
     assert days == ["2026-02-03", "2026-02-02"]
+
+
+def test_a_reconciliation_asks_for_rows_that_lack_a_column(
+    world_runs: SyncRuns, world: Organisation
+) -> None:
+    """Their versions are equal to the listed ones, so nothing else would."""
+    world_runs.run()
+    later(world)
+    world.secure_column("contacts", "emailaddress1")
+    world.create("contacts", {"lastname": "Byron 9", "emailaddress1": "9@example.com"})
+    world_runs.run()
+    later(world)
+    world.restore_column("contacts", "emailaddress1")
+    world_runs.run("reconcile")
+
+    assert drift(world_runs) == []
