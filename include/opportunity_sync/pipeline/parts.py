@@ -56,6 +56,13 @@ class Refusals(msgspec.Struct, frozen=True):
             records.append((each.record_id, each.version_number, number))
         return cls(tuple(numbers), tuple(records))
 
+    def followed_by(self, other: Refusals) -> Refusals:
+        """These records and those of another page; pages come by the hundred, so none is redone."""
+        numbers = {reason: number for number, reason in enumerate(self.reasons)}
+        places = [numbers.setdefault(reason, len(numbers)) for reason in other.reasons]
+        added = ((record, version, places[number]) for record, version, number in other.records)
+        return Refusals(tuple(numbers), (*self.records, *added))
+
     def __iter__(self) -> Iterator[Refused]:
         """Each refused record with its reason."""
         for record_id, version, number in self.records:
@@ -121,7 +128,7 @@ class Reading(msgspec.Struct):
         self.has_refused_page |= rows == 0 and len(state.refusals) > 0
         self.is_whole, self.delta_link = state.is_whole, state.delta_link
         if state.refusals:
-            self.refusals = Refusals.gathered([*self.refusals, *state.refusals])
+            self.refusals = self.refusals.followed_by(state.refusals)
 
     def to_dict(self) -> dict[str, Any]:
         """The sums as plain JSON values."""
