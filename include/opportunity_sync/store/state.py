@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, exists, func, insert, or_, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.entities import ENTITIES, PUBLIC_ENTITIES
 from opportunity_sync.errors import WrongOrganizationError
@@ -266,7 +267,13 @@ def _set_state(connection: Connection, entity: str, **values: str) -> None:
 
 
 def _add_state(connection: Connection, entity: str, **values: object) -> None:
-    connection.execute(insert(sync_state), {"entity": entity, "columns": _NONE, **values})
+    """Add a row; the first runs of a store may begin at once, and then another has added it."""
+    insert_of = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = {"entity": entity, "columns": _NONE, **values}
+    statement = insert_of(sync_state).values(row)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["entity"], set_=dict(values))
+    )
 
 
 def _json(readings: Mapping[str, str]) -> str:

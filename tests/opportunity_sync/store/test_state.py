@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from sqlalchemy import update
 
 from opportunity_sync.entities import ACCOUNT, CONTACT, OPPORTUNITY
 from opportunity_sync.errors import WrongOrganizationError
+from opportunity_sync.store import migrate, store_engine
 from opportunity_sync.store.owed import count_owed, remember_owed
 from opportunity_sync.store.refused import note_refused, refused_ids
 from opportunity_sync.store.state import (
@@ -21,6 +23,7 @@ from opportunity_sync.store.state import (
     claim_organization,
     complete_columns,
     correct_watermark,
+    forget_columns,
     forget_delta_link,
     move_delta_link,
     move_watermark,
@@ -34,7 +37,7 @@ from store_rows import NOON, dump, guid, later, only_row, write
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
 
 def state(engine: Engine) -> StoreState:
@@ -213,3 +216,33 @@ def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) ->
     assert found.watermarks == {"contact": NOON}
     assert len(dump(engine, sync_state)["sync_state"]) == 1
     assert only_row(engine, sync_state)["link_columns"] is None
+
+
+def test_the_first_runs_of_a_store_may_begin_at_once(postgres: URL) -> None:
+    """The days of a backfill do: neither fails for what the other has just added."""
+    engine = store_engine(postgres)
+    migrate(engine)
+    other = threading.Thread(target=want, args=(engine,))
+    with engine.begin() as connection:
+        want_columns(connection, "contact", {"email"})
+        other.start()
+        other.join(timeout=1)
+    other.join(timeout=30)
+    with engine.begin() as connection:
+        want_columns(connection, "contact", {"email"})
+
+    assert FAILURES == []
+    assert state(engine).wanted == {"contact": frozenset({"email"})}
+    engine.dispose()
+
+
+FAILURES: list[Exception] = []
+
+
+def want(engine: Engine) -> None:
+    """Want a column in a transaction of another thread."""
+    try:
+        with engine.begin() as connection:
+            want_columns(connection, "contact", {"email"})
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+        FAILURES.append(error)
