@@ -109,9 +109,10 @@ def _write_everything(
         store.bump_revision(connection, change.revision)
     _close(write, counts)
     for entity in ENTITIES:
+        _note_columns(write, entity, held=state.columns.get(entity.name))
         _move_state(connection, run, entity, is_overtaken=entity in overtaken)
-    return counts
     require_same_sources(run, outcome)
+    return counts
 
 
 def _as_the_store_is_now(
@@ -280,13 +281,27 @@ def _list_refused(write: Write, entity: Entity, refused: Mapping[str, Refusals])
         store.note_refused(connection, rows, moment=write.change.moment, by=by, version=__version__)
 
 
+def _note_columns(write: Write, entity: Entity, *, held: Mapping[str, str] | None) -> None:
+    """Say how the whole table has its columns now; `held`: how it had them until now.
+
+    A run that brings a part of the table, with a column read otherwise than it is held (in another
+    time zone), leaves rows of both kinds: that column is held no more, and is read whole again.
+    """
+    connection, run = write.connection, write.run
+    readings = run.plan.of(entity).readings(entity)
+    if published_reading(run, entity).is_whole and not run.lists(entity):
+        store.complete_columns(connection, entity.name, readings)
+        return
+    other = {name for name, how in readings.items() if held and held.get(name, how) != how}
+    if other:
+        store.forget_readings(connection, entity.name, other)
+
+
 def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtaken: bool) -> None:
     """Move the watermark, and the delta link where the entity is tracked: compare and set."""
     if is_overtaken:
         store.forget_delta_link(connection, entity.name)
     reading, readings = published_reading(run, entity), run.plan.of(entity).readings(entity)
-    if reading.is_whole and not run.lists(entity):
-        store.complete_columns(connection, entity.name, readings)
     if run.mode in {"range", "reconcile"}:
         return
     start = None if reading.is_whole else run.window(entity).start

@@ -230,6 +230,14 @@ def forget_column(connection: Connection, entity: Entity, column: str) -> None:
         _set_state(connection, entity.name, columns=_json(left))
 
 
+def forget_readings(connection: Connection, entity: str, names: Collection[str]) -> None:
+    """Say of these columns that the whole table does not have them in one way any more."""
+    query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
+    known = _readings(connection.scalar(query)) or {}
+    left = {name: how for name, how in known.items() if name not in names}
+    _set_state(connection, entity, columns=_json(left))
+
+
 def forget_delta_link(connection: Connection, entity: str) -> None:
     """Let the next run read the entity whole, as if it had never been tracked."""
     connection.execute(

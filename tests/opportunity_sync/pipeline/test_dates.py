@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,3 +59,27 @@ def test_a_close_date_is_the_day_in_the_time_zone(
     found = close_dates(sqlite_runs)
     assert expected == {key: found[key] for key in expected}
     assert any(day is not None for key, day in found.items() if key not in expected)
+
+
+def test_a_run_that_took_the_days_of_another_zone_leaves_none_of_them(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """It began before the setting changed, and loads after the whole table was read anew."""
+    organisation.retype_column("opportunities", "actualclosedate", "DateTime", date_only=False)
+    won = organisation.create(
+        "opportunities", {"name": "Won", "actualclosedate": "2026-02-03T23:00:00Z"}
+    )
+    berlin = sqlite_runs.settings.model_copy(update={"time_zone": "Europe/Berlin"})
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update={"time_zone": "UTC"})
+    sqlite_runs.run()
+    day = timedelta(days=1)
+    slow = sqlite_runs.begin("range", organisation.now - day, organisation.now + day)
+    sqlite_runs.extract(slow)
+    sqlite_runs.transform(slow)
+    sqlite_runs.settings = berlin
+    sqlite_runs.run()
+    sqlite_runs.load(slow)
+    organisation.now = organisation.now + day
+    sqlite_runs.run()
+
+    assert close_dates(sqlite_runs)[won] == "2026-02-04"

@@ -23,8 +23,8 @@ from opportunity_sync.store.state import (
     claim_organization,
     complete_columns,
     correct_watermark,
-    forget_columns,
     forget_delta_link,
+    forget_readings,
     move_delta_link,
     move_watermark,
     newest_modified_at,
@@ -216,6 +216,15 @@ def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) ->
     assert found.watermarks == {"contact": NOON}
     assert len(dump(engine, sync_state)["sync_state"]) == 1
     assert only_row(engine, sync_state)["link_columns"] is None
+
+
+def test_a_column_that_is_held_in_two_ways_is_held_no_more(engine: Engine) -> None:
+    """The others stay; of a table without any there is nothing to forget."""
+    with engine.begin() as connection:
+        complete_columns(connection, "opportunity", {"name": "", "actual_close_date": "day in UTC"})
+        forget_readings(connection, "opportunity", {"actual_close_date"})
+        forget_readings(connection, "contact", {"email"})
+    assert state(engine).columns == {"opportunity": {"name": ""}, "contact": {}}
 
 
 def test_the_first_runs_of_a_store_may_begin_at_once(postgres: URL) -> None:
