@@ -218,16 +218,12 @@ def complete_columns(connection: Connection, entity: str, readings: Mapping[str,
 
 def forget_column(connection: Connection, entity: Entity, column: str) -> None:
     """Say that the rows of the entity have lost a store column, so that it is read again."""
-    query = select(sync_state.c.columns).where(sync_state.c.entity == entity.name)
-    known = _readings(connection.scalar(query))
     lost = {
         field.column
         for field in entity.all_fields
         if column in {stored.name for stored in field.columns}
     }
-    if known is not None and lost & known.keys():
-        left = {name: reading for name, reading in known.items() if name not in lost}
-        _set_state(connection, entity.name, columns=_json(left))
+    forget_readings(connection, entity.name, lost)
 
 
 def forget_readings(connection: Connection, entity: str, names: Collection[str]) -> None:
@@ -235,7 +231,8 @@ def forget_readings(connection: Connection, entity: str, names: Collection[str])
     query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
     known = _readings(connection.scalar(query)) or {}
     left = {name: how for name, how in known.items() if name not in names}
-    _set_state(connection, entity, columns=_json(left))
+    if left != known:
+        _set_state(connection, entity, columns=_json(left))
 
 
 def forget_delta_link(connection: Connection, entity: str) -> None:
