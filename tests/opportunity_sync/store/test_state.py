@@ -224,7 +224,7 @@ def test_a_column_that_is_held_in_two_ways_is_held_no_more(engine: Engine) -> No
         complete_columns(connection, "opportunity", {"name": "", "actual_close_date": "day in UTC"})
         forget_readings(connection, "opportunity", {"actual_close_date"})
         forget_readings(connection, "contact", {"email"})
-    assert state(engine).columns == {"opportunity": {"name": ""}, "contact": {}}
+    assert state(engine).columns == {"opportunity": {"name": ""}}
 
 
 def test_the_first_runs_of_a_store_may_begin_at_once(postgres: URL) -> None:
