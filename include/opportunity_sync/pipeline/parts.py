@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from opportunity_sync.errors import DataError
 
@@ -30,6 +30,10 @@ class Refused(msgspec.Struct, frozen=True):
     record_id: str | None
     version_number: int | None
     reason: Reason
+
+    def is_listed(self, known: Mapping[str, int | None]) -> bool:
+        """Whether it is refused again at the version that `known` has of it."""
+        return self.record_id in known and known[self.record_id] == self.version_number
 
 
 class Refusals(msgspec.Struct, frozen=True):
@@ -117,15 +121,18 @@ class Reading(msgspec.Struct):
     delta_link: str | None = None
     refusals: Refusals = Refusals()
 
-    def add(self, state: PartState, rows: int) -> None:
-        """Count one part."""
+    def add(
+        self, state: PartState, rows: int, *, known: Mapping[str, int | None] | None = None
+    ) -> None:
+        """Count one part; `known`: versions of records that are listed as refused already."""
         self.rows += rows
         self.pages += 1
         self.requests += state.requests
         self.replaced += state.replaced
         self.unidentified += state.unidentified
         self.deletions += len(state.deleted_ids)
-        self.has_refused_page |= rows == 0 and len(state.refusals) > 0
+        is_new = (not each.is_listed(known or {}) for each in state.refusals)
+        self.has_refused_page |= rows == 0 and any(is_new)
         self.is_whole, self.delta_link = state.is_whole, state.delta_link
         if state.refusals:
             self.refusals = self.refusals.followed_by(state.refusals)

@@ -70,10 +70,14 @@ class Open:
 
 @dataclass
 class Answers:
-    """The rows of one entity that came by id, staged; `versions` of all that are there."""
+    """The rows of one entity that came by id, staged; `versions` of all that are there.
+
+    `refused`: versions of the records in `refused_row`.
+    """
 
     entity: Entity
     writer: PartWriter
+    refused: Mapping[str, int | None]
     reading: Reading = field(default_factory=Reading)
     versions: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -82,7 +86,7 @@ class Answers:
         """Stage one page."""
         state = part_state(decoded, requests, page=page)
         self.writer.write(decoded.table, state=state.to_dict())
-        self.reading.add(state, decoded.table.num_rows)
+        self.reading.add(state, decoded.table.num_rows, known=self.refused)
         names = (self.entity.key_column, VERSION.name)
         columns = (decoded.table[name].to_pylist() for name in names)
         self.versions |= dict(zip(*columns, strict=True))
@@ -98,7 +102,7 @@ class Answers:
         ]
         state = PartState(refusals=Refusals.of(errors))
         self.writer.write(staged_schema(self.entity).empty_table(), state=state.to_dict())
-        self.reading.add(state, 0)
+        self.reading.add(state, 0, known=self.refused)
         self.versions |= {error.record_id: _HIGHEST for error in errors if error.record_id}
 
 
@@ -130,7 +134,9 @@ def settle(
             organisation went back in time.
     """
     answers = {
-        entity.name: Answers(entity, run.folder.writer(f"found/{entity.name}"))
+        entity.name: Answers(
+            entity, run.folder.writer(f"found/{entity.name}"), opened[entity.name].refused
+        )
         for entity in ENTITIES
     }
     require_few_refusals(run, opened, answers, settings=settings)
@@ -186,31 +192,30 @@ def require_few_refusals(
     for entity in ENTITIES:
         what, found = opened[entity.name], answers[entity.name].reading
         refused = [*what.reading.refusals, *found.refusals]
-        new = len(_newly(refused, what.refused))
-        known = len({each.record_id for each in refused if each.record_id}) - new
-        read = what.reading.rows + found.rows + len(refused) - max(0, known)
+        new = _newly(refused, what.refused)
+        read = what.reading.rows + found.rows + len(new)
         has_refused_page = what.reading.has_refused_page or found.has_refused_page
-        is_large_share = new > read * settings.max_refused_share
-        if new > FEW_ROWS and (has_refused_page or is_large_share):
-            raise _too_many_refused(entity, new, read, first=refused[0])
+        is_large_share = len(new) > read * settings.max_refused_share
+        if len(new) > FEW_ROWS and (has_refused_page or is_large_share):
+            raise _too_many_refused(entity, new, read)
 
 
-def _newly(refused: Iterable[Refused], known: Mapping[str, int | None]) -> set[object]:
+def _newly(refused: Iterable[Refused], known: Mapping[str, int | None]) -> list[Refused]:
     """The records refused now that are not listed at the same version; each unnamed one counts."""
-    return {
-        each.record_id or number
+    new = {
+        each.record_id or number: each
         for number, each in enumerate(refused)
-        if each.record_id is None
-        or each.record_id not in known
-        or known[each.record_id] != each.version_number
+        if not each.is_listed(known)
     }
+    return list(new.values())
 
 
-def _too_many_refused(entity: Entity, new: int, read: int, *, first: Refused) -> ConfigError:
-    reason = first.reason
+def _too_many_refused(entity: Entity, new: Sequence[Refused], read: int) -> ConfigError:
+    reason = new[0].reason
+    where = f"{entity.name}.{reason.field}" if reason.field else entity.name
     return ConfigError(
-        f"{new:,} of {read:,} {entity.set_name} can't be taken, more than is believed without "
-        f"being told to; the first: {entity.name}.{reason.field} {reason.message}.",
+        f"{len(new):,} of {read:,} {entity.set_name} can't be taken, more than is believed without "
+        f"being told to; the first: {where} {reason.message}.",
         next_step="look at the records in Dynamics; if the others shall be loaded without them, "
         "trigger the DAG with accept_refusals.",
     )

@@ -134,6 +134,24 @@ def test_accepted_refusals_are_no_question_any_more(
     assert len(actual_store(people_runs.engine)["contact"]) == 60
 
 
+def test_known_refusals_do_not_count_beside_new_ones(
+    people_runs: SyncRuns, people: Organisation
+) -> None:
+    """A page of by-id answers that are all known proves nothing about the few that are new."""
+    for number in range(900):
+        people.create("contacts", {"lastname": f"Lovelace {number}"})
+    spoil(people, 60)
+    people_runs.run(accept_refusals=True)
+    people.now = people.now + timedelta(minutes=30)
+    for row in people.rows("contacts")[60:]:
+        people.update("contacts", row["contactid"], {"jobtitle": "Poet"})
+    for row in people.rows("contacts")[60:115]:
+        people.garble("contacts", row["contactid"], BAD)
+    people_runs.run()
+
+    assert len(listed(people_runs)) == 115
+
+
 def test_a_window_of_one_bad_row_stays_green_for_ever(
     people_runs: SyncRuns, people: Organisation
 ) -> None:
