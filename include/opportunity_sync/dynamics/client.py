@@ -146,7 +146,8 @@ class DataverseClient:
         def is_the_record(answer: Answer, found: dict[str, Any]) -> bool:
             key = str(found.get(entity.key)).lower()
             # With an id that nobody can read it may be the record, and is there in any case.
-            if _GUID.fullmatch(key) and key != record_id.lower():
+            is_another = _GUID.fullmatch(key) is not None and key != record_id.lower()
+            if entity.key not in found or is_another:
                 raise answer.broken("The answer is not the record that was asked for.")
             return True
 
