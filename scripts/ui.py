@@ -68,6 +68,8 @@ PRELOADED = (
 def main() -> int:
     """Serve until Ctrl-C or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Whoever starts this in the background (`make ui &` in a script) hands Ctrl-C over as ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(os.environ.get("UI_FOLDER") or PROJECT / ".ui").resolve()
     other = "Use that one, end it with Ctrl-C, or start this one elsewhere: UI_FOLDER=path make ui"
     try:

@@ -367,7 +367,7 @@ def test_no_transaction_waits_for_dynamics(
         runs.run("reconcile")
     engine.dispose()
 
-    assert len(open_while_asked) > 2
+    assert len(open_while_asked) >= 2
     assert set(open_while_asked) == {0}
 
 
