@@ -33,7 +33,9 @@ class Refused(msgspec.Struct, frozen=True):
 
     def is_listed(self, known: Mapping[str, int | None]) -> bool:
         """Whether it is refused again at the version that `known` has of it."""
-        return self.record_id in known and known[self.record_id] == self.version_number
+        if self.record_id is None or self.record_id not in known:
+            return False
+        return known[self.record_id] == self.version_number
 
 
 class Refusals(msgspec.Struct, frozen=True):
