@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opportunity_sync.dynamics import DecodedPage, Page
-    from opportunity_sync.staging import Part
+    from opportunity_sync.staging import Manifest, Part
 
 log = logging.getLogger(__name__)
 
@@ -136,15 +136,25 @@ def _publish(
     return _summary(reading)
 
 
-def published_reading(run: Run, entity: Entity) -> Reading:
-    """What an extract task published of its table. Raises `StagingError` where it did not."""
+def published_rows(run: Run, entity: Entity) -> Manifest:
+    """The parts that an extract task published of its table, and what they came to.
+
+    Raises `StagingError` where it has not, or where they can't be read.
+    """
     if not run.folder.is_published(run.rows_group(entity)):
         raise StagingError(
-            f"The staged rows of {entity.set_name} are not complete.",
-            next_step="clear the extract task of this run; it goes on after its last part.",
+            f"The staged rows of {entity.set_name} are not complete: the extract task has not "
+            "ended well, or this worker does not see all that it wrote.",
+            next_step="clear the extract task of this run, it goes on after its last part; if "
+            "workers run on several machines, set OPPORTUNITY_SYNC_STAGING_URL to a folder that "
+            "all of them see.",
         )
-    manifest = run.folder.published(run.rows_group(entity))
-    return Reading.from_dict(manifest.state["reading"])
+    return run.folder.published(run.rows_group(entity))
+
+
+def published_reading(run: Run, entity: Entity) -> Reading:
+    """What an extract task's reading of its table came to. Raises as `published_rows`."""
+    return Reading.from_dict(published_rows(run, entity).state["reading"])
 
 
 def _reading_of(run: Run, parts: Sequence[Part]) -> Reading:

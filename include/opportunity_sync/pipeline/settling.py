@@ -29,7 +29,7 @@ from opportunity_sync.dynamics import (
 )
 from opportunity_sync.entities import ENTITIES, VERSION, Entity
 from opportunity_sync.errors import ConfigError, DataError, PrivilegeError
-from opportunity_sync.pipeline.extraction import part_state, published_reading
+from opportunity_sync.pipeline.extraction import part_state, published_reading, published_rows
 from opportunity_sync.pipeline.parts import PartState, Reading, Refusals, Refused
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def _tombstones(run: Run, entity: Entity, reading: Reading) -> set[str]:
     if not reading.deletions:
         return set()
     group = run.rows_group(entity)
-    states = (run.folder.state(part) for part in run.folder.published(group).groups[group])
+    states = (run.folder.state(part) for part in published_rows(run, entity).groups[group])
     return {key for state in states for key in PartState.from_dict(state).deleted_ids}
 
 
@@ -273,7 +273,7 @@ def _listed(run: Run, entity: Entity) -> dict[str, int]:
     """Version by key of all rows that were read."""
     group, names = run.rows_group(entity), [entity.key_column, VERSION.name]
     listed: dict[str, int] = {}
-    for table in run.folder.tables(run.folder.published(group).groups[group], names):
+    for table in run.folder.tables(published_rows(run, entity).groups[group], names):
         listed |= dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
     return listed
 

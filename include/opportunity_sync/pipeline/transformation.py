@@ -22,7 +22,7 @@ from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.dynamics import DataverseClient, staged_schema
 from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
 from opportunity_sync.errors import StagingError
-from opportunity_sync.pipeline.extraction import published_reading
+from opportunity_sync.pipeline.extraction import published_reading, published_rows
 from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct, without
 from opportunity_sync.pipeline.parts import Reading
 from opportunity_sync.pipeline.resolution import Resolution, resolve_changes
@@ -185,15 +185,13 @@ def resolve_again(connection: Connection, run: Run, outcome: Outcome) -> Outcome
 def row_parts(run: Run, entity: Entity, groups: Groups) -> list[Part]:
     """All staged parts of whole rows: those of the extract task, then those asked for by id."""
     group = run.rows_group(entity)
-    extracted = () if run.lists(entity) else run.folder.published(group).groups[group]
+    extracted = () if run.lists(entity) else published_rows(run, entity).groups[group]
     return [*extracted, *groups[f"found/{entity.name}"]]
 
 
 def _sources(run: Run) -> dict[str, str]:
     """What the extract tasks have published, by checksum."""
-    return {
-        entity.name: run.folder.published(run.rows_group(entity)).checksum for entity in ENTITIES
-    }
+    return {entity.name: published_rows(run, entity).checksum for entity in ENTITIES}
 
 
 def _answered_groups(run: Run, answers: Mapping[str, Answers]) -> Groups:
