@@ -38,8 +38,8 @@ RUN_EVENTS = ("skew_worker", "set", "upgrade", "lose_part")
 _WEIGHTS = {
     "wait": 4, "run": 4, "begin": 3, "go": 4, "kill": 2, "again": 3, "run_with_fault": 2,
     "flip_filter": 2, "create": 2, "delete": 2,
-    "lose_part": 8, "garble": 3, "garble_id": 3, "lose_privilege": 3, "regain_privilege": 2,
-    "switch_tracking": 3, "switch_organisation": 3, "leave_out_column": 3, "restore_column": 2,
+    "lose_part": 8, "garble": 3, "garble_id": 5, "lose_privilege": 5, "regain_privilege": 3,
+    "switch_tracking": 3, "switch_organisation": 5, "leave_out_column": 3, "restore_column": 2,
     "skew_one_answer": 3, "skew_worker": 2, "skew_server": 2,
 }  # fmt: skip
 
