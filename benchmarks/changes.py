@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from made_pages import GAP, LOGICAL_NAME
 
-from opportunity_sync.entities import ENTITIES, MODIFIED_SOURCE, VERSION_SOURCE
+from opportunity_sync.model import DEFAULT_MODEL, MODIFIED_SOURCE, VERSION_SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 PARTS = 3  # so many times can an organisation change, each time in other rows
 FIRST_VERSION = 2 * 10**15  # above those of all made rows
 _MOVED, _MERGED = 4, 40  # one of so many
-_KEYS = {entity.set_name: entity.key for entity in ENTITIES}
+_KEYS = {entity.set_name: entity.key for entity in DEFAULT_MODEL}
 _FILTER = "new_synctomkto"
 _ENDS = ("_record1id_value", "_record2id_value")
 _ROLES = ("_record1roleid_value", "_record2roleid_value")

@@ -32,7 +32,7 @@ from opportunity_sync.dynamics import (
     first_query,
     organization_plan,
 )
-from opportunity_sync.entities import ENTITIES
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.pipeline.beginning import begin
 from opportunity_sync.pipeline.run import RunRequest, open_run
 from opportunity_sync.settings import Settings
@@ -79,7 +79,7 @@ class Ground:
             entity.name: self.client.url_of(*first_query(entity, plan, None, None)).replace(
                 origin, self.urls[name]
             )
-            for entity in ENTITIES
+            for entity in DEFAULT_MODEL
         }
 
     @contextmanager
@@ -120,7 +120,7 @@ def prepared(
         connection = DynamicsConnection.from_parts(**given)
         session = stack.enter_context(dynamics_session(connection))
         client = DataverseClient(session, connection.organization_url, settings=Settings())
-        plan = organization_plan(client, ENTITIES, language=None)
+        plan = organization_plan(client, DEFAULT_MODEL.entities, language=None)
         tables = made_tables(client, plan)
         changes = {name: changes_of(tables, later[name], each) for name, each in wanted.items()}
         windows = {
@@ -151,7 +151,7 @@ def _keep_quiet(postgres: sa.URL) -> psutil.Process:
 def only_facts(run: dict[str, Any]) -> dict[str, Any]:
     """The run with a plan that reads facts alone, which is all that transform looks at."""
     begun = open_run(run)
-    facts = {entity.name: [fact.column for fact in entity.facts] for entity in ENTITIES}
+    facts = {entity.name: [fact.column for fact in entity.facts] for entity in DEFAULT_MODEL}
     plans = {
         name: EntityPlan(tuple(column for column in plan.columns if column in facts[name]))
         for name, plan in begun.plan.entities.items()

@@ -9,7 +9,7 @@ from incremental import TASKS, cpu_seconds
 from report import Aim, Line, single
 from touched import ROLES, UNRESOLVED
 
-from opportunity_sync.entities import ENTITIES, PUBLIC_ENTITIES
+from opportunity_sync.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ CPU_AIM = 0.02
 GROWTH_AIM = 1.25
 SEQUENCE_AIM = 0.01
 
-_SET_NAMES = {entity.name: entity.set_name for entity in ENTITIES}
+_SET_NAMES = {entity.name: entity.set_name for entity in DEFAULT_MODEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def costs(found: Incremental) -> list[Line]:
 def touches(found: Incremental) -> list[Touch]:
     """Every table that the run could touch."""
     first = found.first
-    public = [entity.name for entity in PUBLIC_ENTITIES]
-    facts = {entity.fact_table: entity.set_name for entity in ENTITIES}
+    public = [entity.name for entity in DEFAULT_MODEL.public]
+    facts = {entity.fact_table: entity.set_name for entity in DEFAULT_MODEL}
     sets = {**{name: _SET_NAMES[name] for name in public}, **facts}
     return [
         Touch(

@@ -19,7 +19,7 @@ import orjson
 
 from opportunity_sync.dynamics import DataverseClient, Plan, first_query
 from opportunity_sync.dynamics.characters import without_unstorable
-from opportunity_sync.entities import ENTITIES, VERSION_SOURCE, Entity
+from opportunity_sync.model import DEFAULT_MODEL, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ SHARES = {"contacts": 100, "accounts": 40, "opportunities": 60, "connections": 8
 
 GAP = b"zzzzzzzz"
 LOGICAL_NAME = "@Microsoft.Dynamics.CRM.lookuplogicalname"
-_REPEATED = frozenset(entity.name for entity in ENTITIES if not entity.is_always_read_whole)
+_REPEATED = frozenset(entity.name for entity in DEFAULT_MODEL if not entity.is_always_read_whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class MadeTable:
 
 def made_tables(client: DataverseClient, plan: Plan) -> dict[str, MadeTable]:
     """Read a small organisation; a table by set name."""
-    return {entity.set_name: _made(client, plan, entity) for entity in ENTITIES}
+    return {entity.set_name: _made(client, plan, entity) for entity in DEFAULT_MODEL}
 
 
 def organisation_of(rows: int) -> dict[str, int]:

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 from ground import only_facts
 from measuring import Job, Measured, measured
 
-from opportunity_sync.entities import ENTITIES, EXTRACTS, PUBLIC_ENTITIES
-from opportunity_sync.store.tables import TABLES
+from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
+from opportunity_sync.store.tables import tables_of
 
 if TYPE_CHECKING:
     from ground import Ground
 
 Pass = dict[str, Measured]
 
-PUBLIC = [entity.name for entity in PUBLIC_ENTITIES]
-WRITTEN = [name for name in TABLES if not name.startswith("sync_")]
+PUBLIC = [entity.name for entity in DEFAULT_MODEL.public]
+WRITTEN = [name for name in tables_of(DEFAULT_MODEL) if not name.startswith("sync_")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,14 @@ class Subject:
 
     def extract(self) -> Measured:
         """The four extract tasks at once."""
-        return measured(*(self._extract(task) for task in EXTRACTS))
+        return measured(*(self._extract(task) for task in EXTRACT_TASKS))
 
     def fetch_and_parse(self, *, at_once: bool) -> Measured:
         """The same pages in four processes as well, parsed into nothing."""
         links = self.ground.links(self.name, self.run)
-        groups = [[links[entity.name] for entity in entities] for entities in EXTRACTS.values()]
+        groups = [
+            [links[entity.name] for entity in DEFAULT_MODEL.read_by(task)] for task in EXTRACT_TASKS
+        ]
         arguments = ({"links": group, "at_once": at_once} for group in groups)
         return measured(*(Job("fetch_and_parse", given) for given in arguments))
 
@@ -141,7 +143,7 @@ def _again(subject: Subject, store: str) -> Pass:
     """A second full run over the same rows, which finds nothing to change."""
     again, _ = begun(subject.ground, subject.name, store)
     staged, copied = (Path(run["staging"]) for run in (subject.run, again.run))
-    for entity in ENTITIES:
+    for entity in DEFAULT_MODEL:
         shutil.copytree(staged / entity.name, copied / entity.name)
         manifest = f"{entity.name}.manifest.json"
         shutil.copyfile(staged / manifest, copied / manifest)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from opportunity_sync.entities import ENTITIES, PUBLIC_ENTITIES
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store import store_engine
-from opportunity_sync.store.tables import TABLES
+from opportunity_sync.store.tables import tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from changes import Changed
 
 ROLES, UNRESOLVED = "opportunity_contact_role", "unresolved_association"
-WITH_ROWS = [name for name in TABLES if not name.startswith("sync_")]
-_KEYS = {entity.name: entity.key_column for entity in PUBLIC_ENTITIES}
+WITH_ROWS = [name for name in tables_of(DEFAULT_MODEL) if not name.startswith("sync_")]
+_KEYS = {entity.name: entity.key_column for entity in DEFAULT_MODEL.public}
 _STAMPED = {**_KEYS, ROLES: "opportunity_id"}
 _COUNTED_AS = {ROLES: "role"}
 _WRITTEN = ("inserted", "updated", "deleted", "rewritten")
-_SET_NAMES = {entity.name: entity.set_name for entity in PUBLIC_ENTITIES}
+_SET_NAMES = {entity.name: entity.set_name for entity in DEFAULT_MODEL.public}
 
 _STATISTICS = """
 SELECT relname AS name, n_live_tup AS stored, n_tup_ins + n_tup_upd + n_tup_del AS written,
@@ -140,7 +140,7 @@ def check(
         if name in _SET_NAMES:
             left_out = set(changed[_SET_NAMES[name]].synced) - set(stamped)
             _same(f"changed rows of {name} left out", len(left_out), 0)
-    for entity in ENTITIES if after.tables else ():
+    for entity in DEFAULT_MODEL if after.tables else ():
         facts = after.tables[entity.fact_table].since(before.tables[entity.fact_table])
         count = len(changed[entity.set_name].keys) if entity.set_name in changed else 0
         _same(f"rows of {entity.fact_table} written", facts.written, count)
@@ -148,7 +148,7 @@ def check(
 
 
 def _stamped(store: str, name: str, key: str, *, since: datetime) -> list[str]:
-    table = TABLES[name]
+    table = tables_of(DEFAULT_MODEL)[name]
     with store_engine(store).connect() as connection:
         query = sa.select(table.c[key]).where(table.c.synced_at > since)
         return list(connection.scalars(query))

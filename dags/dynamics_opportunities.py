@@ -45,7 +45,7 @@ from airflow.sdk import (
     task,
 )
 
-from opportunity_sync.entities import EXTRACTS
+from opportunity_sync.model import EXTRACT_TASKS
 from sync_retries import FIRST_WAIT, LONGEST_WAIT, RETRIES, SyncRetryPolicy
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def opportunity_dag(
         doc_md=__doc__,
         tags=["dynamics", "marketo", "opportunities"],
     ) as dag:
-        extracts = [extract.override(task_id=name)() for name in EXTRACTS]
+        extracts = [extract.override(task_id=name)() for name in EXTRACT_TASKS]
         begin() >> extracts >> transform() >> load() >> closing()
     return dag
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
-from opportunity_sync.entities import EXTRACTS
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
+from opportunity_sync.model import EXTRACT_TASKS
 from sync_report import unforeseen, without_promise
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FAILURE = "failure"  # the XCom key of a failed try's error; Airflow drops it when the next begins
-TASKS = ("begin", *EXTRACTS, "transform", "load")
+TASKS = ("begin", *EXTRACT_TASKS, "transform", "load")
 STOPPED = "RunStopped"  # the code of a run whose tasks left no word
 RUN_STOPPED = "A run that nobody explains"  # the runbook's heading of it
 SEE_LOG = "see the task's log; then clear it with everything downstream."

@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
-from opportunity_sync.entities import ENTITIES, VERSION, VERSION_SOURCE, Entity, Field, Kind
-from opportunity_sync.store.tables import (
-    METADATA,
-    WITH_ACCOUNT,
-    fact_table,
-    public_table,
-)
+from opportunity_sync.model import DEFAULT_MODEL, VERSION, VERSION_SOURCE, Entity, Field, Kind
+from opportunity_sync.store.tables import fact_table, public_table, tables_of
 from page_tables import NOTICE, code, table
 
 if TYPE_CHECKING:
@@ -154,17 +149,18 @@ DIALECTS = [make_url(url).get_dialect()() for url in ("postgresql+psycopg://", "
 
 def store_page() -> str:
     """The whole page."""
-    entities = {public_table(entity).name: entity for entity in ENTITIES if entity.is_public}
-    facts = {fact_table(entity).name: entity for entity in ENTITIES}
-    private = [name for name in METADATA.tables if name not in PUBLIC]
+    entities = {public_table(entity).name: entity for entity in DEFAULT_MODEL if entity.is_public}
+    facts = {fact_table(entity).name: entity for entity in DEFAULT_MODEL}
+    stored = tables_of(DEFAULT_MODEL)
+    private = [name for name in stored if name not in PUBLIC]
     blocks = ["# The store", NOTICE, INTRODUCTION, "## Public tables\n"]
     for name in PUBLIC:
-        blocks += section(METADATA.tables[name], entities.get(name), TABLES[name])
+        blocks += section(stored[name], entities.get(name), TABLES[name])
     blocks += ["## Private tables", PRIVATE_INTRODUCTION]
     for name in private:
         entity = facts.get(name)
         about = f"Facts of `{entity.set_name}`." if entity else TABLES[name]
-        blocks += section(METADATA.tables[name], entity, about)
+        blocks += section(stored[name], entity, about)
     return "\n".join(blocks)
 
 
@@ -198,7 +194,7 @@ def sources_of(entity: Entity) -> dict[str, str]:
     for field in entity.all_fields:
         for column in field.columns:
             sources[column.name] = f"{code(field.source)}{detail(field, column.name)}"
-    if entity in WITH_ACCOUNT:
+    if entity.carries_account:
         sources.pop("account_id", None)
     return sources
 

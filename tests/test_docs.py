@@ -36,10 +36,10 @@ from opportunity_sync import errors
 from opportunity_sync.core import associations
 from opportunity_sync.core.merges import MERGE_CIRCLE
 from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS
-from opportunity_sync.entities import BY_NAME, EXTRACTS
+from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
 from opportunity_sync.settings import PREFIX, Settings
 from opportunity_sync.store import locked, migrate, store_engine
-from opportunity_sync.store.tables import TABLES
+from opportunity_sync.store.tables import tables_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,18 +88,20 @@ def test_every_setting_is_documented(name: str) -> None:
     assert description in line
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", tables_of(DEFAULT_MODEL))
 def test_every_table_and_column_is_documented(name: str) -> None:
     """The store page has a section for the table, and names each of its columns there."""
     told = codes(section_of(DOCS / "store.md", f"### {name}"))
 
-    assert [column.name for column in TABLES[name].columns if column.name not in told] == []
+    assert [
+        column.name for column in tables_of(DEFAULT_MODEL)[name].columns if column.name not in told
+    ] == []
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("name", [entity.name for entity in DEFAULT_MODEL])
 def test_every_field_is_documented_with_its_source(name: str) -> None:
     """Each column that a field becomes stands on one line with the Dataverse column it is from."""
-    entity = BY_NAME[name]
+    entity = DEFAULT_MODEL[name]
     tables = [entity.fact_table, *([entity.name] if entity.is_public else [])]
     sections = [section_of(DOCS / "store.md", f"### {table}") for table in tables]
     lines = [codes(line) for section in sections for line in section.splitlines()]
@@ -184,7 +186,7 @@ def test_settings_that_are_named_exist(path: Path) -> None:
 def test_dags_and_tasks_that_are_named_exist(path: Path) -> None:
     """A page names no DAG or extract task that Airflow would not find."""
     source = text_of(PROJECT / "dags/dynamics_opportunities.py")
-    known = {*re.findall(r'"(dynamics_opportunity_\w+)"', source), *EXTRACTS}
+    known = {*re.findall(r'"(dynamics_opportunity_\w+)"', source), *EXTRACT_TASKS}
     named = re.findall(r"`((?:dynamics_opportunity|extract)_[a-z]+)`", text_of(path))
 
     assert sorted(set(named) - known) == []

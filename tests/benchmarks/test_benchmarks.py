@@ -28,7 +28,7 @@ from opportunity_sync.dynamics import (
     dynamics_session,
     organization_plan,
 )
-from opportunity_sync.entities import ENTITIES
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import migrate, store_engine
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from made_pages import MadeTable
 
 PROJECT = Path(__file__).resolve().parents[2]
-KEYS = {entity.set_name: entity.key for entity in ENTITIES}
+KEYS = {entity.set_name: entity.key for entity in DEFAULT_MODEL}
 FEW = {"contacts": 10, "accounts": 4, "opportunities": 6, "connections": 8}
 
 
@@ -52,7 +52,9 @@ def tables() -> Iterator[dict[str, MadeTable]]:
         )
         with dynamics_session(connection) as session:
             client = DataverseClient(session, connection.organization_url, settings=Settings())
-            yield made_tables(client, organization_plan(client, ENTITIES, language=None))
+            yield made_tables(
+                client, organization_plan(client, DEFAULT_MODEL.entities, language=None)
+            )
 
 
 def rows_of(table: MadeTable, count: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
 
-from opportunity_sync.entities import EXTRACTS
+from opportunity_sync.model import EXTRACT_TASKS
 from opportunity_sync.settings import Settings
 from sync_retries import SyncRetryPolicy
 
@@ -63,8 +63,8 @@ def test_the_graph_is_the_contracts(bag: DagBag, dag_id: str) -> None:
     downstream = {task.task_id: task.downstream_task_ids for task in bag.dags[dag_id].tasks}
 
     assert downstream == {
-        "begin": set(EXTRACTS),
-        **{name: {"transform"} for name in EXTRACTS},
+        "begin": set(EXTRACT_TASKS),
+        **{name: {"transform"} for name in EXTRACT_TASKS},
         "transform": {"load"},
         "load": {"finish"},
         "finish": set(),

@@ -10,7 +10,8 @@ from sqlalchemy import insert
 
 from demo import closed
 from demo_summary import Summary, last_run, not_taken, wholly_refused
-from opportunity_sync.store.tables import METADATA, refused_row, sync_run, sync_run_entity
+from opportunity_sync.store import migrate
+from opportunity_sync.store.tables import refused_row, sync_run, sync_run_entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ REFUSED: dict[str, Any] = {
 @pytest.fixture
 def store(sqlite_engine: Engine) -> Iterator[Connection]:
     """An empty store with one run."""
-    METADATA.create_all(sqlite_engine)
+    migrate(sqlite_engine)
     with sqlite_engine.begin() as connection:
         run = {"mode": "full", "started_at": NOW, "outcome": "succeeded", "requests": 5}
         add(connection, sync_run, **RUN, **run)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import airflow.sdk  # noqa: F401 what every task's process has
 
 import sync_tasks
-from opportunity_sync.entities import EXTRACTS
+from opportunity_sync.model import EXTRACT_TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FORK = multiprocessing.get_context("fork")
 WORK: dict[str, Callable[[dict[str, Any]], Any]] = {
     "begin": sync_tasks.begin,
-    **dict.fromkeys(EXTRACTS, sync_tasks.extract),
+    **dict.fromkeys(EXTRACT_TASKS, sync_tasks.extract),
     "transform": sync_tasks.transform,
     "load": sync_tasks.load,
     "finish": sync_tasks.finish,

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from opportunity_sync.core.associations import Associations, Facts
 from opportunity_sync.core.frames import to_frame
-from opportunity_sync.entities import (
+from opportunity_sync.model import (
     ACCOUNT,
     CONNECTION,
     CONNECTION_ROLE,

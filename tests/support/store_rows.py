@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlalchemy import select
 
-from opportunity_sync.entities import Kind
+from opportunity_sync.model import Kind
 from opportunity_sync.store.change import Change
 from opportunity_sync.store.rows import write_rows
-from opportunity_sync.store.tables import WITH_ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine, Table
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
     from opportunity_sync.store.counts import Counts
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -46,7 +45,7 @@ def guid(number: int) -> str:
 def part(entity: Entity, *rows: dict[str, Any]) -> pa.Table:
     """A staged part of the rows, each given by what matters; `id` is short for the key's number."""
     columns = {column.name: ARROW[column.kind] for column in entity.staged_columns}
-    if entity in WITH_ACCOUNT:
+    if entity.carries_account:
         columns["account_id"] = pa.string()
     filled = [
         {entity.key_column: guid(row.get("id", 1)), "version_number": 1} | row for row in rows

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
-from opportunity_sync.entities import EXTRACTS
+from opportunity_sync.model import EXTRACT_TASKS
 from opportunity_sync.pipeline import beginning, ending, extraction, loading, transformation
 from opportunity_sync.pipeline.run import RunRequest
 from opportunity_sync.settings import Settings
@@ -70,7 +70,7 @@ class SyncRuns:
         """Run these extract tasks, or all of them; returns the summaries by table."""
         summaries: dict[str, Any] = {}
         with self.client() as client:
-            for task in tasks or EXTRACTS:
+            for task in tasks or EXTRACT_TASKS:
                 summaries |= extraction.extract(client, run, task=task)
         return summaries
 

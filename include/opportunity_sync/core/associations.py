@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, selected
 from opportunity_sync.core.matching import attach
 from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS, Directory
-from opportunity_sync.entities import ACCOUNT, CONNECTION_ROLE, CONTACT
+from opportunity_sync.model import ACCOUNT, CONNECTION_ROLE, CONTACT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,10 +18,11 @@ import pyarrow.compute as pc
 from opportunity_sync.core.frames import TEXT
 from opportunity_sync.core.matching import UniqueKey, taken
 from opportunity_sync.core.merges import MERGE_CIRCLE, survivors
+from opportunity_sync.core.sync_filter import is_excluded_frame
 
 if TYPE_CHECKING:
     from opportunity_sync.core.frames import Ids
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Directory:
         self._survivor_ids = ends["survivor_id"]
         self._survivor = np.arange(len(records))
         self._survivor[is_loser] = self._keys.positions(ends["survivor_id"][is_loser])
-        self._is_excluded = ~records["sync_filter"].fillna(value=True).astype(bool).to_numpy()
+        self._is_excluded = is_excluded_frame(records["sync_filter"])
         self._key_column = entity.key_column
 
     def look_up(self, references: pd.Series, *columns: str) -> dict[str, Any]:

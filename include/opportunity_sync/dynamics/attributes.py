@@ -11,8 +11,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from opportunity_sync.entities import Entity, Field, Kind
 from opportunity_sync.errors import QueryError, ResponseError
+from opportunity_sync.model import Entity, Field, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -28,7 +28,7 @@ from opportunity_sync.dynamics.watch import Cancellation, Watch
 from opportunity_sync.errors import AuthenticationError, QueryError
 
 if TYPE_CHECKING:
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)

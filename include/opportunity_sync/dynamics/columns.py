@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opportunity_sync.entities import Kind
+from opportunity_sync.model import Kind
 
 if TYPE_CHECKING:
     from opportunity_sync.dynamics.rows import Slot

@@ -40,8 +40,8 @@ from opportunity_sync.dynamics.faults import (
 )
 from opportunity_sync.dynamics.progress import Progress
 from opportunity_sync.dynamics.rows import CONTEXT_AT, KEY_AT, VERSION_AT, RowShape
-from opportunity_sync.entities import VERSION, VERSION_SOURCE, Entity
 from opportunity_sync.errors import ConfigError, DataError, ResponseError
+from opportunity_sync.model import VERSION, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

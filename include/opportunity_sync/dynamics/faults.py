@@ -16,8 +16,8 @@ import pyarrow as pa
 from opportunity_sync.dynamics.columns import Columns, Fault, guids
 from opportunity_sync.dynamics.envelope import MALFORMED, members_of
 from opportunity_sync.dynamics.rows import DELETED_ID_AT, KEY_AT, VERSION_AT, Slot
-from opportunity_sync.entities import VERSION, VERSION_SOURCE, Entity
 from opportunity_sync.errors import DataError
+from opportunity_sync.model import VERSION, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

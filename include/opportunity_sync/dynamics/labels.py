@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from opportunity_sync.dynamics.attributes import CHOICES, Attribute, of_one_type
-from opportunity_sync.entities import Kind
+from opportunity_sync.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from opportunity_sync.dynamics.client import DataverseClient
     from opportunity_sync.dynamics.plan import Labels
-    from opportunity_sync.entities import Entity, Field
+    from opportunity_sync.model import Entity, Field
 
 _CODES: Final = range(-(2**31), 2**31)  # choices are Int32
 _OPTIONS: Final = {"select": "LogicalName", "expand": "OptionSet,GlobalOptionSet"}

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opportunity_sync.dynamics.client import DataverseClient
-    from opportunity_sync.entities import Entity, Field
+    from opportunity_sync.model import Entity, Field
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import msgspec
 
-from opportunity_sync.entities import VERSION_SOURCE, Entity, Field
+from opportunity_sync.model import VERSION_SOURCE, Entity, Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

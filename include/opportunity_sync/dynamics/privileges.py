@@ -13,14 +13,14 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from opportunity_sync.dynamics.attributes import listed
-from opportunity_sync.entities import ENTITIES
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opportunity_sync.dynamics.client import DataverseClient
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 _OF_USER: Final = "systemusers({user})/Microsoft.Dynamics.CRM."
 _BY_NAMES: Final = "RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@names)"
@@ -39,9 +39,7 @@ _RANK: Final = {depth: rank for rank, depth in enumerate(_DEPTHS)}
 class ReadDepths:
     """The depth of each read privilege of the application user, asked for once."""
 
-    def __init__(
-        self, client: DataverseClient, user_id: str, entities: Sequence[Entity] = ENTITIES
-    ) -> None:
+    def __init__(self, client: DataverseClient, user_id: str, entities: Sequence[Entity]) -> None:
         self._depths: dict[str, str] | None = None
         self._refusal: ConfigError | None = None
         names = [entity.privilege for entity in entities]
@@ -82,7 +80,7 @@ def sees_every_row(client: DataverseClient, entity: Entity) -> bool | None:
 
 
 def privilege_warnings(
-    client: DataverseClient, user_id: str, entities: Sequence[Entity] = ENTITIES
+    client: DataverseClient, user_id: str, entities: Sequence[Entity] = DEFAULT_MODEL.entities
 ) -> list[str]:
     """What the connection's Test says of the read privileges; nothing where all is well."""
     return ReadDepths(client, user_id, entities).warnings(entities)

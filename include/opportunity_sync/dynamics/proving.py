@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from opportunity_sync.dynamics.client import DataverseClient
-    from opportunity_sync.entities import Entity, Field
+    from opportunity_sync.model import Entity, Field
 
 _UNKNOWN_PROPERTY: Final = re.compile(r"Could not find a property named '([^']+)'")
 _SAMPLE: Final = "50"

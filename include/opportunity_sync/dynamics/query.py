@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from opportunity_sync.entities import MODIFIED_SOURCE, VERSION_SOURCE, Entity
+from opportunity_sync.model import MODIFIED_SOURCE, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from opportunity_sync.dynamics.plan import Plan

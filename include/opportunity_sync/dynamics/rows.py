@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
-from opportunity_sync.entities import VERSION_SOURCE, Entity, Field, Kind
+from opportunity_sync.model import VERSION_SOURCE, Entity, Field, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

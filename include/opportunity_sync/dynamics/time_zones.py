@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from opportunity_sync.dynamics.proving import comes_as_instant
-from opportunity_sync.entities import Entity, Field, Kind
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import Entity, Field, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

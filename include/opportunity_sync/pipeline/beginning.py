@@ -17,8 +17,8 @@ import msgspec
 
 from opportunity_sync import store
 from opportunity_sync.dynamics import DataverseClient, Plan, organization_plan, same_origin
-from opportunity_sync.entities import ENTITIES, Entity
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import DEFAULT_MODEL, Entity, Model
 from opportunity_sync.pipeline.run import (
     Run,
     RunRequest,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SYNC_FILTER = "sync_filter"
 _CLOCK_TOLERANCE = timedelta(minutes=1)
 # Asking by id costs a request for 100 rows, reading the table one for 5000.
 _OWED_SHARE = 50
@@ -55,6 +54,7 @@ class Findings:
     state: store.StoreState
     organization_url: str
     started_at: datetime
+    model: Model
 
 
 def begin(
@@ -73,13 +73,14 @@ def begin(
         ConfigError: something that a person must mend.
         TransientError: something that heals.
     """
+    model = DEFAULT_MODEL
     started_at = _start(client.get("WhoAmI").server_date, clock())
     plan = organization_plan(
-        client, ENTITIES, language=settings.label_language, time_zone=settings.time_zone
+        client, model.entities, language=settings.label_language, time_zone=settings.time_zone
     )
     log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
     wait = settings.store_lock_seconds
-    store.migrate(engine, wait_seconds=wait, on_wait=report_wait)
+    store.migrate(engine, model, wait_seconds=wait, on_wait=report_wait)
     with store.writing(engine, wait_seconds=wait, on_wait=report_wait) as connection:
         store.check_organization(
             connection, plan.organization_id, handed_to=request.new_organization
@@ -90,6 +91,7 @@ def begin(
             store.read_state(connection),
             organization_url=client.organization_url,
             started_at=started_at,
+            model=model,
         )
         run = _begun(connection, found, requests=client.counters.requests, settings=settings)
         _record(run, request, connection)
@@ -121,12 +123,12 @@ def _begun(
 ) -> Run:
     filter_gone = _lost_filters(connection, found)
     found = _with_rows(_with_past_watermarks(connection, found, settings=settings))
-    for entity in ENTITIES:
+    for entity in found.model:
         store.want_columns(connection, entity.name, found.plan.of(entity).columns)
     request, state = found.request, found.state
     watermarks = {
         entity.name: state.watermarks[entity.name]
-        for entity in ENTITIES
+        for entity in found.model
         if entity.name in state.watermarks and _holds_columns(connection, found, entity)
     }
     return Run(
@@ -136,13 +138,14 @@ def _begun(
         mode=request.mode,
         staging="",
         started_at=found.started_at,
-        windows=windows_for(request, watermarks, settings),
+        windows=windows_for(request, found.model, watermarks=watermarks, settings=settings),
+        model=found.model,
         plan=found.plan,
         requests=requests,
         delta_links=_delta_links(found, watermarks),
         stored_links=state.delta_links,
         whole_passes=state.whole_passes,
-        whole=tuple(entity.name for entity in ENTITIES if entity.name not in watermarks),
+        whole=tuple(entity.name for entity in found.model if entity.name not in watermarks),
         accept_deletions=request.accept_deletions,
         accept_refusals=request.accept_refusals,
         filter_gone=filter_gone,
@@ -168,9 +171,9 @@ def _lost_filters(connection: store.Connection, found: Findings) -> tuple[str, .
     """
     lost = [
         entity
-        for entity in ENTITIES
-        if any(field.column == SYNC_FILTER for field in entity.facts)
-        and SYNC_FILTER not in found.plan.of(entity).columns
+        for entity in found.model
+        if entity.sync_filter is not None
+        and entity.sync_filter not in found.plan.of(entity).columns
         and store.holds_no(connection, entity)
     ]
     if lost and not found.request.accept_filter_gone:
@@ -196,7 +199,7 @@ def _with_past_watermarks(
     ahead = [name for name, mark in marks.items() if mark > found.started_at]
     if not ahead:
         return found
-    newest = store.newest_modified_at(connection)
+    newest = store.newest_modified_at(connection, found.model)
     surely = min(found.started_at, newest) if newest else found.started_at
     to = less(surely, timedelta(minutes=settings.overlap_minutes))
     for name in ahead:
@@ -240,7 +243,7 @@ def _delta_links(found: Findings, watermarks: Mapping[str, datetime]) -> dict[st
     goes_on = watermarks if found.request.mode == "continue" else {}
     return {
         entity.name: _usable_link(found, entity) if entity.name in goes_on else None
-        for entity in ENTITIES
+        for entity in found.model
         if not entity.is_always_read_whole
         and found.plan.of(entity).change_tracking_enabled
         and found.plan.of(entity).reads_every_row

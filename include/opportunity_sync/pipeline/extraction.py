@@ -15,7 +15,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, PageDecoder
-from opportunity_sync.entities import EXTRACTS, Entity
 from opportunity_sync.errors import DataError, QueryError, StagingError
 from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
 from opportunity_sync.pipeline.run import Run, open_run, require_same_organization
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opportunity_sync.dynamics import DecodedPage, Page
+    from opportunity_sync.model import Entity
     from opportunity_sync.staging import Manifest, Part
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
     """
     begun = open_run(run)
     require_same_organization(client, begun)
-    return {entity.name: _read_table(client, begun, entity) for entity in EXTRACTS[task]}
+    return {entity.name: _read_table(client, begun, entity) for entity in begun.model.read_by(task)}
 
 
 def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:

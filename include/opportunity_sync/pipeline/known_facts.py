@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from opportunity_sync.core.frames import kept
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.merges import is_loser
-from opportunity_sync.entities import ENTITIES, VERSION
+from opportunity_sync.model import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from opportunity_sync.core.frames import Ids, Mask, Values
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity, Model
 
     # Stored facts whose column is among the ids: key, version_number, fact columns, is_deleted.
     FindStored = Callable[[Entity, str, Ids], pa.Table]
@@ -80,12 +80,14 @@ class Arrivals:
 class KnownFacts:
     """Look-ups over the store's facts with this run's arrivals laid over them."""
 
-    def __init__(self, news: Mapping[str, News], find_stored: FindStored | None) -> None:
+    def __init__(
+        self, model: Model, news: Mapping[str, News], find_stored: FindStored | None
+    ) -> None:
         """Compare the news (by entity name) with the store, unless it is empty."""
         self._find_stored = find_stored
         self._news = news
         self.arrivals = {
-            entity.name: _arrivals(entity, news[entity.name], find_stored) for entity in ENTITIES
+            entity.name: _arrivals(entity, news[entity.name], find_stored) for entity in model
         }
 
     @property

@@ -13,16 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import __version__, store
-from opportunity_sync.entities import (
-    BY_NAME,
-    CONTACT,
-    ENTITIES,
-    EXTRACTS,
-    OPPORTUNITY,
-    VERSION,
-    Entity,
-)
 from opportunity_sync.errors import StagingError
+from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.pipeline.extraction import published_reading
 from opportunity_sync.pipeline.run import Run, open_run, report_wait, utc_now
 from opportunity_sync.pipeline.transformation import (
@@ -48,7 +40,6 @@ log = logging.getLogger(__name__)
 
 ROLE = "role"
 UNRESOLVED = "unresolved"
-_READ_BY = {entity.name: task for task, entities in EXTRACTS.items() for entity in entities}
 
 
 @dataclass(frozen=True)
@@ -100,7 +91,7 @@ def _write_everything(
     write = Write(connection, run, outcome, change)
     overtaken = [
         entity
-        for entity in ENTITIES
+        for entity in run.model
         if _is_overtaken(write, entity, passes=state.whole_passes.get(entity.name))
     ]
     counts = _write_rows(write, is_moved=state.revision != outcome.settled_at)
@@ -108,7 +99,7 @@ def _write_everything(
     if any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection, change.revision)
     _close(write, counts)
-    for entity in ENTITIES:
+    for entity in run.model:
         _note_columns(write, entity, held=state.columns.get(entity.name))
         _move_state(connection, run, entity, is_overtaken=entity in overtaken)
     require_same_sources(run, outcome)
@@ -121,10 +112,10 @@ def _as_the_store_is_now(
     """The outcome, resolved again where the store has moved since transform looked at it."""
     if run.new_epoch:
         log.warning("A new epoch begins: the versions read now replace all that is stored.")
-        store.begin_epoch(connection, run.plan.organization_id)
+        store.begin_epoch(connection, run.plan.organization_id, model=run.model)
     for name in run.filter_gone:
         log.warning("%s: the sync filter is gone, so rows that it left out are synced.", name)
-        store.forget_filter(connection, BY_NAME[name])
+        store.forget_filter(connection, run.model[name])
     if not run.new_epoch and revision == outcome.revision:
         return outcome
     log.info("The store has changed since transform: resolving again.")
@@ -155,9 +146,9 @@ def _is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
 
 def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
     connection, run, outcome, change = write.connection, write.run, write.outcome, write.change
-    counts = {entity.name: Counts() for entity in ENTITIES} | {ROLE: Counts()}
-    fresh = {entity.name for entity in ENTITIES if store.holds_nothing(connection, entity)}
-    for entity in ENTITIES:
+    counts = {entity.name: Counts() for entity in run.model} | {ROLE: Counts()}
+    fresh = {entity.name for entity in run.model if store.holds_nothing(connection, entity)}
+    for entity in run.model:
         counts[entity.name] += store.write_rows(
             connection,
             entity,
@@ -165,7 +156,7 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
             change=change,
             columns=run.plan.of(entity).columns,
         )
-    for entity in ENTITIES:
+    for entity in run.model:
         # If the store moved meanwhile, another run may have read the record later: ask again.
         marked, roles = store.write_deleted(
             connection,
@@ -176,12 +167,14 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
         )
         counts[entity.name] += marked
         counts[ROLE] += Counts(deleted=roles)
-    for entity in (OPPORTUNITY, CONTACT):
+    for entity in run.model:
+        if not entity.carries_account:
+            continue
         for changes in run.folder.tables(outcome.groups[f"resolved/{entity.name}_account"]):
             moved = store.write_account_changes(connection, entity, changes, moment=change.moment)
             counts[entity.name] += Counts(rewritten=moved)
     for name, relabelled in store.write_labels(
-        connection, run.plan.labels, moment=change.moment, fresh=fresh
+        connection, run.plan.labels, model=run.model, moment=change.moment, fresh=fresh
     ).items():
         counts[name] += Counts(rewritten=relabelled)
     return counts
@@ -225,11 +218,11 @@ def _close(write: Write, counts: dict[str, Counts]) -> None:
     connection, run, outcome = write.connection, write.run, write.outcome
     readings: list[Reading] = []
     listed: list[dict[str, Any]] = []
-    for entity in ENTITIES:
+    for entity in run.model:
         extracted, found = published_reading(run, entity), outcome.readings[entity.name]
         readings += [extracted, found]
         refused = {
-            _READ_BY[entity.name]: extracted.refusals,
+            entity.read_by: extracted.refusals,
             "transform": found.refusals,
         }
         _list_refused(write, entity, refused)
@@ -272,13 +265,19 @@ def _list_refused(write: Write, entity: Entity, refused: Mapping[str, Refusals])
     for part in run.folder.tables(row_parts(run, entity, write.outcome.groups), names):
         store.pass_refused(connection, entity, part)
     for task_id, records in refused.items():
-        by = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": -1}
+        by = {
+            "dag_id": run.dag_id,
+            "run_id": run.run_id,
+            "task_id": task_id,
+            "map_index": -1,
+            "tried_by": __version__,
+        }
         rows = [
             _error_row(entity, each) | {"version": each.version_number}
             for each in records
             if each.record_id
         ]
-        store.note_refused(connection, rows, moment=write.change.moment, by=by, version=__version__)
+        store.note_refused(connection, entity, rows, moment=write.change.moment, by=by)
 
 
 def _note_columns(write: Write, entity: Entity, *, held: Mapping[str, str] | None) -> None:

@@ -21,7 +21,8 @@ from opportunity_sync.core.associations import (
     resolve,
 )
 from opportunity_sync.core.frames import kept, to_frame, to_table
-from opportunity_sync.entities import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
+from opportunity_sync.core.sync_filter import is_synced
+from opportunity_sync.model import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
 from opportunity_sync.pipeline.known_facts import KnownFacts, distinct, masters_of, without
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def resolve_changes(known: KnownFacts) -> Resolution:
     """Resolve every opportunity and contact that this run's rows bring or affect."""
     reach = _reach(known)
     opportunities = known.by_key(OPPORTUNITY, reach.opportunities)
-    is_synced = pc.fill_null(opportunities["sync_filter"], fill_value=True)
-    gathered = _neighbourhood(known, kept(opportunities, is_synced), reach.contacts)
+    is_kept = is_synced(opportunities["sync_filter"])
+    gathered = _neighbourhood(known, kept(opportunities, is_kept), reach.contacts)
     facts = Facts(
         **{name: to_frame(table) for name, table in gathered.items()},
         refused={each.name: known.refused(each) for each in (CONTACT, ACCOUNT, CONNECTION_ROLE)},
@@ -71,7 +72,7 @@ def resolve_changes(known: KnownFacts) -> Resolution:
     people = facts.contacts[is_asked]
     associations = resolve(facts)
     return Resolution(
-        affected=opportunities.select(["opportunity_id"]).append_column("is_synced", is_synced),
+        affected=opportunities.select(["opportunity_id"]).append_column("is_synced", is_kept),
         accounts=to_table(associations.accounts),
         contact_accounts=to_table(contact_accounts(people, facts.account_directory)),
         roles=to_table(associations.roles),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from opportunity_sync.dynamics import DataverseClient, Plan
-from opportunity_sync.entities import ENTITIES, Entity
 from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
+from opportunity_sync.model import Entity, Model
 from opportunity_sync.staging import RunFolder, StagingRoot
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["continue", "range", "full", "reconcile"]
 _PLAN = "plan.json"
-_FORMAT = 2  # of what is staged: a run of another one begins anew
+_FORMAT = 3  # of what is staged: a run of another one begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,13 @@ class Window(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A begun run, as it is staged for the tasks.
 
-    `windows` go by entity name; `started_at` (UTC) is the lower of Dynamics' clock and the
-    worker's; `revision` and `epoch` are the store's when the run began. `delta_links`: of the
-    tables read by change tracking, the link to go on from, None for a whole pass first;
-    `stored_links` and `whole_passes`: as the store had them, to tell whether another run moved
-    them. `whole`: tables that even a reconciliation reads whole, since their rows lack a column
-    that can be read now. `filter_gone`: entities whose sync filter is no longer there, and
-    accepted as such.
+    `model`: the tables and columns that the run reads. `windows` go by entity name;
+    `started_at` (UTC) is the lower of Dynamics' clock and the worker's; `revision` and `epoch`
+    are the store's when the run began. `delta_links`: of the tables read by change tracking,
+    the link to go on from, None for a whole pass first; `stored_links` and `whole_passes`: as
+    the store had them, to tell whether another run moved them. `whole`: tables that even a
+    reconciliation reads whole, since their rows lack a column that can be read now.
+    `filter_gone`: entities whose sync filter is no longer there, and accepted as such.
     """
 
     dag_id: str
@@ -124,6 +124,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     staging: str
     started_at: datetime
     windows: dict[str, Window]
+    model: Model
     plan: Plan
     format: int = _FORMAT
     requests: int = 0  # what it took to begin
@@ -201,12 +202,12 @@ def require_same_organization(client: DataverseClient, run: Run) -> None:
 
 
 def windows_for(
-    request: RunRequest, watermarks: Mapping[str, datetime], settings: Settings
+    request: RunRequest, model: Model, *, watermarks: Mapping[str, datetime], settings: Settings
 ) -> dict[str, Window]:
     """The window of each entity for what was asked."""
     overlap = timedelta(minutes=settings.overlap_minutes)
     windows = {}
-    for entity in ENTITIES:
+    for entity in model:
         watermark = watermarks.get(entity.name)
         if entity.is_always_read_whole or request.mode in {"full", "reconcile"}:
             windows[entity.name] = Window()

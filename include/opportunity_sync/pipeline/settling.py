@@ -27,8 +27,8 @@ from opportunity_sync.dynamics import (
     sees_every_row,
     staged_schema,
 )
-from opportunity_sync.entities import ENTITIES, VERSION, Entity
 from opportunity_sync.errors import ConfigError, DataError, PrivilegeError
+from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.pipeline.extraction import part_state, published_reading, published_rows
 from opportunity_sync.pipeline.parts import PartState, Reading, Refusals, Refused
 
@@ -120,7 +120,7 @@ def look(
     )
     return {
         entity.name: _open(connection, run, entity, due=set(due.get(entity.name, ())))
-        for entity in ENTITIES
+        for entity in run.model
     }
 
 
@@ -137,10 +137,10 @@ def settle(
         entity.name: Answers(
             entity, run.folder.writer(f"found/{entity.name}"), opened[entity.name].refused
         )
-        for entity in ENTITIES
+        for entity in run.model
     }
     require_few_refusals(run, opened, answers, settings=settings)
-    for entity in ENTITIES:
+    for entity in run.model:
         what, found = opened[entity.name], answers[entity.name]
         asked = what.suspects | what.wanted | what.again
         fetch(client, run, found, ids=sorted(asked))
@@ -189,7 +189,7 @@ def require_few_refusals(
     """Raise `ConfigError` where one run newly refuses so much that its source must be at fault."""
     if run.accept_refusals:
         return
-    for entity in ENTITIES:
+    for entity in run.model:
         what, found = opened[entity.name], answers[entity.name].reading
         refused = [*what.reading.refusals, *found.refusals]
         new = _newly(refused, what.refused)

@@ -22,7 +22,7 @@ from opportunity_sync.dynamics import (
 from opportunity_sync.pipeline.run import Run, Window
 
 if TYPE_CHECKING:
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
     from opportunity_sync.pipeline.parts import PartState
 
 

@@ -20,8 +20,8 @@ from opportunity_sync import __version__, store
 from opportunity_sync.core.frames import kept, to_frame
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.dynamics import DataverseClient, staged_schema
-from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, VERSION, Entity
 from opportunity_sync.errors import StagingError
+from opportunity_sync.model import CONTACT, OPPORTUNITY, VERSION, Entity
 from opportunity_sync.pipeline.extraction import published_reading, published_rows
 from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct, without
 from opportunity_sync.pipeline.parts import Reading
@@ -191,12 +191,12 @@ def row_parts(run: Run, entity: Entity, groups: Groups) -> list[Part]:
 
 def _sources(run: Run) -> dict[str, str]:
     """What the extract tasks have published, by checksum."""
-    return {entity.name: published_rows(run, entity).checksum for entity in ENTITIES}
+    return {entity.name: published_rows(run, entity).checksum for entity in run.model}
 
 
 def _answered_groups(run: Run, answers: Mapping[str, Answers]) -> Groups:
     groups: Groups = {}
-    for entity in ENTITIES:
+    for entity in run.model:
         answer = answers[entity.name]
         groups[f"found/{entity.name}"] = tuple(answer.writer.parts)
         groups[f"gone/{entity.name}"] = _stage(
@@ -228,9 +228,11 @@ def _resolve(look: Look) -> Resolved:
     """Resolve against the store as this connection sees it."""
     state = store.read_state(look.connection)
     find_stored = None if state.is_empty else _find_stored(look.connection, look.run)
-    staged = {entity.name: _staged(look.run, entity, look.groups) for entity in ENTITIES}
-    news = {entity.name: _news(look, entity, staged[entity.name]) for entity in ENTITIES}
-    return Resolved(resolve_changes(KnownFacts(news, find_stored)), staged, state.revision)
+    staged = {entity.name: _staged(look.run, entity, look.groups) for entity in look.run.model}
+    news = {entity.name: _news(look, entity, staged[entity.name]) for entity in look.run.model}
+    return Resolved(
+        resolve_changes(KnownFacts(look.run.model, news, find_stored)), staged, state.revision
+    )
 
 
 def _find_stored(connection: Connection, run: Run) -> FindStored:
@@ -257,7 +259,7 @@ def _fetch_missing(
 ) -> bool:
     """Ask for references that nobody knows, each once; whether any was found or refused."""
     found = 0
-    for entity in ENTITIES:
+    for entity in run.model:
         missing = resolution.missing.get(entity.name)
         if missing is None or _was_read_whole(run, entity):
             continue
@@ -280,7 +282,7 @@ def _stage_all(run: Run, groups: Groups, resolved: Resolved) -> Groups:
     resolution, staged = resolved.resolution, resolved.staged
     accounts = {OPPORTUNITY.name: resolution.accounts, CONTACT.name: resolution.contact_accounts}
     made: Groups = {}
-    for entity in ENTITIES:
+    for entity in run.model:
         keys = staged[entity.name].facts[entity.key_column]
         derived = {"take": staged[entity.name].is_newest}
         if entity.name in accounts:

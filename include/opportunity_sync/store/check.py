@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, select, text
 
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store.lock import reading
-from opportunity_sync.store.tables import METADATA, sync_store
+from opportunity_sync.store.tables import sync_store, tables_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -74,7 +75,7 @@ def _postgres(connection: Connection) -> str:
 def _content(connection: Connection) -> str:
     found = set(inspect(connection).get_table_names())
     if sync_store.name not in found:
-        own = sorted(found & {table.name for table in METADATA.tables.values()})
+        own = sorted(found & tables_of(DEFAULT_MODEL).keys())
         if own:
             raise ConfigError(
                 f"It holds tables of the store's names that the store did not make: "

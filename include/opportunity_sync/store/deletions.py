@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from opportunity_sync.entities import CONTACT, OPPORTUNITY, VERSION
+from opportunity_sync.model import VERSION
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.keys import staged_keys
 from opportunity_sync.store.owed import WHOLE_RECORD, add_owed, remove_owed
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
     from opportunity_sync.store.change import Change
 
 
@@ -68,10 +68,10 @@ def write_deleted(
         marked, facts = _mark_facts(connection, fact, staged, key=key, revision=change.revision)
         if entity.is_public:
             marked = _mark(connection, public_table(entity), staged, key=key, moment=moment)
-        if entity in {OPPORTUNITY, CONTACT}:
+        if entity.has_roles:
             roles = _mark(connection, opportunity_contact_role, staged, key=key, moment=moment)
-        if entity == OPPORTUNITY:
-            of_gone = unresolved_association.c.opportunity_id.in_(keys)
+        if entity.has_unresolved:
+            of_gone = unresolved_association.c[key].in_(keys)
             connection.execute(delete(unresolved_association).where(of_gone))
         remove_refused(connection, entity, keys)
         remove_owed(connection, entity, keys)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from sqlalchemy import Column, bindparam, select
 
-from opportunity_sync.entities import VERSION, Kind
+from opportunity_sync.model import VERSION, Kind
 from opportunity_sync.store.bulk import (
     append,
     described,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
 
     from opportunity_sync.core.frames import Ids
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 _ARROW: dict[Kind, pa.DataType] = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
 _CHUNK_ROWS = 50_000

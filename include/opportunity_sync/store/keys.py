@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import BigInteger, Column, Table
 
-from opportunity_sync.entities import VERSION
+from opportunity_sync.model import VERSION
 from opportunity_sync.store.bulk import (
     append,
     described,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 
 @contextmanager

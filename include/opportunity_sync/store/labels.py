@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import and_, case, delete, exists, false, insert, select, update
+from sqlalchemy import and_, case, delete, exists, insert, select, update
 
-from opportunity_sync.entities import BY_NAME, Entity, Kind
-from opportunity_sync.store.tables import choice_label, fact_table, public_table
+from opportunity_sync.model import Entity, Kind
+from opportunity_sync.store.tables import choice_label, fact_table, is_excluded, public_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
+
+    from opportunity_sync.model import Model
 
 Labels = Mapping[int, str]
 KnownLabels = Mapping[str, Labels]  # by choice (`stage`) and code
@@ -45,6 +47,7 @@ def write_labels(
     connection: Connection,
     labels: Mapping[str, KnownLabels],
     *,
+    model: Model,
     moment: datetime,
     fresh: Collection[str] = (),
 ) -> dict[str, int]:
@@ -57,7 +60,7 @@ def write_labels(
     """
     changed: dict[str, int] = {}
     known = known_labels(connection)
-    for choice in _choices(labels):
+    for choice in _choices(model, labels):
         name = choice.entity.name
         stored = known.get(name, {}).get(choice.column, {})
         given = labels[name][choice.column]
@@ -93,11 +96,11 @@ def labelled(rows: pa.Table, known: KnownLabels) -> pa.Table:
     return rows
 
 
-def _choices(labels: Mapping[str, KnownLabels]) -> list[_Choice]:
+def _choices(model: Model, labels: Mapping[str, KnownLabels]) -> list[_Choice]:
     return [
-        _Choice(BY_NAME[name], field.column)
+        _Choice(model[name], field.column)
         for name, columns in labels.items()
-        for field in BY_NAME[name].fields
+        for field in model[name].fields
         if field.kind is Kind.CHOICE and field.column in columns
     ]
 
@@ -118,7 +121,7 @@ def _relabel(connection: Connection, choice: _Choice, renamed: Labels, *, moment
     code, label = public.c[f"{choice.column}_code"], public.c[f"{choice.column}_label"]
     given = case(dict(renamed), value=code)
     key = choice.entity.key_column
-    excluded = exists().where(fact.c[key] == public.c[key], fact.c.sync_filter == false())
+    excluded = exists().where(fact.c[key] == public.c[key], is_excluded(choice.entity, fact))
     statement = (
         update(public)
         .values({label: given, "synced_at": moment})

@@ -26,16 +26,16 @@ from sqlalchemy import (
     update,
 )
 
-from opportunity_sync.entities import VERSION, Entity
+from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.bulk import temporary
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.labels import KnownLabels, labelled
 from opportunity_sync.store.owed import WHOLE_RECORD, add_owed, remove_owed
-from opportunity_sync.store.sync_filter import SYNC_FILTER
 from opportunity_sync.store.tables import (
     ACCOUNT_ID,
-    WITH_ACCOUNT,
     fact_table,
+    is_excluded,
+    is_synced,
     public_table,
     stored,
 )
@@ -78,7 +78,7 @@ class Writing:
     @property
     def reads_filter(self) -> bool:
         """Whether the rows say themselves if they are excluded."""
-        return SYNC_FILTER in self.planned
+        return self.entity.sync_filter in {None, *self.planned}
 
     def taken(self, part: pa.Table) -> pa.Table:
         """The columns of a part that may be written, with every label that is known."""
@@ -90,7 +90,7 @@ class Writing:
 def staged_rows(entity: Entity) -> Table:
     """The temporary table of an entity's staged rows."""
     columns = [stored(entity, column) for column in entity.staged_columns]
-    if entity in WITH_ACCOUNT:
+    if entity.carries_account:
         columns.append(Column(ACCOUNT_ID, Identifier))
     columns.append(Column(_IS_STALE, Boolean, nullable=False, server_default=false()))
     return temporary(f"staged_{entity.name}", *columns, searched=[entity.key_column])
@@ -121,7 +121,7 @@ def of_new_versions(writing: Writing, staged: Table) -> Ids:
     if entity.is_public:
         public = public_table(entity)
         is_there = exists().where(public.c[key] == fact.c[key])
-        is_known.append(or_(fact.c[SYNC_FILTER] == false(), is_there))
+        is_known.append(or_(is_excluded(entity, fact), is_there))
     return select(staged.c[key]).where(~exists().where(*is_known))
 
 
@@ -164,13 +164,13 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
     connection, entity, moment = writing.connection, writing.entity, writing.change.moment
     public, key = public_table(entity), entity.key_column
     moved = 0
-    if has_stale and entity in WITH_ACCOUNT:
+    if has_stale and entity.carries_account:
         moved = move_accounts(connection, entity, staged, moment=moment)
     if not writing.reads_filter:
         _recall_filter(writing, staged)
     names = [column.name for column in public.c if column.name in staged.c and column.name != key]
     own = [name for name in names if name in writing.written]
-    is_wanted = staged.c[SYNC_FILTER].is_not(false())
+    is_wanted = is_synced(entity, staged)
     counts = upsert(
         connection,
         Upsert(
@@ -193,9 +193,9 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
 def _recall_filter(writing: Writing, staged: Table) -> None:
     """Give staged rows that were read without their filter the one that the store knows."""
     fact, key = writing.fact, writing.entity.key_column
-    statement = update(staged).values({SYNC_FILTER: False})
-    is_excluded = and_(fact.c[key] == staged.c[key], fact.c[SYNC_FILTER] == false())
-    writing.connection.execute(statement.where(is_excluded))
+    statement = update(staged).values({str(writing.entity.sync_filter): False})
+    is_filtered = and_(fact.c[key] == staged.c[key], is_excluded(writing.entity, fact))
+    writing.connection.execute(statement.where(is_filtered))
 
 
 def mark_stale(connection: Connection, entity: Entity, staged: Table) -> int:
@@ -221,7 +221,7 @@ def move_accounts(
         .where(
             public.c[key] == staged.c[key],
             fact.c[key] == staged.c[key],
-            fact.c[SYNC_FILTER].is_not(false()),
+            is_synced(entity, fact),
             ~fact.c.is_deleted,
             public.c[ACCOUNT_ID].is_distinct_from(staged.c[ACCOUNT_ID]),
             staged.c[_IS_STALE] if _IS_STALE in staged.c else true(),

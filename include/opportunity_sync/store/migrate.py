@@ -2,8 +2,8 @@
 
 Every run calls `migrate` when it begins. Mostly there is nothing to do, and then it must not
 wait for a load that holds the store's lock; so it looks first without the lock, and again with
-it. Columns that were added in `entities.py` need no script: tables change only by addition, so a
-missing column is added as it stands there.
+it. Columns of the model need no script: tables change only by addition, so a
+missing column is added as the model has it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.schema import CreateColumn
 
-from opportunity_sync.entities import ENTITIES
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store.lock import locked, reading
 from opportunity_sync.store.state import forget_column
-from opportunity_sync.store.tables import METADATA
+from opportunity_sync.store.tables import tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from opportunity_sync.model import Model
 
 VERSION_TABLE = "opportunity_sync_version"
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -34,6 +36,7 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 
 def migrate(
     engine: Engine,
+    model: Model = DEFAULT_MODEL,
     *,
     wait_seconds: float = 1800,
     on_wait: Callable[[float], None] = lambda _waited: None,
@@ -45,12 +48,12 @@ def migrate(
         ConfigError: the store was made by a newer version, may not be written, or is not UTF-8.
     """
     with reading(engine) as connection:
-        if _is_current(connection):
+        if _is_current(connection, model):
             return
     with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
         _refuse_other_encodings(connection)
         command.upgrade(alembic_config(connection), "head")
-        _add_missing_columns(connection)
+        _add_missing_columns(connection, model)
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -62,7 +65,7 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _is_current(connection: Connection) -> bool:
+def _is_current(connection: Connection, model: Model) -> bool:
     scripts = _scripts()
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     revision = context.get_current_revision()
@@ -73,7 +76,7 @@ def _is_current(connection: Connection) -> bool:
             f"The store's schema ({revision}) is newer than this version of the pipeline.",
             next_step="update the pipeline to the version that last wrote this store.",
         )
-    return revision == scripts.get_current_head() and not _missing_columns(connection)
+    return revision == scripts.get_current_head() and not _missing_columns(connection, model)
 
 
 @cache
@@ -81,23 +84,25 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(alembic_config())
 
 
-def _missing_columns(connection: Connection) -> list[tuple[str, str]]:
-    found = inspect(connection).get_multi_columns(filter_names=list(METADATA.tables))
+def _missing_columns(connection: Connection, model: Model) -> list[tuple[str, str]]:
+    tables = tables_of(model)
+    found = inspect(connection).get_multi_columns(filter_names=list(tables))
     there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
     return [
         (table.name, column.name)
-        for table in METADATA.sorted_tables
+        for table in tables.values()
         for column in table.columns
         if (table.name, column.name) not in there
     ]
 
 
-def _add_missing_columns(connection: Connection) -> None:
+def _add_missing_columns(connection: Connection, model: Model) -> None:
     """Add them, empty: the next run reads a table whole of which one was new, or taken away."""
-    for table, column in _missing_columns(connection):
-        definition = CreateColumn(METADATA.tables[table].c[column]).compile(connection)
+    tables = tables_of(model)
+    for table, column in _missing_columns(connection, model):
+        definition = CreateColumn(tables[table].c[column]).compile(connection)
         connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
-        for entity in ENTITIES:
+        for entity in model:
             if table in {entity.name, entity.fact_table}:
                 forget_column(connection, entity, column)
 

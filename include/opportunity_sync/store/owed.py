@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import ColumnElement, Connection, Select
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
     Ids = Select[tuple[str]]
 

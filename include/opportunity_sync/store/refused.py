@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from opportunity_sync.entities import BY_NAME, VERSION, Entity
+from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.bulk import (
     append,
     described,
@@ -62,34 +62,35 @@ _GIVEN: dict[str, pa.DataType] = {
 
 def note_refused(
     connection: Connection,
+    entity: Entity,
     refused: Sequence[Mapping[str, Any]],
     *,
     moment: datetime,
     by: Mapping[str, Any],
-    version: str,
 ) -> None:
     """List refused records, or count one more try of those that are listed.
 
-    Of each: entity, record_id, field, code, message, version (None where it can't be read); one
-    without an id is passed over, and so is an older version than the one that the store has or
-    has listed. `by`: dag_id, run_id, task_id and map_index of the task that tried; `version`: that
-    of the pipeline.
+    Of each: record_id, field, code, message, version (None where it can't be read); one without an
+    id is passed over, and so is an older version than the one that the store has or has listed.
+    `by`: dag_id, run_id, task_id and map_index of the task that tried, and `tried_by`, the
+    version of the pipeline.
     """
-    of_entity: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in refused:
-        if row["record_id"] is not None:
-            values = {name: row.get(name) for name in _GIVEN}
-            values[VERSION.name] = row.get("version")
-            of_entity.setdefault(row["entity"], {})[row["record_id"]] = values
-    tried = {**{name: by.get(name) for name in _PLACE}, "tried_by": version}
-    for name, rows in of_entity.items():
-        given = pa.Table.from_pylist(list(rows.values()), schema=pa.schema(_GIVEN))
-        with staged_table(connection, _staged(BY_NAME[name])) as staged:
-            append(connection, staged, given)
-            described(connection, staged)
-            with looked_up_by_index(connection, given.num_rows):
-                rows_of = _listed(BY_NAME[name], staged, tried=tried, moment=moment)
-                connection.execute(_statement(connection, rows_of, tried=tried, moment=moment))
+    rows = {
+        row["record_id"]: {name: row.get(name) for name in _GIVEN}
+        | {VERSION.name: row.get("version")}
+        for row in refused
+        if row["record_id"] is not None
+    }
+    if not rows:
+        return
+    tried = {name: by.get(name) for name in (*_PLACE, "tried_by")}
+    given = pa.Table.from_pylist(list(rows.values()), schema=pa.schema(_GIVEN))
+    with staged_table(connection, _staged(entity)) as staged:
+        append(connection, staged, given)
+        described(connection, staged)
+        with looked_up_by_index(connection, given.num_rows):
+            listed = _listed(entity, staged, tried=tried, moment=moment)
+            connection.execute(_statement(connection, listed, tried=tried, moment=moment))
 
 
 def pass_refused(connection: Connection, entity: Entity, keys: pa.Table) -> None:

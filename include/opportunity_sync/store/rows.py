@@ -14,11 +14,10 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from sqlalchemy import Column, Table, exists, select, true
 
-from opportunity_sync.entities import VERSION
+from opportunity_sync.core.sync_filter import is_synced
+from opportunity_sync.model import VERSION
 from opportunity_sync.store.bulk import (
     append,
     clear,
@@ -43,7 +42,6 @@ from opportunity_sync.store.merging import (
 )
 from opportunity_sync.store.owed import add_owed, owes_anything, remove_owed
 from opportunity_sync.store.state import wanted_columns
-from opportunity_sync.store.sync_filter import SYNC_FILTER
 from opportunity_sync.store.tables import ACCOUNT_ID, fact_table, public_table
 from opportunity_sync.store.types import Identifier
 
@@ -51,9 +49,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from datetime import datetime
 
+    import pyarrow as pa
     from sqlalchemy import Connection
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
     from opportunity_sync.store.change import Change
 
 
@@ -141,7 +140,7 @@ def _fill(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
             append(connection, tables[0], _only(part, tables[0]))
             inserted = part.num_rows
             if entity.is_public:
-                rows = part.filter(_is_synced()) if writing.reads_filter else part
+                rows = _synced(entity, part) if writing.reads_filter else part
                 marked = stamped(_only(rows, tables[1]), "synced_at", writing.change.moment)
                 append(connection, tables[1], marked)
                 inserted = rows.num_rows
@@ -165,9 +164,8 @@ def _only(part: pa.Table, table: Table) -> pa.Table:
     return part.select([name for name in part.column_names if name in table.c])
 
 
-def _is_synced() -> pc.Expression:
-    wanted = pc.field(SYNC_FILTER).cast(pa.bool_())
-    return wanted.is_null() | wanted
+def _synced(entity: Entity, part: pa.Table) -> pa.Table:
+    return part if entity.sync_filter is None else part.filter(is_synced(part[entity.sync_filter]))
 
 
 def _merge(writing: Writing, parts: Iterable[pa.Table]) -> Counts:

@@ -15,7 +15,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.store.tables import (
     CHANGES,
-    COUNTED,
     COUNTS,
     sync_error,
     sync_run,
@@ -152,8 +151,8 @@ def _count(
     connection.execute(delete(sync_run_entity).where(_is(sync_run_entity, dag_id, run_id)))
     rows = [
         {"dag_id": dag_id, "run_id": run_id, "entity": name}
-        | {count: getattr(counts.get(name), count, 0) for count in COUNTS}
-        for name in COUNTED
+        | {count: getattr(of_entity, count) for count in COUNTS}
+        for name, of_entity in counts.items()
     ]
     connection.execute(insert(sync_run_entity), rows)
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, exists, func, insert, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from opportunity_sync.entities import ENTITIES, PUBLIC_ENTITIES
 from opportunity_sync.errors import WrongOrganizationError
 from opportunity_sync.store.tables import (
     fact_table,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity, Model
 
 Readings = dict[str, str]
 
@@ -140,7 +139,7 @@ def bump_revision(connection: Connection, to: int) -> None:
     connection.execute(update(sync_store).values(revision=to).where(is_forwards))
 
 
-def begin_epoch(connection: Connection, organization_id: str) -> None:
+def begin_epoch(connection: Connection, organization_id: str, *, model: Model) -> None:
     """Rank everything stored below every version to come: the organisation went back in time.
 
     Or another one has taken its place: the store is this organisation's from now on. Rows are
@@ -150,8 +149,8 @@ def begin_epoch(connection: Connection, organization_id: str) -> None:
     """
     begun = {"epoch": sync_store.c.epoch + 1, "organization_id": organization_id}
     connection.execute(update(sync_store).values(begun))
-    public = [public_table(entity) for entity in PUBLIC_ENTITIES]
-    for table in (*public, *(fact_table(entity) for entity in ENTITIES)):
+    public = [public_table(entity) for entity in model.public]
+    for table in (*public, *(fact_table(entity) for entity in model)):
         connection.execute(update(table).values(version_number=0))
     for table in (owed_column, refused_row):
         connection.execute(delete(table))
@@ -159,11 +158,11 @@ def begin_epoch(connection: Connection, organization_id: str) -> None:
     connection.execute(update(sync_state).values(nothing))
 
 
-def newest_modified_at(connection: Connection) -> datetime | None:
+def newest_modified_at(connection: Connection, model: Model) -> datetime | None:
     """The latest `modified_at` of each public table, and of these the earliest; None of no row."""
     newest = (
         connection.scalar(select(func.max(public_table(entity).c.modified_at)))
-        for entity in PUBLIC_ENTITIES
+        for entity in model.public
     )
     return min((moment for moment in newest if moment is not None), default=None)
 

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import exists, false, select, update
+from sqlalchemy import exists, select, update
 
 from opportunity_sync.store.owed import WHOLE_RECORD, add_owed
-from opportunity_sync.store.tables import fact_table
+from opportunity_sync.store.tables import fact_table, is_excluded
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from opportunity_sync.entities import Entity
-
-SYNC_FILTER = "sync_filter"
+    from opportunity_sync.model import Entity
 
 
 def holds_no(connection: Connection, entity: Entity) -> bool:
     """Whether the sync filter of any record that was ever seen is an explicit No."""
-    fact = fact_table(entity)
-    if SYNC_FILTER not in fact.c:
+    if entity.sync_filter is None:
         return False
-    is_excluded = select(fact.c[entity.key_column]).where(fact.c[SYNC_FILTER] == false())
-    return bool(connection.scalar(select(exists(is_excluded))))
+    fact = fact_table(entity)
+    filtered = select(fact.c[entity.key_column]).where(is_excluded(entity, fact))
+    return bool(connection.scalar(select(exists(filtered))))
 
 
 def forget_filter(connection: Connection, entity: Entity) -> int:
@@ -32,8 +30,8 @@ def forget_filter(connection: Connection, entity: Entity) -> int:
     Each is owed as a whole, so that the next run reads it and makes it public.
     """
     fact = fact_table(entity)
-    is_excluded = fact.c[SYNC_FILTER] == false()
-    ids = select(fact.c[entity.key_column]).where(is_excluded, ~fact.c.is_deleted)
+    is_filtered = is_excluded(entity, fact)
+    ids = select(fact.c[entity.key_column]).where(is_filtered, ~fact.c.is_deleted)
     add_owed(connection, entity, ids, columns={WHOLE_RECORD})
-    statement = update(fact).values({SYNC_FILTER: None}).where(is_excluded)
+    statement = update(fact).values({str(entity.sync_filter): None}).where(is_filtered)
     return connection.execute(statement).rowcount

@@ -1,15 +1,17 @@
-"""The store's tables as data: those of the entities follow `entities.py`, the others stand here.
+"""The store's tables as data: those of the entities follow the model, the others stand here.
 
 Public tables (`contract.md` section 4) hold synced rows and change only by addition. Private
 ones keep what runs need of each other: `fact_*` every row ever seen, excluded and deleted ones
 too, with the columns the association rules read; `owed_column` what a row was written without;
 `choice_label`, `sync_state`, `sync_store`.
-The schema that databases really get is written in `migrations/`; a test keeps the two equal.
+No table of an entity is made at import: it is built from the entity that is asked about. The schema
+that databases really get is written in `migrations/`; a test keeps the two equal.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,50 +24,46 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    true,
 )
 
-from opportunity_sync import entities
-from opportunity_sync.entities import CONTACT, ENTITIES, OPPORTUNITY, PUBLIC_ENTITIES, VERSION
-from opportunity_sync.entities import Column as StagedColumn
+from opportunity_sync.core.sync_filter import is_excluded_sql, is_synced_sql
+from opportunity_sync.model import VERSION, Entity, Kind
 from opportunity_sync.store.types import STORED_AS, Identifier, Instant
 
-METADATA = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, FromClause
 
-# Entities whose public row carries an account that the rules derive, not the row itself.
-WITH_ACCOUNT = (OPPORTUNITY, CONTACT)
+    from opportunity_sync.model import Column as StagedColumn
+    from opportunity_sync.model import Model
+
+_NAMES = {"pk": "pk_%(table_name)s"}
+METADATA = MetaData(naming_convention=_NAMES)  # of the tables that stand whatever is selected
+
+# Of entities whose public row carries an account that the rules derive, not the row itself.
 ACCOUNT_ID = "account_id"
 
-# What `sync_run_entity` counts: rows of each entity, and of the table that only the rules write.
+# What `sync_run_entity` counts beside the entities: the table that only the rules write.
 ROLE = "role"
-COUNTED = (*(entity.name for entity in ENTITIES), ROLE)
 # What became of the rows that were read; these numbers add up to `read`.
 OUTCOMES = ("inserted", "updated", "unchanged", "filtered", "refused", "superseded")
 COUNTS = ("read", *OUTCOMES, "deleted", "rewritten", "compared")
 # Rows of the store that are not as they were before.
 CHANGES = ("inserted", "updated", "deleted", "rewritten")
 
-# Columns by which the rules find what a changed row affects; sparse ones are indexed sparsely.
-_SEARCHED = {
-    OPPORTUNITY: ("customer_id",),
-    CONTACT: ("parent_id", "master_id"),
-    entities.ACCOUNT: ("master_id",),
-    entities.CONNECTION: ("record1_id", "record2_id", "record1_role_id", "record2_role_id"),
-    entities.CONNECTION_ROLE: (),
-}
 
-
-def _text_ids(entity: entities.Entity) -> frozenset[str]:
-    lookups = (field for field in entity.all_fields if field.kind is entities.Kind.LOOKUP)
+def _text_ids(entity: Entity) -> frozenset[str]:
+    lookups = (field for field in entity.all_fields if field.kind is Kind.LOOKUP)
     return frozenset({entity.key_column, *(field.columns[0].name for field in lookups)})
 
 
-def stored(entity: entities.Entity, column: StagedColumn) -> Column[Any]:
+def stored(entity: Entity, column: StagedColumn) -> Column[Any]:
     """The store's column for a column of the entity's staged frame."""
     is_id = column.name in _text_ids(entity)
     return Column(column.name, Identifier if is_id else STORED_AS[column.kind])
 
 
-def _keyed(entity: entities.Entity) -> tuple[Column[Any], ...]:
+def _keyed(entity: Entity) -> tuple[Column[Any], ...]:
     return (
         Column(entity.key_column, Identifier, primary_key=True),
         Column(VERSION.name, BigInteger, nullable=False),
@@ -82,11 +80,13 @@ def _index(table: Table, column: str) -> None:
     Index(name, table.c[column], postgresql_where=present, sqlite_where=present)
 
 
-def _public(entity: entities.Entity) -> Table:
-    with_account = entity in WITH_ACCOUNT
+@cache
+def public_table(entity: Entity) -> Table:
+    """The table of an entity that users read; to be asked only of one that has it."""
+    with_account = entity.carries_account
     table = Table(
         entity.name,
-        METADATA,
+        MetaData(naming_convention=_NAMES),
         *_keyed(entity),
         *(stored(entity, column) for column in entity.public_columns),
         *((Column(ACCOUNT_ID, Identifier),) if with_account else ()),
@@ -99,32 +99,34 @@ def _public(entity: entities.Entity) -> Table:
     return table
 
 
-def _fact(entity: entities.Entity) -> Table:
+@cache
+def fact_table(entity: Entity) -> Table:
+    """The private table of everything ever seen of the entity."""
     table = Table(
         entity.fact_table,
-        METADATA,
+        MetaData(naming_convention=_NAMES),
         *_keyed(entity),
         *(stored(entity, column) for column in entity.fact_columns),
         _is_deleted(),
         Column("deleted_revision", BigInteger),
     )
-    for column in _SEARCHED[entity]:
+    for column in entity.searched:
         _index(table, column)
     return table
 
 
-_PUBLIC = {entity: _public(entity) for entity in PUBLIC_ENTITIES}
-_FACTS = {entity: _fact(entity) for entity in ENTITIES}
+def is_synced(entity: Entity, table: FromClause) -> ColumnElement[bool]:
+    """Whether a row of a table that has the sync filter is not excluded by it."""
+    if entity.sync_filter is None:
+        return true()
+    return is_synced_sql(table.c[entity.sync_filter])  # type: ignore[no-any-return]  # core knows no SQL
 
 
-def public_table(entity: entities.Entity) -> Table:
-    """The table that users read; `KeyError` for an entity that has none."""
-    return _PUBLIC[entity]
-
-
-def fact_table(entity: entities.Entity) -> Table:
-    """The private table of everything ever seen of the entity."""
-    return _FACTS[entity]
+def is_excluded(entity: Entity, table: FromClause) -> ColumnElement[bool]:
+    """Whether a row of a table that has the sync filter is excluded by it."""
+    if entity.sync_filter is None:
+        return false()
+    return is_excluded_sql(table.c[entity.sync_filter])  # type: ignore[no-any-return]  # core knows no SQL
 
 
 opportunity_contact_role = Table(
@@ -259,4 +261,9 @@ choice_label = Table(
     PrimaryKeyConstraint("entity", "column_name", "code"),
 )
 
-TABLES: dict[str, Table] = dict(METADATA.tables)
+
+def tables_of(model: Model) -> dict[str, Table]:
+    """All tables of a store, by name."""
+    public = [public_table(entity) for entity in model.public]
+    facts = [fact_table(entity) for entity in model]
+    return {table.name: table for table in (*public, *facts, *METADATA.tables.values())}

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Boolean, Date, DateTime, Numeric, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from opportunity_sync.entities import Kind
+from opportunity_sync.model import Kind
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect

@@ -18,7 +18,7 @@ from opportunity_sync.core.associations import (
     resolve,
 )
 from opportunity_sync.core.references import ACCOUNT_REASONS, Directory
-from opportunity_sync.entities import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
+from opportunity_sync.model import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
 from rule_cases import Case, facts_of, frame_of, published_cases, roles_of, unresolved_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opportunity_sync.core.merges import survivors
-from opportunity_sync.entities import ACCOUNT
+from opportunity_sync.model import ACCOUNT
 from rule_cases import frame_of
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from opportunity_sync.dynamics import check
 from opportunity_sync.dynamics.client import IDS_PER_REQUEST
-from opportunity_sync.entities import CONTACT
 from opportunity_sync.errors import (
     AuthenticationError,
     ConfigError,
@@ -21,6 +20,7 @@ from opportunity_sync.errors import (
     ThrottledError,
     TransientError,
 )
+from opportunity_sync.model import CONTACT
 from scripted_dataverse import Reply, connection_to, keys_of
 
 if TYPE_CHECKING:

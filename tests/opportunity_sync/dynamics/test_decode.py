@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from opportunity_sync.dynamics import EntityPlan, PageDecoder, Plan, staged_schema
 from opportunity_sync.dynamics.progress import MOST_PAGES
-from opportunity_sync.entities import (
+from opportunity_sync.errors import ConfigError, ResponseError
+from opportunity_sync.model import (
     CONNECTION,
     CONNECTION_ROLE,
     CONTACT,
-    ENTITIES,
+    DEFAULT_MODEL,
     OPPORTUNITY,
     Entity,
 )
-from opportunity_sync.errors import ConfigError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +91,7 @@ def test_every_kind_of_value_arrives_typed() -> None:
     assert expected == {name: row[name] for name in expected}
 
 
-@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.name)
+@pytest.mark.parametrize("entity", DEFAULT_MODEL.entities, ids=lambda entity: entity.name)
 def test_an_empty_page_has_the_staged_columns(entity: Entity) -> None:
     """The schema is the entity's own, whatever came."""
     table = decoder(entity).decode(b'{"value":[]}').table

@@ -11,8 +11,8 @@ from opportunity_sync.dynamics import PageDecoder, Plan
 from opportunity_sync.dynamics.envelope import Envelope, EnvelopeError, envelope_of, object_of
 from opportunity_sync.dynamics.exchange import Answer
 from opportunity_sync.dynamics.paging import Trail
-from opportunity_sync.entities import CONTACT, ENTITIES
 from opportunity_sync.errors import Request, ResponseError
+from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 from raw_proxy import answer, chunk, head
 from scripted_dataverse import ScriptedServer
 
@@ -83,7 +83,7 @@ def test_an_envelope_that_leaves_a_doubt_is_no_page(body: bytes) -> None:
     with pytest.raises(ResponseError):
         Trail(URL, ()).page(an_answer(body))
     with pytest.raises(ResponseError):
-        PageDecoder(CONTACT, Plan.complete(ENTITIES)).decode(body)
+        PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL)).decode(body)
 
 
 @pytest.mark.parametrize("body", NO_PAGE, ids=str)
@@ -92,7 +92,7 @@ def test_what_is_not_whole_is_no_page(body: bytes) -> None:
     with pytest.raises(ResponseError):
         Trail(URL, ()).page(an_answer(body))
     with pytest.raises(ResponseError):
-        PageDecoder(CONTACT, Plan.complete(ENTITIES)).decode(body)
+        PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL)).decode(body)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,9 @@ def test_bytes_on_the_wire_end_in_rows_or_in_an_error(raw: RawProxy, fault: str)
     client = ScriptedServer(raw.url).client(request_attempts=1)
     if is_taken:
         (page,) = client.pages("contacts")
-        assert PageDecoder(CONTACT, Plan.complete(ENTITIES)).decode(page.body).table.num_rows == 1
+        assert (
+            PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL)).decode(page.body).table.num_rows == 1
+        )
         return
     with pytest.raises(ResponseError):
         list(client.pages("contacts"))

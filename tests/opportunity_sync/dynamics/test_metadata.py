@@ -19,8 +19,8 @@ from opportunity_sync.dynamics import (
     first_query,
     organization_plan,
 )
-from opportunity_sync.entities import ACCOUNT, CONTACT, ENTITIES, OPPORTUNITY, Entity
 from opportunity_sync.errors import ConfigError, PrivilegeError
+from opportunity_sync.model import ACCOUNT, CONTACT, DEFAULT_MODEL, OPPORTUNITY, Entity
 
 if TYPE_CHECKING:
     from dynamics_sandbox import Sandbox
@@ -33,12 +33,14 @@ def the_plan(
     time_zone: str | None = None,
 ) -> Plan:
     """The plan of these tables, all of them by default."""
-    return organization_plan(client, entities or ENTITIES, language=language, time_zone=time_zone)
+    return organization_plan(
+        client, entities or DEFAULT_MODEL.entities, language=language, time_zone=time_zone
+    )
 
 
 def entity_of(set_name: str) -> Entity:
     """The entity that is read from this set."""
-    return next(entity for entity in ENTITIES if entity.set_name == set_name)
+    return next(entity for entity in DEFAULT_MODEL if entity.set_name == set_name)
 
 
 def change(organisation: Organisation, set_name: str, name: str, **properties: Any) -> None:
@@ -50,7 +52,7 @@ def change(organisation: Organisation, set_name: str, name: str, **properties: A
 def test_a_standard_organisation_is_read_in_full(client: DataverseClient) -> None:
     """Only optional columns can be absent, and nobody hears of them."""
     plan = the_plan(client)
-    for entity in ENTITIES:
+    for entity in DEFAULT_MODEL:
         needed = {field.column for field in entity.all_fields if not field.optional}
         assert needed <= set(plan.of(entity).columns)
         assert plan.of(entity).left_out == ()

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opportunity_sync.dynamics import DataverseClient, EntityPlan, organization_plan
-from opportunity_sync.entities import BY_NAME, CONNECTION_ROLE, CONTACT, OPPORTUNITY, Entity, Kind
 from opportunity_sync.errors import ConfigError, ResponseError
+from opportunity_sync.model import (
+    CONNECTION_ROLE,
+    CONTACT,
+    DEFAULT_MODEL,
+    OPPORTUNITY,
+    Entity,
+    Kind,
+)
 
 if TYPE_CHECKING:
     from dynamics_sandbox import Organisation, Sandbox
@@ -59,7 +66,7 @@ def test_a_column_that_one_metadata_answer_lacks_is_read_all_the_same(
 ) -> None:
     """It is asked for before it is given up, and a query knows it."""
     add_filter(organisation)
-    entity = BY_NAME[entity_name]
+    entity = DEFAULT_MODEL[entity_name]
     organisation.leave_out_of_metadata(entity.set_name, source)
     with caplog.at_level(logging.INFO):
         plan = plan_of(client, entity)
@@ -74,7 +81,7 @@ def test_a_column_is_read_however_many_answers_lack_it(
 ) -> None:
     """The query decides; its labels come where any answer has them."""
     organisation.leave_out_of_metadata("accounts", "industrycode", times)
-    plan = plan_of(client, BY_NAME["account"])
+    plan = plan_of(client, DEFAULT_MODEL["account"])
     assert "industry" in plan.columns
     assert plan.left_out == ()
 
@@ -148,7 +155,7 @@ def test_a_rule_column_that_cannot_be_read_stops_the_run(
     event: str,
 ) -> None:
     """Whichever door it is found at: the metadata, or the query for one row."""
-    entity = BY_NAME[entity_name]
+    entity = DEFAULT_MODEL[entity_name]
     if event == "dropped":
         organisation.drop_column(entity.set_name, source)
     elif event == "retyped":

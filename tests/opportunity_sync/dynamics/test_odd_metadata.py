@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from opportunity_sync.dynamics import DataverseClient, organization_plan
-from opportunity_sync.entities import OPPORTUNITY, Entity
 from opportunity_sync.errors import ResponseError, SyncError
+from opportunity_sync.model import OPPORTUNITY, Entity
 from opportunity_sync.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from opportunity_sync.dynamics import PageDecoder, Plan
 from opportunity_sync.dynamics.exchange import Answer
 from opportunity_sync.dynamics.paging import ANNOTATIONS, TRACK_CHANGES, Trail
 from opportunity_sync.dynamics.progress import MOST_PAGES
-from opportunity_sync.entities import CONTACT, ENTITIES
 from opportunity_sync.errors import Request, ResponseError
+from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 
 URL = "https://example.test/api/data/v9.2/contacts"
 NEXT = f"{URL}?$skiptoken=[1]"
@@ -55,7 +55,7 @@ def test_the_next_link_is_the_page_s_own(page: dict[str, Any], expected: str, wr
 
 def test_a_page_cut_short_anywhere_gives_no_rows() -> None:
     """Whatever byte it ends at, a part of a page is refused before a row of it is taken."""
-    decoder = PageDecoder(CONTACT, Plan.complete(ENTITIES))
+    decoder = PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL))
     whole = compact({**CONTEXT, "value": MISLEADING[1:], "@odata.nextLink": NEXT})
 
     for length in range(len(whole)):

@@ -9,7 +9,7 @@ import pytest
 
 from opportunity_sync.dynamics import DataverseClient, check, organization_plan, sees_every_row
 from opportunity_sync.dynamics.privileges import privilege_warnings
-from opportunity_sync.entities import CONTACT, ENTITIES
+from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from dynamics_sandbox import Organisation, Sandbox
@@ -26,7 +26,7 @@ def test_a_lesser_depth_is_said_in_every_run_with_its_next_step(
 ) -> None:
     """Rows that may not be seen are missing without a word: the log has the word."""
     organisation.set_read_depth(table, depth)
-    plan = organization_plan(client, ENTITIES, language=None)
+    plan = organization_plan(client, DEFAULT_MODEL.entities, language=None)
     (record,) = [item for item in caplog.records if item.levelno == logging.WARNING]
     privilege = f"prvRead{table.capitalize()}"
     assert f"{table}: the application user has {privilege} at" in record.getMessage()
@@ -39,7 +39,7 @@ def test_at_organization_level_nothing_is_said(
 ) -> None:
     """As it should be."""
     assert privilege_warnings(client, client.who_am_i()["UserId"]) == []
-    organization_plan(client, ENTITIES, language=None)
+    organization_plan(client, DEFAULT_MODEL.entities, language=None)
     assert [item for item in caplog.records if item.levelno == logging.WARNING] == []
 
 

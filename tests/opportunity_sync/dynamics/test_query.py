@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from opportunity_sync.dynamics import EntityPlan, Plan, first_query
-from opportunity_sync.entities import CONNECTION_ROLE, ENTITIES, OPPORTUNITY, Entity
+from opportunity_sync.model import CONNECTION_ROLE, DEFAULT_MODEL, OPPORTUNITY, Entity
 
 START = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.name)
+@pytest.mark.parametrize("entity", DEFAULT_MODEL.entities, ids=lambda entity: entity.name)
 def test_a_full_read_has_every_planned_column_and_no_filter(entity: Entity) -> None:
     """Key and version come first; there is no order but the key's."""
-    path, params = first_query(entity, Plan.complete(ENTITIES), None, None)
+    path, params = first_query(entity, Plan.complete(DEFAULT_MODEL), None, None)
     names = params.pop("$select").split(",")
     assert (entity.set_name, {}) == (path, params)
     assert [entity.key, "versionnumber"] == names[:2]
@@ -68,5 +68,5 @@ def test_a_window_is_a_filter_in_whole_seconds_of_utc(
 
     One that lies beyond the calendar in UTC is no bound; before 1753 Dataverse has no times.
     """
-    _, params = first_query(OPPORTUNITY, Plan.complete(ENTITIES), start, end)
+    _, params = first_query(OPPORTUNITY, Plan.complete(DEFAULT_MODEL), start, end)
     assert condition == params["$filter"]

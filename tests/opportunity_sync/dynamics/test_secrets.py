@@ -12,8 +12,8 @@ import pytest
 
 from opportunity_sync.dynamics import check, dynamics_session, organization_plan
 from opportunity_sync.dynamics.authentication import TokenSource
-from opportunity_sync.entities import ENTITIES
 from opportunity_sync.errors import ConfigError, SyncError
+from opportunity_sync.model import DEFAULT_MODEL
 from scripted_dataverse import connection_to
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def test_a_whole_reading_shows_no_token(
     sandbox.organisation.create("contacts", {"lastname": "Byron"})
     sandbox.faults.add("revoke_tokens", "contacts", nth=2)
     with caplog.at_level(logging.DEBUG):
-        organization_plan(client, ENTITIES, language=None)
+        organization_plan(client, DEFAULT_MODEL.entities, language=None)
         list(client.pages("contacts"))
     assert connection.client_secret
     assert connection.client_secret.get_secret_value() not in caplog.text

@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import event, text
 
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.entities import ENTITIES
 from opportunity_sync.errors import (
     ConfigError,
     PrivilegeError,
     StagingError,
     WrongOrganizationError,
 )
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.pipeline import extraction
 from opportunity_sync.pipeline.run import open_run
 from opportunity_sync.pipeline.settling import look
@@ -503,7 +503,9 @@ def test_a_new_epoch_goes_on_by_change_tracking(sqlite_runs: SyncRuns) -> None:
     sqlite_runs.run("full", new_epoch=True)
 
     linked = "SELECT count(*) FROM sync_state WHERE delta_link IS NOT NULL"
-    assert scalar(sqlite_runs, linked) == len(ENTITIES) - 1, "roles are always read whole"
+    assert scalar(sqlite_runs, linked) == len(DEFAULT_MODEL.entities) - 1, (
+        "roles are always read whole"
+    )
 
 
 def test_a_comparison_keeps_only_what_is_asked_for(

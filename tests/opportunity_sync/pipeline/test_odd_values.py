@@ -22,7 +22,7 @@ from opportunity_sync.dynamics import DataverseClient, PageDecoder, Plan
 from opportunity_sync.dynamics.authentication import TokenSource
 from opportunity_sync.dynamics.session import HEADERS, BearerAuth
 from opportunity_sync.dynamics.transport import TrustingSession
-from opportunity_sync.entities import CONTACT, OPPORTUNITY, Entity, Kind
+from opportunity_sync.model import CONTACT, OPPORTUNITY, Entity, Kind
 from opportunity_sync.store import store_engine
 from opportunity_sync.store.tables import public_table
 from raw_proxy import Altered, RawProxy
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from opportunity_sync.entities import Column
+    from opportunity_sync.model import Column
 
 TYPE = "@Microsoft.Dynamics.CRM.lookuplogicalname"
 LONG_AGO, FAR_AWAY = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"

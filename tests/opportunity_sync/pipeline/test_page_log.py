@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from opportunity_sync.entities import CONTACT
 from opportunity_sync.errors import DataError
+from opportunity_sync.model import CONTACT
 from opportunity_sync.pipeline import extraction
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.entities import CONNECTION_ROLE, ENTITIES, PUBLIC_ENTITIES
+from opportunity_sync.model import CONNECTION_ROLE, DEFAULT_MODEL
 from opportunity_sync.store import store_engine
 from postgres_cluster import new_database, running_cluster
 from statement_plans import plans_watched
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sync_runs import SyncRuns
 
 LARGE = {
-    *(entity.name for entity in PUBLIC_ENTITIES),
+    *(entity.name for entity in DEFAULT_MODEL.public),
     # Of roles there are some dozens: a deletion among them shows by comparing them all.
-    *(entity.fact_table for entity in ENTITIES if entity != CONNECTION_ROLE),
+    *(entity.fact_table for entity in DEFAULT_MODEL if entity != CONNECTION_ROLE),
     "opportunity_contact_role",
     "unresolved_association",
 }

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, MetaData, Table, Text, delete, select
 
-from opportunity_sync.entities import ACCOUNT
+from opportunity_sync.model import ACCOUNT
 from opportunity_sync.store.bulk import append, staged_table, temporary
 from opportunity_sync.store.tables import public_table
 from opportunity_sync.store.types import Identifier

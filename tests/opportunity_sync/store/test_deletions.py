@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from opportunity_sync.entities import CONNECTION, CONTACT, OPPORTUNITY
+from opportunity_sync.model import ACCOUNT, CONNECTION, CONTACT, DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store.associations import write_roles
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.deletions import write_deleted
 from opportunity_sync.store.refused import note_refused, refused_ids
 from opportunity_sync.store.tables import (
-    TABLES,
     fact_table,
     opportunity_contact_role,
     public_table,
+    tables_of,
 )
 from store_rows import NOON, a_change, dump, guid, later, part, write
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 FACTS = fact_table(CONTACT)
 
@@ -69,7 +69,7 @@ def test_a_deletion_that_is_heard_of_again_counts_from_then(engine: Engine) -> N
     """The record was restored and deleted in between: whoever read it then does not revive it."""
     write(engine, CONTACT, {"first_name": "Ada"})
     delete(engine, CONTACT, 1, revision=5)
-    tables = [table for table in TABLES.values() if table is not FACTS]
+    tables = [table for table in tables_of(DEFAULT_MODEL).values() if table is not FACTS]
     before = dump(engine, *tables)
     counts, roles = delete(engine, CONTACT, 1, revision=6, minutes=6)
     assert (counts, counts.facts, roles) == (Counts(), 1, 0)
@@ -107,16 +107,13 @@ def test_a_record_that_is_gone_is_refused_no_more(engine: Engine) -> None:
     """And only that one, of that table."""
     with engine.begin() as connection:
         refusal: dict[str, Any] = {"field": None, "code": "c", "message": "m", "version": 9}
-        refused = [
-            refusal | {"entity": name, "record_id": guid(number)}
-            for name in ("contact", "account")
-            for number in (1, 2)
-        ]
-        note_refused(connection, refused, moment=NOON, by={}, version="1")
+        refused = [refusal | {"record_id": guid(number)} for number in (1, 2)]
+        for entity in (CONTACT, ACCOUNT):
+            note_refused(connection, entity, refused, moment=NOON, by={"tried_by": "1"})
     delete(engine, CONTACT, 1)
     with engine.connect() as connection:
         assert refused_ids(connection, CONTACT) == {guid(2): 9}
-    rows = dump(engine, TABLES["refused_row"])["refused_row"]
+    rows = dump(engine, tables_of(DEFAULT_MODEL)["refused_row"])["refused_row"]
     assert len(rows) == 3
 
 

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import Column, make_url, select, text
 
-from opportunity_sync.entities import CONTACT
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
+from opportunity_sync.model import CONTACT
 from opportunity_sync.store.bulk import append, staged_table, stamped, temporary
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.faults import meaning_of

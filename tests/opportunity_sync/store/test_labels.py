@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.entities import OPPORTUNITY
+from opportunity_sync.model import DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store.labels import known_labels, write_labels
 from opportunity_sync.store.tables import choice_label, public_table
 from store_rows import NOON, dump, later, write
@@ -26,7 +26,9 @@ def relabel(
     """Write the labels as a run of its own."""
     with engine.begin() as connection:
         labels = {"opportunity": {"stage": stages}}
-        done = write_labels(connection, labels, moment=later(minutes), fresh=fresh)
+        done = write_labels(
+            connection, labels, model=DEFAULT_MODEL, moment=later(minutes), fresh=fresh
+        )
     return done.get("opportunity", 0)
 
 
@@ -97,5 +99,5 @@ def test_choices_that_are_not_given_or_not_selected_are_left(store: Engine) -> N
     """Metadata that could not be read is no reason to clear labels."""
     with store.begin() as connection:
         labels = {"opportunity": {"salesstage": {0: "Qualify"}}, "connection": {}, "account": {}}
-        assert write_labels(connection, labels, moment=later(1)) == {}
+        assert write_labels(connection, labels, model=DEFAULT_MODEL, moment=later(1)) == {}
     assert len(dump(store, choice_label)["choice_label"]) == 3

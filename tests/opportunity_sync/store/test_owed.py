@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from opportunity_sync.entities import ACCOUNT, CONNECTION, CONTACT
+from opportunity_sync.model import ACCOUNT, CONNECTION, CONTACT
 from opportunity_sync.store.deletions import write_deleted
 from opportunity_sync.store.owed import count_owed, owed_ids, remember_owed, settle_owed
 from opportunity_sync.store.refused import note_refused
@@ -18,7 +18,7 @@ from store_rows import NOON, a_change, dump, guid, write
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 
 @pytest.fixture(params=["first load", "later load"])
@@ -111,14 +111,14 @@ def test_a_first_load_settles_what_was_owed_of_an_empty_table(engine: Engine) ->
 
 def test_owed_ids_are_those_of_the_columns_or_of_the_whole_record(engine: Engine) -> None:
     """In order, as many as are wanted, each once; refused ones have their own schedule."""
-    refusal: dict[str, Any] = {"entity": "contact", "field": None, "code": "c", "message": "m"}
+    refusal: dict[str, Any] = {"field": None, "code": "c", "message": "m"}
     with engine.begin() as connection:
         remember_owed(connection, CONTACT, [keys(3, 1, 3), keys(4)], ["email", "phone"])
         remember_owed(connection, CONTACT, [keys(2)], [""])
         remember_owed(connection, CONTACT, [keys(6)], ["fax"])
         remember_owed(connection, ACCOUNT, [keys(5, entity=ACCOUNT)], ["email"])
         refused = [refusal | {"record_id": guid(4)}]
-        note_refused(connection, refused, moment=NOON, by={}, version="1")
+        note_refused(connection, CONTACT, refused, moment=NOON, by={"tried_by": "1"})
         assert owed_ids(connection, CONTACT, ["email"]) == [guid(1), guid(2), guid(3)]
         assert owed_ids(connection, CONTACT, ["email", "phone"], 2) == [guid(1), guid(2)]
         assert owed_ids(connection, CONTACT, []) == [guid(2)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from opportunity_sync.entities import ACCOUNT, CONTACT
+from opportunity_sync.model import ACCOUNT, CONTACT, DEFAULT_MODEL
 from opportunity_sync.store.refused import due_refused, note_refused, pass_refused, refused_ids
 from opportunity_sync.store.tables import refused_row
 from store_rows import NOON, dump, guid, later, only_row, write
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 BY = {"dag_id": "sync", "run_id": "r1", "task_id": "extract_contacts", "map_index": -1}
 
@@ -31,10 +31,11 @@ def refuse(
     **given: Any,
 ) -> None:
     """Note that these records were refused, as a run of its own."""
-    row = {"entity": entity, "field": "birthdate", "code": "DataError", "message": "no date"}
+    row = {"field": "birthdate", "code": "DataError", "message": "no date"}
     rows = [row | {"record_id": guid(number), "version": 3} | given for number in numbers]
     with engine.begin() as connection:
-        note_refused(connection, rows, moment=later(minutes), by=BY, version=by)
+        tried = BY | {"tried_by": by}
+        note_refused(connection, DEFAULT_MODEL[entity], rows, moment=later(minutes), by=tried)
 
 
 def due(engine: Engine, minutes: int, **given: Any) -> dict[str, list[str]]:
@@ -93,7 +94,7 @@ def test_what_has_no_id_or_version_is_taken_as_it_is(engine: Engine) -> None:
     refuse(engine, 2, record_id=None)
     assert listed(engine) == {guid(1): None}
     with engine.begin() as connection:
-        note_refused(connection, [], moment=NOON, by={}, version="1")
+        note_refused(connection, CONTACT, [], moment=NOON, by={})
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import insert, select, update
 
-from opportunity_sync.entities import ACCOUNT, CONNECTION, CONTACT, ENTITIES, OPPORTUNITY
+from opportunity_sync.model import ACCOUNT, CONNECTION, CONTACT, DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.deletions import write_deleted
 from opportunity_sync.store.labels import write_labels
 from opportunity_sync.store.owed import owed_ids
 from opportunity_sync.store.rows import write_account_changes, write_rows
 from opportunity_sync.store.sync_filter import forget_filter, holds_no
-from opportunity_sync.store.tables import TABLES, WITH_ACCOUNT, fact_table, public_table
+from opportunity_sync.store.tables import fact_table, public_table, tables_of
 from store_rows import NOON, a_change, dump, fields_of, guid, later, only_row, part, write
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from opportunity_sync.entities import Entity
+    from opportunity_sync.model import Entity
 
 CONTACTS, CONTACT_FACTS = public_table(CONTACT), fact_table(CONTACT)
 
@@ -38,7 +38,7 @@ OTHER = {"id": 99, "version_number": 1}
 def store(request: pytest.FixtureRequest, engine: Engine) -> Engine:
     """A store whose tables are empty, and one where every table holds some other row."""
     if request.param == "later load":
-        for entity in ENTITIES:
+        for entity in DEFAULT_MODEL:
             write(engine, entity, OTHER)
     return engine
 
@@ -107,12 +107,12 @@ def test_the_same_again_writes_nothing(store: Engine) -> None:
     rows = ({"id": 1, "first_name": "Ada"}, {"id": 2, "email": None, "sync_filter": False})
     write(store, CONTACT, *rows)
     write(store, CONNECTION, {"state": 0})
-    before = dump(store, *TABLES.values())
+    before = dump(store, *tables_of(DEFAULT_MODEL).values())
     counts = write(store, CONTACT, *rows, moment=later())
     assert counts == Counts(read=2, unchanged=1, filtered=1)
     counts = write(store, CONNECTION, {"state": 0}, moment=later())
     assert counts == Counts(read=1, unchanged=1)
-    assert before == dump(store, *TABLES.values())
+    assert before == dump(store, *tables_of(DEFAULT_MODEL).values())
 
 
 def test_a_newer_version_replaces_every_column(store: Engine) -> None:
@@ -238,13 +238,13 @@ def test_a_column_that_was_left_out_is_null(store: Engine) -> None:
 
 def test_a_failed_load_leaves_the_store_as_it_was(store: Engine) -> None:
     """Everything happens in the caller's transaction."""
-    before = dump(store, *TABLES.values())
+    before = dump(store, *tables_of(DEFAULT_MODEL).values())
     with store.connect() as connection:
         write_rows(
             connection, CONTACT, [part(CONTACT, {})], change=a_change(), columns=fields_of(CONTACT)
         )
         connection.rollback()
-    assert before == dump(store, *TABLES.values())
+    assert before == dump(store, *tables_of(DEFAULT_MODEL).values())
     assert write(store, CONTACT, {}).inserted == 1
 
 
@@ -334,7 +334,7 @@ def test_a_row_read_without_its_filter_keeps_the_one_that_is_known(
 
 def test_a_known_no_is_found_and_forgotten(engine: Engine) -> None:
     """Where the column is gone for good, its rows are owed and public once they are read."""
-    assert not any(read(engine, holds_no, entity) for entity in ENTITIES)
+    assert not any(read(engine, holds_no, entity) for entity in DEFAULT_MODEL)
     write(engine, CONTACT, {"sync_filter": False}, {"id": 2, "sync_filter": True})
     assert read(engine, holds_no, CONTACT)
     assert not read(engine, holds_no, ACCOUNT)
@@ -350,7 +350,8 @@ def test_a_known_no_is_found_and_forgotten(engine: Engine) -> None:
 def test_an_unnamed_option_keeps_the_label_that_is_known(store: Engine) -> None:
     """Metadata with a hole empties no label, in new rows as in those that are there."""
     with store.begin() as connection:
-        write_labels(connection, {"opportunity": {"stage": {1: "Won"}}}, moment=NOON)
+        given_labels = {"opportunity": {"stage": {1: "Won"}}}
+        write_labels(connection, given_labels, model=DEFAULT_MODEL, moment=NOON)
     given = {"stage_code": 1, "stage_label": None}
     write(store, OPPORTUNITY, given, {"id": 2, "stage_code": 5}, {"id": 3, "stage_code": None})
     labels = [row_of(store, OPPORTUNITY, number)["stage_label"] for number in (1, 2, 3)]
@@ -410,7 +411,7 @@ def random_rows(draw: Random, entity: Entity) -> list[dict[str, Any]]:
         if entity.is_public:
             row["sync_filter"] = draw.choice([None, True, False])
             row["modified_at"] = later(draw.randint(0, 1))
-        if entity in WITH_ACCOUNT:
+        if entity.carries_account:
             row["account_id"] = draw.choice([None, guid(90), guid(91)])
         rows.append(row)
     return rows

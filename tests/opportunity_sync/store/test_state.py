@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import update
 
-from opportunity_sync.entities import ACCOUNT, CONTACT, OPPORTUNITY
 from opportunity_sync.errors import WrongOrganizationError
+from opportunity_sync.model import ACCOUNT, CONTACT, DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store import migrate, store_engine
 from opportunity_sync.store.owed import count_owed, remember_owed
 from opportunity_sync.store.refused import note_refused, refused_ids
@@ -184,18 +184,18 @@ def test_a_watermark_in_the_future_is_set_back(engine: Engine) -> None:
 def test_the_newest_modification_is_the_lowest_of_all_tables(engine: Engine) -> None:
     """Each table's latest row, then the earliest of those; empty tables say nothing."""
     with engine.connect() as connection:
-        assert newest_modified_at(connection) is None
+        assert newest_modified_at(connection, DEFAULT_MODEL) is None
     write(engine, CONTACT, {"modified_at": later(5)}, {"id": 2, "modified_at": later(9)})
     write(engine, ACCOUNT, {"modified_at": later(7)}, {"id": 2, "modified_at": None})
     write(engine, OPPORTUNITY, {"modified_at": None})
     with engine.connect() as connection:
-        assert newest_modified_at(connection) == later(7)
+        assert newest_modified_at(connection, DEFAULT_MODEL) == later(7)
 
 
 def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) -> None:
     """What was said of versions that count no more; which columns are wanted stays."""
     move(engine, None, NOON)
-    refusal = {"entity": "contact", "record_id": guid(1), "field": None, "version": 3}
+    refusal = {"record_id": guid(1), "field": None, "version": 3}
     with engine.begin() as connection:
         claim_organization(connection, guid(1))
         want_columns(connection, "contact", ["email"])
@@ -204,8 +204,8 @@ def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) ->
         move_delta_link(connection, "contact", began_with=None, to=link)
         remember_owed(connection, CONTACT, [pa.table({"contact_id": [guid(1)]})], ["email"])
         refused = [refusal | {"code": "bad", "message": "a number"}]
-        note_refused(connection, refused, moment=NOON, by={}, version="1")
-        begin_epoch(connection, guid(2))
+        note_refused(connection, CONTACT, refused, moment=NOON, by={"tried_by": "1"})
+        begin_epoch(connection, guid(2), model=DEFAULT_MODEL)
         assert (count_owed(connection, CONTACT, ["email"]), refused_ids(connection, CONTACT)) == (
             0,
             {},

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from opportunity_sync.store.tables import METADATA
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
     version_table=context.config.attributes["version_table"],
 )
 context.run_migrations()

@@ -1,135 +1,13 @@
-"""What is read from Dynamics and where it lands: tables and columns as data.
+"""What is read where nobody selects otherwise: the default mapping of the native sync.
 
-The query, the staged frame, the store's tables, the upsert and the docs all loop over these
-values, so a column is added here and nowhere else. Dataverse logical names appear only here.
-
-A `Field` is one selected Dataverse column. Its kind decides the store columns it becomes:
-a choice gives `<column>_code` and `<column>_label`, a lookup `<column>_id` (and `<column>_type`
-where it can point at several tables), everything else `<column>`. An `Entity` has two sets of
-fields: `fields` go into its public table, `facts` into the private table that the association
-rules read between runs. Source of the names: the default mapping of the native sync.
+Dataverse logical names appear here and in the fields file of a user, nowhere else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-
-class Kind(StrEnum):
-    """How a column's values are typed, from the response to the store."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    MONEY = "money"  # exact decimal, carried as plain decimal text
-    BOOLEAN = "boolean"
-    INSTANT = "instant"  # UTC, whole seconds
-    DATE = "date"
-    CHOICE = "choice"
-    LOOKUP = "lookup"
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of staged frames and of the store; its kind is never LOOKUP or CHOICE."""
-
-    name: str
-    kind: Kind
-    derived: bool = False  # written whenever it differs, not under the row's version guard
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One selected Dataverse column.
-
-    A `polymorphic` lookup can point at several tables. A row is refused, because nothing could be
-    made of it, without a `required` value, where a `typed` lookup comes without its table or points
-    elsewhere than to the `targets` (none named: to any), and where a text is longer than
-    `max_length` characters.
-    """
-
-    column: str
-    source: str
-    kind: Kind = Kind.TEXT
-    polymorphic: bool = False
-    optional: bool = False  # passed over without a word where the organisation lacks it
-    required: bool = False
-    typed: bool = False
-    targets: tuple[str, ...] = ()
-    max_length: int | None = None
-
-    @property
-    def select(self) -> str:
-        """The property name in `$select` and in the JSON row."""
-        return f"_{self.source}_value" if self.kind is Kind.LOOKUP else self.source
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The staged and stored columns that this field becomes."""
-        if self.kind is Kind.CHOICE:
-            label = Column(f"{self.column}_label", Kind.TEXT, derived=True)
-            return (Column(f"{self.column}_code", Kind.INTEGER), label)
-        if self.kind is Kind.LOOKUP:
-            target = Column(f"{self.column}_type", Kind.TEXT)
-            return (
-                Column(f"{self.column}_id", Kind.TEXT),
-                *((target,) if self.polymorphic else ()),
-            )
-        return (Column(self.column, self.kind),)
-
-
-VERSION = Column("version_number", Kind.INTEGER)
-VERSION_SOURCE = "versionnumber"
-MODIFIED_SOURCE = "modifiedon"
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """One Dataverse table that is read, with its public fields and the facts the rules need."""
-
-    name: str  # logical name; also the name of the public table
-    set_name: str
-    key: str  # logical name of the primary key
-    key_column: str
-    fields: tuple[Field, ...]
-    facts: tuple[Field, ...]
-    privilege: str = ""  # read privilege; at global depth absence means deletion
-    is_always_read_whole: bool = False  # a handful of rows: cheaper to read than to track
-
-    @property
-    def is_public(self) -> bool:
-        """Whether the entity has a public table; connections and their roles are facts only."""
-        return bool(self.fields)
-
-    @property
-    def fact_table(self) -> str:
-        """Name of the private table of facts."""
-        return f"fact_{self.name}"
-
-    @property
-    def all_fields(self) -> tuple[Field, ...]:
-        """Every selected field once, in reading order: key and version are not among them."""
-        return tuple({field.column: field for field in (*self.fields, *self.facts)}.values())
-
-    @property
-    def public_columns(self) -> tuple[Column, ...]:
-        """Columns of the public table that come from the row itself, without key and version."""
-        return _columns(self.fields)
-
-    @property
-    def fact_columns(self) -> tuple[Column, ...]:
-        """Columns of the fact table that come from the row itself, without key and version."""
-        return _columns(self.facts)
-
-    @property
-    def staged_columns(self) -> tuple[Column, ...]:
-        """Columns of a staged frame: key, version, then every field's columns once."""
-        return (Column(self.key_column, Kind.TEXT), VERSION, *_columns(self.all_fields))
-
-
-def _columns(fields: tuple[Field, ...]) -> tuple[Column, ...]:
-    return tuple(column for field in fields for column in field.columns)
-
+from opportunity_sync.model.entity import Entity
+from opportunity_sync.model.fields import MODIFIED_SOURCE, Field, Kind
+from opportunity_sync.model.model import Model
 
 _BOOKKEEPING = (
     Field("owner", "ownerid", Kind.LOOKUP, polymorphic=True),
@@ -165,6 +43,12 @@ OPPORTUNITY = Entity(
         *_BOOKKEEPING,
     ),
     facts=(_CUSTOMER, _SYNC_FILTER),
+    read_by="extract_opportunities",
+    searched=("customer_id",),
+    carries_account=True,
+    has_roles=True,
+    has_unresolved=True,
+    sync_filter=_SYNC_FILTER.column,
 )
 
 CONTACT = Entity(
@@ -226,6 +110,11 @@ CONTACT = Entity(
         *_MERGE,
         _SYNC_FILTER,
     ),
+    read_by="extract_contacts",
+    searched=("parent_id", "master_id"),
+    carries_account=True,
+    has_roles=True,
+    sync_filter=_SYNC_FILTER.column,
 )
 
 ACCOUNT = Entity(
@@ -256,6 +145,9 @@ ACCOUNT = Entity(
         *_BOOKKEEPING,
     ),
     facts=(*_MERGE, _SYNC_FILTER),
+    read_by="extract_accounts",
+    searched=("master_id",),
+    sync_filter=_SYNC_FILTER.column,
 )
 
 CONNECTION = Entity(
@@ -272,6 +164,8 @@ CONNECTION = Entity(
         Field("record2_role", "record2roleid", Kind.LOOKUP),
         Field("state", "statecode", Kind.INTEGER),
     ),
+    read_by="extract_connections",
+    searched=("record1_id", "record2_id", "record1_role_id", "record2_role_id"),
 )
 
 CONNECTION_ROLE = Entity(
@@ -286,17 +180,8 @@ CONNECTION_ROLE = Entity(
         Field("name", "name", required=True, max_length=1000),
         Field("category", "category", Kind.INTEGER),
     ),
+    read_by="extract_connections",
     is_always_read_whole=True,
 )
 
-ENTITIES: tuple[Entity, ...] = (OPPORTUNITY, CONNECTION, CONNECTION_ROLE, CONTACT, ACCOUNT)
-PUBLIC_ENTITIES: tuple[Entity, ...] = tuple(entity for entity in ENTITIES if entity.is_public)
-BY_NAME: dict[str, Entity] = {entity.name: entity for entity in ENTITIES}
-
-# What each extract task of the DAG reads.
-EXTRACTS: dict[str, tuple[Entity, ...]] = {
-    "extract_opportunities": (OPPORTUNITY,),
-    "extract_connections": (CONNECTION, CONNECTION_ROLE),
-    "extract_contacts": (CONTACT,),
-    "extract_accounts": (ACCOUNT,),
-}
+DEFAULT_MODEL = Model((OPPORTUNITY, CONNECTION, CONNECTION_ROLE, CONTACT, ACCOUNT))

@@ -1,0 +1,40 @@
+"""What a table and a field are, and which of them are read: plain values, without any library."""
+
+from __future__ import annotations
+
+from opportunity_sync.model.default import (
+    ACCOUNT,
+    CONNECTION,
+    CONNECTION_ROLE,
+    CONTACT,
+    DEFAULT_MODEL,
+    OPPORTUNITY,
+)
+from opportunity_sync.model.entity import Entity
+from opportunity_sync.model.fields import (
+    MODIFIED_SOURCE,
+    VERSION,
+    VERSION_SOURCE,
+    Column,
+    Field,
+    Kind,
+)
+from opportunity_sync.model.model import EXTRACT_TASKS, Model
+
+__all__ = [
+    "ACCOUNT",
+    "CONNECTION",
+    "CONNECTION_ROLE",
+    "CONTACT",
+    "DEFAULT_MODEL",
+    "EXTRACT_TASKS",
+    "MODIFIED_SOURCE",
+    "OPPORTUNITY",
+    "VERSION",
+    "VERSION_SOURCE",
+    "Column",
+    "Entity",
+    "Field",
+    "Kind",
+    "Model",
+]

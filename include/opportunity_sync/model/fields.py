@@ -1,0 +1,78 @@
+"""A selected Dataverse column, and the columns of the store that it becomes.
+
+The kind of a `Field` decides them: a choice gives `<column>_code` and `<column>_label`, a lookup
+`<column>_id` (and `<column>_type` where it can point at several tables), everything else
+`<column>`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a column's values are typed, from the response to the store."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    MONEY = "money"  # exact decimal, carried as plain decimal text
+    BOOLEAN = "boolean"
+    INSTANT = "instant"  # UTC, whole seconds
+    DATE = "date"
+    CHOICE = "choice"
+    LOOKUP = "lookup"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of staged frames and of the store; its kind is never LOOKUP or CHOICE."""
+
+    name: str
+    kind: Kind
+    derived: bool = False  # written whenever it differs, not under the row's version guard
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One selected Dataverse column.
+
+    A `polymorphic` lookup can point at several tables. A row is refused, because nothing could be
+    made of it, without a `required` value, where a `typed` lookup comes without its table or points
+    elsewhere than to the `targets` (none named: to any), and where a text is longer than
+    `max_length` characters.
+    """
+
+    column: str
+    source: str
+    kind: Kind = Kind.TEXT
+    polymorphic: bool = False
+    optional: bool = False  # passed over without a word where the organisation lacks it
+    required: bool = False
+    typed: bool = False
+    targets: tuple[str, ...] = ()
+    max_length: int | None = None
+
+    @property
+    def select(self) -> str:
+        """The property name in `$select` and in the JSON row."""
+        return f"_{self.source}_value" if self.kind is Kind.LOOKUP else self.source
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The staged and stored columns that this field becomes."""
+        if self.kind is Kind.CHOICE:
+            label = Column(f"{self.column}_label", Kind.TEXT, derived=True)
+            return (Column(f"{self.column}_code", Kind.INTEGER), label)
+        if self.kind is Kind.LOOKUP:
+            target = Column(f"{self.column}_type", Kind.TEXT)
+            return (
+                Column(f"{self.column}_id", Kind.TEXT),
+                *((target,) if self.polymorphic else ()),
+            )
+        return (Column(self.column, self.kind),)
+
+
+VERSION = Column("version_number", Kind.INTEGER)
+VERSION_SOURCE = "versionnumber"
+MODIFIED_SOURCE = "modifiedon"

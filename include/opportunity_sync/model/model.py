@@ -1,0 +1,43 @@
+"""All tables that a deployment reads, as one value that is made once and handed on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opportunity_sync.model.entity import Entity  # noqa: TC001 - read when a model is decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The tasks that read Dynamics, one beside the other; an entity says by which of them it is read.
+EXTRACT_TASKS = (
+    "extract_opportunities",
+    "extract_connections",
+    "extract_contacts",
+    "extract_accounts",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The entities of a deployment, in the order in which they are read and written."""
+
+    entities: tuple[Entity, ...]
+
+    def __iter__(self) -> Iterator[Entity]:
+        """Each entity."""
+        return iter(self.entities)
+
+    def __getitem__(self, name: str) -> Entity:
+        """The entity of a logical name. Raises `KeyError` for another one."""
+        return {entity.name: entity for entity in self.entities}[name]
+
+    @property
+    def public(self) -> tuple[Entity, ...]:
+        """The entities that have a public table."""
+        return tuple(entity for entity in self.entities if entity.is_public)
+
+    def read_by(self, task: str) -> tuple[Entity, ...]:
+        """The entities that an extract task reads."""
+        return tuple(entity for entity in self.entities if entity.read_by == task)
