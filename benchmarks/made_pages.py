@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from opportunity_sync.dynamics import DataverseClient, Plan, first_query
-from opportunity_sync.dynamics.characters import without_unstorable
+from opportunity_sync.dynamics.pages.characters import without_unstorable
 from opportunity_sync.model import DEFAULT_MODEL, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from opportunity_sync.dynamics import (
     DynamicsConnection,
     dynamics_session,
 )
-from opportunity_sync.dynamics.session import HEADERS
-from opportunity_sync.dynamics.transport import TrustingSession
+from opportunity_sync.dynamics.signin.signed_session import HEADERS
+from opportunity_sync.http.session import TrustingSession
 from opportunity_sync.pipeline import beginning, extraction, loading, transformation
 from opportunity_sync.pipeline.run import RunRequest
 from opportunity_sync.settings import Settings

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection
-from opportunity_sync.dynamics.transport import TrustingSession
+from opportunity_sync.http.session import TrustingSession
 from opportunity_sync.settings import Settings
 
 if TYPE_CHECKING:

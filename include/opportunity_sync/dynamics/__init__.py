@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from opportunity_sync.dynamics.addresses import same_origin
-from opportunity_sync.dynamics.client import IDS_PER_REQUEST, DataverseClient, check
-from opportunity_sync.dynamics.connection import AuthFlow, DynamicsConnection
-from opportunity_sync.dynamics.decode import DecodedPage, PageDecoder, staged_schema
-from opportunity_sync.dynamics.failures import is_expired_delta
-from opportunity_sync.dynamics.metadata import organization_plan
-from opportunity_sync.dynamics.paging import ANNOTATIONS, TRACK_CHANGES, Page
+from opportunity_sync.dynamics.client import IDS_PER_REQUEST, DataverseClient
+from opportunity_sync.dynamics.connection_test import check
+from opportunity_sync.dynamics.error_answers import is_expired_delta
+from opportunity_sync.dynamics.metadata.organization_plan import organization_plan
+from opportunity_sync.dynamics.metadata.privileges import sees_every_row
+from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, Page
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
-from opportunity_sync.dynamics.privileges import sees_every_row
 from opportunity_sync.dynamics.query import first_query, listing_query
-from opportunity_sync.dynamics.session import dynamics_session
+from opportunity_sync.dynamics.rows.decoder import DecodedPage, PageDecoder, staged_schema
+from opportunity_sync.dynamics.signin.credentials import AuthFlow, DynamicsConnection
+from opportunity_sync.dynamics.signin.signed_session import dynamics_session
+from opportunity_sync.http.addresses import same_origin
 
 __all__ = [
     "ANNOTATIONS",

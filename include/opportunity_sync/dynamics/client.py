@@ -17,17 +17,17 @@ from urllib.parse import quote
 
 import requests
 
-from opportunity_sync.dynamics.envelope import object_of
-from opportunity_sync.dynamics.exchange import Answer, Bounds, answer_to
-from opportunity_sync.dynamics.failures import API_ROOT, says_it_does_not_exist
-from opportunity_sync.dynamics.paging import ANNOTATIONS, Page, Trail, require_own
-from opportunity_sync.dynamics.patience import Counters, Patience
-from opportunity_sync.dynamics.privileges import privilege_warnings
-from opportunity_sync.dynamics.session import BearerAuth
-from opportunity_sync.dynamics.watch import Cancellation, Watch
+from opportunity_sync.dynamics.error_answers import API_ROOT, says_it_does_not_exist
+from opportunity_sync.dynamics.exchange import Answer, answer_to
+from opportunity_sync.dynamics.pages.envelope import object_of
+from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, Page, Trail, require_own
+from opportunity_sync.dynamics.signin.signed_session import BearerAuth
 from opportunity_sync.errors import AuthenticationError, QueryError
+from opportunity_sync.http.retries import Counters, Patience
+from opportunity_sync.http.watch import Cancellation, Watch
 
 if TYPE_CHECKING:
+    from opportunity_sync.http.bounds import Bounds
     from opportunity_sync.model import Entity
     from opportunity_sync.settings import Settings
 
@@ -227,17 +227,3 @@ def _identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:
             raise answer.broken(f"The answer to WhoAmI has no {name}.")
         identity[name] = value.lower()
     return identity
-
-
-def check(client: DataverseClient) -> str:
-    """For the connection form's Test: who answers, and which rows may not all be seen.
-
-    Raises:
-        SyncError: what stands in the way of any reading.
-    """
-    answer = client.who_am_i()
-    connected = (
-        f"Connected to organisation {answer['OrganizationId']} at {client.organization_url} "
-        f"as user {answer['UserId']}."
-    )
-    return " ".join((connected, *privilege_warnings(client, answer["UserId"])))

@@ -7,26 +7,26 @@ bytes never meets a read time-out, so the whole exchange is watched by one clock
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import requests
 
-from opportunity_sync.dynamics.body import LARGEST_ANSWER, LARGEST_REFUSAL, BodyError, body_of
-from opportunity_sync.dynamics.failures import failure, path_of, request_of
-from opportunity_sync.dynamics.network import NETWORK_ERRORS, unreachable
-from opportunity_sync.dynamics.retry_after import moment_of
-from opportunity_sync.dynamics.watch import Cancellation, Watch
-from opportunity_sync.dynamics.wiping import wiped
+from opportunity_sync.dynamics.error_answers import failure, path_of, request_of
 from opportunity_sync.errors import Request, ResponseError, SyncError, TransientError
+from opportunity_sync.http.body import LARGEST_ANSWER, LARGEST_REFUSAL, BodyError, body_of
+from opportunity_sync.http.network import NETWORK_ERRORS, unreachable
+from opportunity_sync.http.retry_after import moment_of
+from opportunity_sync.http.watch import Watch
+from opportunity_sync.http.wiping import wiped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-_CONNECT_SECONDS: Final = 30.0
+    from opportunity_sync.http.bounds import Bounds
+
 _NEXT_STEP: Final = (
     "wait: the next try or the next run goes on; if it stays, check the connection's host and what "
     "stands between it and the workers"
@@ -50,38 +50,6 @@ class Answer:
     def broken(self, problem: str) -> ResponseError:
         """An error about this answer, for whoever finds out later that it is no good."""
         return ResponseError(problem, next_step=_NEXT_STEP, request=self.request)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long one request may take: each wait for bytes, and all of it."""
-
-    silence_seconds: float
-    deadline: float  # of time.monotonic
-    cancellation: Cancellation = field(default_factory=Cancellation)
-
-    @property
-    def remaining(self) -> float:
-        return self.deadline - time.monotonic()
-
-    @property
-    def is_over(self) -> bool:
-        return self.remaining <= 0 or self.cancellation.is_set
-
-    @property
-    def silence(self) -> float:
-        """Longest wait for the next bytes."""
-        return max(0.001, min(self.silence_seconds, self.remaining))
-
-    @property
-    def head(self) -> float:
-        """Longest wait for a connection and the whole head of the response."""
-        return min(self.connect + self.silence, self.remaining)
-
-    @property
-    def connect(self) -> float:
-        """Longest wait for a connection."""
-        return min(_CONNECT_SECONDS, self.silence)
 
 
 def answer_to(

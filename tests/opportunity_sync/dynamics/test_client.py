@@ -222,7 +222,7 @@ def test_the_token_is_asked_for_once(
 
 def test_no_cookie_goes_back(server: ScriptedServer, connection: DynamicsConnection) -> None:
     """An affinity cookie would pin every request to one server."""
-    from opportunity_sync.dynamics.transport import TrustingSession
+    from opportunity_sync.http.session import TrustingSession
 
     assert connection.verify
     server.say(Set_Cookie="ARRAffinity=abc; Path=/")

@@ -1,0 +1,1 @@
+"""What the organisation lets us read: columns, labels, time zones, privileges; one plan of all."""

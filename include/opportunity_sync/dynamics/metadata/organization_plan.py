@@ -1,0 +1,220 @@
+"""The organisation's metadata, asked once per run, made into a plan of what can be read.
+
+The native sync stops at a column that was renamed or secured; here the column is left out, said
+by name, and the run goes on. A secured column is left out too: it reads as null, or as a masked
+text, and both would overwrite good data. Metadata's own flags are known to be wrong at times,
+so each table is finally asked for one row with all its planned columns.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from opportunity_sync.dynamics.metadata.attributes import (
+    TABLE,
+    Attribute,
+    attribute_by_itself,
+    attributes_of,
+    listed,
+    obstacle,
+    table_path,
+)
+from opportunity_sync.dynamics.metadata.labels import labels_of
+from opportunity_sync.dynamics.metadata.privileges import ReadDepths
+from opportunity_sync.dynamics.metadata.sample_queries import (
+    is_not_found,
+    masked_among,
+    no_table,
+    unknown_fields,
+)
+from opportunity_sync.dynamics.metadata.time_zones import zones_of
+from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
+from opportunity_sync.errors import ConfigError, QueryError, ResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opportunity_sync.dynamics.client import DataverseClient
+    from opportunity_sync.model import Entity, Field
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    client: DataverseClient
+    language: int | None
+    time_zone: str | None
+    depths: ReadDepths
+
+    def plan(self, entity: Entity) -> EntityPlan:
+        """The plan of one table, proven by one row."""
+        client, definition = self.client, self._definition(entity)
+        attributes = attributes_of(
+            client, entity, listed(definition, "Attributes", of=f"table {entity.name}")
+        )
+        left_out = self._hidden_or_retyped(entity, entity.all_fields, attributes)
+        fields = [field for field in entity.all_fields if field not in left_out]
+        left_out |= self._not_answered(entity, fields, attributes)
+        fields = [field for field in fields if field not in left_out]
+        left_out |= self._not_in_metadata(entity, fields, attributes)
+        fields = [field for field in fields if field not in left_out]
+        return EntityPlan(
+            columns=tuple(field.column for field in fields),
+            left_out=tuple(out for out in left_out.values() if out is not None),
+            labels=labels_of(client, entity, fields, attributes=attributes, language=self.language),
+            zones=zones_of(client, entity, fields, attributes=attributes, time_zone=self.time_zone),
+            change_tracking_enabled=definition.get("ChangeTrackingEnabled") is True,
+            reads_every_row=self.depths.reads_every_row(entity),
+        )
+
+    def _definition(self, entity: Entity) -> dict[str, Any]:
+        try:
+            definition = self.client.get_json(table_path(entity), TABLE)
+        except QueryError as error:
+            if not is_not_found(error):
+                raise
+            raise no_table(entity) from error
+        set_name = definition.get("EntitySetName")
+        if not isinstance(set_name, str):
+            raise ResponseError(f"Dataverse's answer about table {entity.name} does not name it.")
+        if set_name != entity.set_name:
+            raise no_table(entity)
+        return definition
+
+    def _hidden_or_retyped(
+        self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
+    ) -> dict[Field, LeftOut | None]:
+        """The columns that metadata says are there and can't be used."""
+        found = {
+            field: LeftOut(field.source, reason[1], reason[0])
+            for field in fields
+            if (attribute := attributes.get(field.source)) is not None
+            and (reason := obstacle(field, attribute)) is not None
+        }
+        checked = {field: _checked(entity, field, out) for field, out in found.items()}
+        hidden = [field for field, out in found.items() if out.state == "secured"]
+        for field in masked_among(self.client, entity, hidden):
+            checked[field] = msgspec.structs.replace(found[field], state="masked")
+        return checked
+
+    def _not_answered(
+        self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
+    ) -> dict[Field, LeftOut | None]:
+        """The columns that a query for one row does not know, whatever metadata says of them."""
+        missing = [field for field in fields if field.source not in attributes]
+        return {
+            field: _checked(entity, field, _refusal(field, attributes.get(field.source)))
+            for field in unknown_fields(self.client, entity, fields, in_doubt=missing)
+        }
+
+    def _not_in_metadata(
+        self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
+    ) -> dict[Field, LeftOut | None]:
+        """Of columns that only a query knows, those that a second look shows to be no good.
+
+        The others are read as what they are by default; `attributes` learns what was seen.
+        """
+        doubtful = [
+            field
+            for field in fields
+            if field.source not in attributes or attributes[field.source].attribute_type is None
+        ]
+        for field in doubtful:
+            attribute = attribute_by_itself(self.client, entity, field.source)
+            attributes[field.source] = attribute or Attribute(field.source)
+            log.info(
+                "%s.%s is missing from an answer about the table, or has no type there, and a "
+                "query knows it: it is read as %s.",
+                entity.name,
+                field.source,
+                field.kind,
+            )
+        return self._hidden_or_retyped(entity, doubtful, attributes)
+
+
+def organization_plan(
+    client: DataverseClient,
+    entities: Sequence[Entity],
+    *,
+    language: int | None,
+    time_zone: str | None = None,
+) -> Plan:
+    """What can be read of these tables.
+
+    `language` is the LCID wanted for choice labels, `time_zone` the IANA name of the zone in
+    which the day of a date counts that comes as an instant.
+
+    Raises:
+        PrivilegeError: a table may not be read; the message names the privilege.
+        ConfigError: a table does not exist, or a column that the association rules need can't
+            be read.
+        ResponseError: an answer is not what it should be.
+    """
+    identity = client.who_am_i()
+    spoken = language if language is not None else _base_language(client)
+    depths = ReadDepths(client, identity["UserId"], entities)
+    reader = _Reader(client, spoken, time_zone, depths)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metadata") as pool:
+        plans = list(pool.map(reader.plan, entities))
+    names = (entity.name for entity in entities)
+    plan = Plan(identity["OrganizationId"], spoken, dict(zip(names, plans, strict=True)))
+    for line in plan.report():
+        log.info("%s", line)
+    for line in (*plan.warnings(), *depths.warnings(entities)):
+        log.warning("%s", line)
+    return plan
+
+
+def _base_language(client: DataverseClient) -> int | None:
+    """The organisation's base language; None where it may not be read: the user's is taken."""
+    try:
+        answer = client.get_json("organizations", {"$select": "languagecode"})
+    except ConfigError as error:
+        log.warning("The base language can't be read, labels are in the user's: %s", error)
+        return None
+    rows = listed(answer, "value", of="the organisation")
+    if not rows:
+        return None
+    code = rows[0].get("languagecode")
+    if type(code) is not int:
+        raise ResponseError("Dataverse's answer about the organisation has no base language.")
+    return code
+
+
+def _checked(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
+    """The column left out by name, or None: without a word where it is optional and absent.
+
+    Raises:
+        ConfigError: the association rules need the column.
+    """
+    is_absent = out.state in {"missing", "refused"}
+    if field in entity.facts and not (field.optional and is_absent):
+        raise _no_rule_column(entity, field, out.reason)
+    return None if field.optional and out.state == "missing" else out
+
+
+def _refusal(field: Field, attribute: Attribute | None) -> LeftOut:
+    """Why a column is left out that a query does not know."""
+    if attribute is None:
+        return LeftOut(field.source, "the organisation has no such column", "missing")
+    if not attribute.is_valid_for_read:
+        return LeftOut(field.source, "the column is not valid for read", "refused")
+    reason = "a query does not know it though the metadata names it"
+    return LeftOut(field.source, reason, "refused")
+
+
+def _no_rule_column(entity: Entity, field: Field, reason: str) -> ConfigError:
+    """Without a column that the association rules read, their result would be wrong in silence."""
+    return ConfigError(
+        f"{entity.name}.{field.source} can't be read, and the association rules need it: {reason}.",
+        next_step="let the application user read the column (column security, the table's "
+        "metadata), then clear the task.",
+    )

@@ -1,0 +1,1 @@
+"""Answers with rows, as bytes: proven whole, and followed from page to page to the end."""

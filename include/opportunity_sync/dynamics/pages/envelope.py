@@ -1,0 +1,259 @@
+"""What stands around the rows of an answer: all of it is read, and believed only as a whole.
+
+A link that is overlooked ends a table early and a row that is not there looks deleted, so nothing
+here is guessed. An answer that names an error beside its rows, names a member twice or spells one
+in its own way is refused. Only within the rows is a fault the row's own: where one is no JSON, the
+brackets tell the rows apart, and its neighbours can still be taken.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+import numpy as np
+
+from opportunity_sync.dynamics.pages.characters import without_unstorable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from opportunity_sync.dynamics.exchange import Answer
+
+ROWS: Final = "value"
+NEXT_LINK: Final = "@odata.nextLink"
+DELTA_LINK: Final = "@odata.deltaLink"
+MALFORMED: Final = (ValueError, RecursionError)  # what parsers raise for text that is no JSON
+
+_READ: Final = (ROWS, NEXT_LINK, DELTA_LINK)
+# Other versions of OData spell links and errors in other ways, some of them as annotations.
+_MEANT: Final = frozenset({"nextlink", "deltalink"})
+_ERRORS: Final = frozenset({"error"})
+_CODE: Final = re.compile(r"[\w.-]{1,40}")
+_TOKEN: Final = re.compile(
+    rb'\s+|"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+',
+    re.DOTALL,
+)
+_CLOSING: Final = {b"{": b"}", b"[": b"]"}
+_CLOSERS: Final = frozenset(_CLOSING.values())
+_NAME: Final = re.compile(rb'\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
+
+Pairs = list[tuple[str, Any]]
+
+
+class EnvelopeError(ValueError):
+    """The answer is JSON, but not one that can be believed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The array of rows, to the byte, and the links beside it."""
+
+    rows: bytes = field(repr=False)
+    next_link: str | None
+    delta_link: str | None
+
+    def rows_apart(self) -> list[bytes]:
+        """The rows one by one, each to the byte; a row need not be JSON."""
+        try:
+            return [bytes(row) for row in _rows.decode(self.rows)]
+        except MALFORMED:
+            rows = parts_of(self.rows)
+        # No row but an object has a brace in it, unless something ran into it.
+        if any(b"{" in row and not row.startswith(b"{") for row in rows):
+            _refuse_shape()
+        return rows
+
+
+def envelope_of(body: bytes) -> Envelope:
+    """The envelope of a page, also of one with rows that cannot be read.
+
+    Raises:
+        ValueError: the text is not whole.
+        EnvelopeError: it is, and still is no page.
+    """
+    try:
+        return strict_envelope(body)
+    except EnvelopeError:
+        raise
+    except MALFORMED:
+        text, _ = without_unstorable(body)
+        return lenient_envelope(text)
+
+
+def strict_envelope(body: bytes) -> Envelope:
+    """The envelope of a page that is JSON throughout; errors as `envelope_of`."""
+    rows = _members.decode(body).get(ROWS)
+    if rows is None:
+        return _checked(json.loads(body, object_pairs_hook=Pairs), None)
+    # A JSON parser keeps the last of two members of one name. The rows are cut out where that one
+    # lies in the page's memory, and what is left, a few hundred bytes, tells all members.
+    start, length = _address(rows) - _address(body), memoryview(rows).nbytes
+    around = body[:start] + b"[]" + body[start + length :]
+    return _checked(json.loads(around, object_pairs_hook=Pairs), bytes(rows))
+
+
+def lenient_envelope(text: bytes) -> Envelope:
+    """The envelope of a page whose rows may be no JSON; all else must be. Errors as above."""
+    try:
+        return strict_envelope(text)
+    except EnvelopeError:
+        raise
+    except MALFORMED:
+        members = members_of(text)
+    rows = [value for name, value in members if name == ROWS]
+    pairs = [(name, [] if name == ROWS else json.loads(value)) for name, value in members]
+    return _checked(pairs, rows[-1] if rows else None)
+
+
+def members_of(text: bytes) -> list[tuple[str, bytes]]:
+    """Name and value, to the byte, of each member of an object whose values may be no JSON.
+
+    Raises:
+        ValueError: it is no object, or its brackets do not match.
+    """
+    if not text.lstrip().startswith(b"{"):
+        raise ValueError("it is no object")
+    found = []
+    for part in parts_of(text):
+        name = _NAME.match(part)
+        if name is None:
+            raise ValueError("a member has no name")
+        found.append((str(json.loads(name[1])), part[name.end() :].rstrip()))
+    return found
+
+
+def parts_of(text: bytes) -> list[bytes]:
+    """What the outermost brackets hold, told apart by commas and brackets alone.
+
+    Raises:
+        ValueError: the brackets do not match, or something stands between or behind the parts.
+    """
+    awaited: list[bytes] = []
+    parts: list[bytes] = []
+    start, is_closed = 0, False
+    for at, mark in _marks(text):
+        if is_closed and mark not in {b",", *awaited[-1:]}:
+            _refuse_shape()
+        _follow(awaited, mark)
+        if mark in _CLOSING and len(awaited) == 1:
+            start = at + 1
+        is_closed = len(awaited) <= 1 and mark in _CLOSERS
+        if not awaited or (mark == b"," and len(awaited) == 1):
+            parts.append(text[start:at].strip())
+            start = at + 1
+    if awaited:
+        _refuse_shape()
+    return _without_blank(parts)
+
+
+def _marks(text: bytes) -> Iterator[tuple[int, bytes]]:
+    """Where each token starts, and the token; blanks are left out, anything else is not."""
+    end = 0
+    for token in _TOKEN.finditer(text):
+        if token.start() != end:
+            _refuse_shape()
+        end = token.end()
+        if not token[0].isspace():
+            yield token.start(), token[0]
+    if end != len(text) or end == 0:
+        _refuse_shape()
+
+
+def _follow(awaited: list[bytes], mark: bytes) -> None:
+    if mark in _CLOSING:
+        awaited.append(_CLOSING[mark])
+    elif awaited and mark == awaited[-1]:
+        awaited.pop()
+    elif mark in _CLOSERS or not awaited:
+        _refuse_shape()
+
+
+def object_of(answer: Answer) -> dict[str, Any]:
+    """The JSON object of an answer that is no page of rows: metadata, `WhoAmI`.
+
+    Raises:
+        ResponseError: it is no whole object, names an error or a member twice, or goes on in
+            another answer.
+    """
+    text, _ = without_unstorable(answer.body)
+    try:
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+        if not isinstance(found, dict):
+            raise EnvelopeError("it is no object")
+        _refuse_members(found.items())
+        if NEXT_LINK in found:
+            raise EnvelopeError("it goes on in another answer")
+    except MALFORMED as error:
+        raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
+    return found
+
+
+def _checked(pairs: Any, rows: bytes | None) -> Envelope:
+    if not isinstance(pairs, list):
+        raise EnvelopeError("it is no object")
+    _refuse_members(pairs)
+    names = [name for name, _ in pairs]
+    repeated = next((name for name in _READ if names.count(name) > 1), None)
+    if repeated is not None:
+        raise EnvelopeError(f"it names {repeated} twice")
+    if rows is None or not rows.startswith(b"["):
+        raise EnvelopeError("it has no array of rows")
+    links = {name: _link(name, value) for name, value in pairs if name in {NEXT_LINK, DELTA_LINK}}
+    if len(links) > 1:
+        raise EnvelopeError("it names both a next page and the link for later changes")
+    return Envelope(rows, links.get(NEXT_LINK), links.get(DELTA_LINK))
+
+
+def _refuse_members(pairs: Iterable[tuple[str, Any]]) -> None:
+    for name, value in pairs:
+        word = re.split(r"[@.]", name)[-1].lower()
+        if word in _ERRORS:
+            raise EnvelopeError(f"it reports an error instead of its end{_code_of(value)}")
+        if word in _MEANT and name not in _READ:
+            raise EnvelopeError("it spells the name of a link in a way of its own")
+
+
+def _code_of(error: Any) -> str:
+    code = dict(error).get("code") if isinstance(error, (dict, list)) and error else None
+    return f", code {code}" if isinstance(code, str) and _CODE.fullmatch(code) else ""
+
+
+def _link(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise EnvelopeError(f"its {name} is no link")
+    return value
+
+
+def _address(text: Any) -> int:
+    address: int = np.frombuffer(text, np.uint8).__array_interface__["data"][0]
+    return address
+
+
+def _once(pairs: Pairs) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise EnvelopeError("it names a member twice")
+    return found
+
+
+def _without_blank(parts: list[bytes]) -> list[bytes]:
+    if parts == [b""]:
+        return []
+    if b"" in parts:
+        _refuse_shape()
+    return parts
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+def _refuse_shape() -> NoReturn:
+    raise ValueError("its brackets do not match")

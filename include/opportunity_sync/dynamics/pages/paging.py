@@ -1,0 +1,169 @@
+"""Pages of a table: following `@odata.nextLink` without ever being led astray by it.
+
+The link is the only sign that more rows follow, so an answer must prove that it is whole
+before its link, or the lack of one, is believed. A link that was seen before would loop for
+ever, and so would ever-new links to the same rows; one to another host would carry the token there.
+All are refused.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+from opportunity_sync.dynamics.pages.envelope import MALFORMED, Envelope, EnvelopeError, envelope_of
+from opportunity_sync.dynamics.pages.progress import Progress
+from opportunity_sync.errors import ConfigError
+from opportunity_sync.http.addresses import origin_of, same_origin
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from opportunity_sync.dynamics.exchange import Answer
+
+ANNOTATIONS: Final = 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"'
+TRACK_CHANGES: Final = "odata.track-changes"
+_LOOKUP_TYPE: Final = b"@Microsoft.Dynamics.CRM.lookuplogicalname"
+_SET_LOOKUP: Final = re.compile(rb'"_\w+_value"\s*:\s*"')
+_APPLIED: Final = "Preference-Applied"
+_INCLUDE: Final = "odata.include-annotations"
+_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_API_PATH: Final = "/api/data/"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One whole page: its JSON bytes, where it came from and where the next one is.
+
+    `number` counts from 1 within one reading; `server_date` is the server's clock, UTC. Both links
+    are whole URLs; the one for later changes is only checked when it is followed.
+    """
+
+    body: bytes = field(repr=False)
+    url: str
+    number: int
+    next_link: str | None
+    server_date: datetime | None
+    request_id: str | None
+    delta_link: str | None = None
+
+
+class Trail:
+    """One reading: what is asked of every page, and the links so far; each is followed once."""
+
+    def __init__(self, first_url: str, prefer: tuple[str, ...]) -> None:
+        self.prefer = prefer
+        self._seen = {_spelled_once(first_url)}
+        self._pages = 0
+        self._progress = Progress(urlsplit(first_url).path.rpartition("/")[2])
+
+    def page(self, answer: Answer) -> Page:
+        """The answer as a page, once it is proven to be one.
+
+        Raises:
+            ResponseError: it is cut short, has no rows array, reports an error, ignored a
+                preference, has a next link that was followed before, or is one of many pages with
+                the rows of earlier ones, or none.
+            ConfigError: its next link leaves the organisation's host.
+        """
+        envelope = _envelope(answer)
+        _require_preferences(answer, self.prefer, envelope)
+        link = self._next(answer, envelope.next_link)
+        content = [zlib.crc32(envelope.rows)] if envelope.rows.strip(b"[] \t\r\n") else []
+        self._progress.note(content, is_last=link is None)
+        self._pages += 1
+        return Page(
+            body=answer.body,
+            url=answer.url,
+            number=self._pages,
+            next_link=link,
+            server_date=answer.server_date,
+            request_id=answer.request.request_id,
+            delta_link=envelope.delta_link and _whole(answer, envelope.delta_link),
+        )
+
+    def follow(self, link: str) -> None:
+        """Remember a link as followed."""
+        self._seen.add(_spelled_once(link))
+
+    def _next(self, answer: Answer, link: str | None) -> str | None:
+        if link is None:
+            return None
+        whole = _whole(answer, link)
+        require_own(whole, answer.url)
+        if _spelled_once(whole) in self._seen:
+            raise answer.broken("The link to the next page was followed before: it is a circle.")
+        return whole
+
+
+def require_own(link: str, organization_url: str) -> None:
+    """Refuse a link that leaves the organisation's Web API; the token never goes there."""
+    if not same_origin(link, organization_url):
+        named = origin_of(link)
+        raise ConfigError(
+            f"A link points to {named[1] if named else 'no address'}, not to "
+            f"{urlsplit(organization_url).netloc}; it was not followed.",
+            next_step="if that is another address of the same organisation, set it as the "
+            "connection's host; otherwise find out who answers in Dataverse's place",
+        )
+    path = unquote(urlsplit(link).path)
+    if not path.startswith(_API_PATH) or ".." in path or "\\" in path:
+        raise ConfigError(
+            "A link leaves the Web API of the organisation; it was not followed.",
+            next_step="find out who answers in Dataverse's place (a proxy or gateway?)",
+        )
+
+
+def _whole(answer: Answer, link: str) -> str:
+    """A relative link as a whole URL; any other to the letter."""
+    try:
+        return link if urlsplit(link).scheme else urljoin(answer.url, link)
+    except ValueError as error:
+        raise answer.broken("A link of the page is no address.") from error
+
+
+def _spelled_once(link: str) -> object:
+    """The link without the freedom to spell its host in several ways."""
+    parts = urlsplit(link)
+    return origin_of(link), parts.path, parts.query
+
+
+def _envelope(answer: Answer) -> Envelope:
+    charset = _CHARSET.search(answer.headers.get("Content-Type", ""))
+    if charset is not None and charset[1].lower() not in _CHARSETS:
+        raise answer.broken("The page is in another encoding than UTF-8.")
+    try:
+        return envelope_of(answer.body)
+    except EnvelopeError as error:
+        raise answer.broken(f"The page cannot be believed: {error}.") from error
+    except MALFORMED as error:
+        raise answer.broken(f"The page is not whole JSON ({error}).") from error
+
+
+def _require_preferences(answer: Answer, prefer: tuple[str, ...], envelope: Envelope) -> None:
+    is_tracked = TRACK_CHANGES in prefer
+    if is_tracked and envelope.next_link is None and envelope.delta_link is None:
+        raise answer.broken("The page has no link to a next page, nor one for later changes.")
+    # Some answers claim the annotations and come without: every lookup would lose its type. Others,
+    # mostly those of change tracking, come with them and claim nothing.
+    claimed = answer.headers.get(_APPLIED)
+    for preference in prefer:
+        name, _, value = preference.partition("=")
+        is_told = claimed is not None and not is_tracked
+        if name == _INCLUDE and is_told and not _is_applied(name, value.strip('"'), claimed or ""):
+            raise answer.broken(f"Dataverse did not apply the preference {name}.")
+    is_untyped = ANNOTATIONS in prefer and _LOOKUP_TYPE not in answer.body
+    if is_untyped and _SET_LOOKUP.search(answer.body):
+        raise answer.broken("The lookups of the page come without the names of their tables.")
+
+
+def _is_applied(name: str, value: str, applied: str) -> bool:
+    found = re.search(rf'{re.escape(name)}(?:="([^"]*)"|=([^,;\s]*))?', applied)
+    if found is None:
+        return False
+    granted = (found[1] or found[2] or "").split(",")
+    return not value or "*" in granted or set(value.split(",")) <= set(granted)

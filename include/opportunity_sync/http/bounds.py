@@ -1,0 +1,43 @@
+"""How long one exchange may take: each wait for bytes, and all of it together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from opportunity_sync.http.watch import Cancellation
+
+_CONNECT_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long one request may take: each wait for bytes, and all of it."""
+
+    silence_seconds: float
+    deadline: float  # of time.monotonic
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+    @property
+    def remaining(self) -> float:
+        return self.deadline - time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        return self.remaining <= 0 or self.cancellation.is_set
+
+    @property
+    def silence(self) -> float:
+        """Longest wait for the next bytes."""
+        return max(0.001, min(self.silence_seconds, self.remaining))
+
+    @property
+    def head(self) -> float:
+        """Longest wait for a connection and the whole head of the response."""
+        return min(self.connect + self.silence, self.remaining)
+
+    @property
+    def connect(self) -> float:
+        """Longest wait for a connection."""
+        return min(_CONNECT_SECONDS, self.silence)
