@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from opportunity_sync.dynamics import DataverseClient, Plan, first_query
-from opportunity_sync.dynamics.pages.characters import without_unstorable
+from opportunity_sync.dynamics.pages.characters import replace_unstorable
 from opportunity_sync.model import DEFAULT_MODEL, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _raw_rows(client: DataverseClient, plan: Plan, entity: Entity) -> Iterator[b
     path, params = first_query(entity, plan, None, None)
     for page in client.pages(path, params=params):
         # A plain loop would end at characters that PostgreSQL refuses.
-        text, _ = without_unstorable(page.body)
+        text, _ = replace_unstorable(page.body)
         rows = msgspec.json.decode(text, type=dict[str, msgspec.Raw])["value"]
         yield from map(bytes, msgspec.json.decode(rows, type=list[msgspec.Raw]))
 

@@ -23,7 +23,7 @@ from opportunity_sync.dynamics import (
     dynamics_session,
 )
 from opportunity_sync.dynamics.signin.signed_session import HEADERS
-from opportunity_sync.http.session import TrustingSession
+from opportunity_sync.http.session import StrictSession
 from opportunity_sync.pipeline import beginning, extraction, loading, transformation
 from opportunity_sync.pipeline.run import RunRequest
 from opportunity_sync.settings import Settings
@@ -50,7 +50,7 @@ def begin(
 
 def extract(*, url: str, run: dict[str, Any], task: str) -> int:
     """One extract task of the pipeline; returns its rows."""
-    with TrustingSession(None) as session:
+    with StrictSession(None) as session:
         session.headers.update(HEADERS)
         client = DataverseClient(session, url, settings=Settings())
         tables = extraction.extract(client, run, task=task)
@@ -106,7 +106,7 @@ def plain_loop(*, links: dict[str, str], store: str | None) -> dict[str, Any]:
 
 def transform(*, url: str, store: str, run: dict[str, Any]) -> dict[str, Any]:
     """The transform task of the pipeline."""
-    with TrustingSession(None) as session:
+    with StrictSession(None) as session:
         session.headers.update(HEADERS)
         client = DataverseClient(session, url, settings=Settings())
         return transformation.transform(client, store_engine(store), run, settings=Settings())

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection
-from opportunity_sync.http.session import TrustingSession
+from opportunity_sync.http.session import StrictSession
 from opportunity_sync.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ScriptedServer:
 
     def client(self, **settings: Any) -> DataverseClient:
         """A client of this server without credentials, whose own waits are short."""
-        session = TrustingSession(None)
+        session = StrictSession(None)
         chosen = Settings(**{"request_attempts": 3, "request_timeout_seconds": 5, **settings})
         return DataverseClient(session, self.url, settings=chosen, first_wait_seconds=0.01)
 

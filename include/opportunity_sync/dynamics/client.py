@@ -1,8 +1,8 @@
 """The Dataverse client: reads of one organisation that end in all rows or in an error.
 
 It is handed a session and only ever sends GETs. Everything it yields has been proven whole
-(`exchange`, `paging`), was tried again where that can help (`patience`), and the next page is
-already on its way while the caller works on the current one, never more than one ahead.
+(`http/exchange`, `pages/paging`) and was tried again where that can help (`http/retries`). The next
+page is already on its way while the caller works on the current one, never more than one ahead.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from urllib.parse import quote
 
 import requests
 
-from opportunity_sync.dynamics.error_answers import API_ROOT, says_it_does_not_exist
-from opportunity_sync.dynamics.exchange import Answer, answer_to
-from opportunity_sync.dynamics.pages.envelope import object_of
-from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, Page, Trail, require_own
+from opportunity_sync.dynamics.error_answers import API_ROOT, DATAVERSE, is_missing_record
+from opportunity_sync.dynamics.pages.envelope import read_object
+from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, Page, Trail, require_own_link
 from opportunity_sync.dynamics.signin.signed_session import BearerAuth
 from opportunity_sync.errors import AuthenticationError, QueryError
-from opportunity_sync.http.retries import Counters, Patience
-from opportunity_sync.http.watch import Cancellation, Watch
+from opportunity_sync.http.abort import AbortTimer, Cancellation
+from opportunity_sync.http.exchange import get_answer
+from opportunity_sync.http.retries import RequestCounters, Retries, RetryPolicy
 
 if TYPE_CHECKING:
-    from opportunity_sync.http.bounds import Bounds
+    from opportunity_sync.http.answer import Answer
+    from opportunity_sync.http.time_limits import TimeLimits
     from opportunity_sync.model import Entity
     from opportunity_sync.settings import Settings
 
@@ -58,25 +59,31 @@ class DataverseClient:
         first_wait_seconds: float = 1.0,
     ) -> None:
         self.organization_url = organization_url.rstrip("/")
-        self.counters = Counters()
+        self.counters = RequestCounters()
         self._session = session
         self._settings = settings
-        self._patience = Patience(settings, self.counters, first_wait_seconds)
+        policy = RetryPolicy(
+            attempts=settings.request_attempts,
+            answer_seconds=settings.page_timeout_seconds,
+            silence_seconds=settings.request_timeout_seconds,
+            first_wait_seconds=first_wait_seconds,
+        )
+        self._retries = Retries(policy, self.counters)
 
     def get(self, path: str, params: Params | None = None, *, prefer: Sequence[str] = ()) -> Answer:
         """The answer to one GET of a path below the API root, with retries.
 
         Raises:
-            SyncError: as `failures` says, `TransientError` when the attempts are used up.
+            SyncError: as `error_table` says; `TransientError` when the attempts are used up.
         """
         url = self.url_of(path, params)
-        return self._patience.with_retries(partial(self._answer, url, tuple(prefer)))
+        return self._retries.run(partial(self._get_answer, url, tuple(prefer)))
 
     def get_json(
         self, path: str, params: Params | None = None, *, prefer: Sequence[str] = ()
     ) -> dict[str, Any]:
         """As `get`, and the JSON object of the answer."""
-        return self._proven(self.url_of(path, params), tuple(prefer), lambda _, found: found)
+        return self._get_proven(self.url_of(path, params), tuple(prefer), lambda _, found: found)
 
     def pages(
         self,
@@ -97,7 +104,7 @@ class DataverseClient:
         cancellation = Cancellation()
         reader = ThreadPoolExecutor(1, thread_name_prefix="next-page")
         trail = Trail(url, (*prefer, size))
-        fetch = partial(self._page, trail, cancellation=cancellation)
+        fetch = partial(self._get_page, trail, cancellation=cancellation)
         try:
             coming = reader.submit(fetch, url)
             while True:
@@ -131,7 +138,7 @@ class DataverseClient:
             ResponseError: one of them is missing; an answer that does not say whose rows it
                 brings proves nothing.
         """
-        return self._proven(self.url_of("WhoAmI"), (), _identity)
+        return self._get_proven(self.url_of("WhoAmI"), (), _require_identity)
 
     def organization_id(self) -> str:
         """The id of the organisation that answers now, a GUID in lower case."""
@@ -153,16 +160,16 @@ class DataverseClient:
 
         url = self.url_of(f"{entity.set_name}({record_id})", {"$select": entity.key})
         try:
-            return not self._proven(url, (), is_the_record)
+            return not self._get_proven(url, (), is_the_record)
         except QueryError as error:
-            if not says_it_does_not_exist(error):
+            if not is_missing_record(error):
                 raise
             return True
 
     def url_of(self, path_or_link: str, params: Params | None = None) -> str:
         """The whole URL; a link is kept to the letter, and must be the organisation's own."""
         if "://" in path_or_link:
-            require_own(path_or_link, self.organization_url)
+            require_own_link(path_or_link, self.organization_url)
             return path_or_link
         query = "&".join(
             f"{name}={quote(value, safe=_SAFE)}" for name, value in (params or {}).items()
@@ -170,7 +177,7 @@ class DataverseClient:
         url = f"{self.organization_url}{API_ROOT}{path_or_link.lstrip('/')}"
         return f"{url}?{query}" if query else url
 
-    def _proven(
+    def _get_proven(
         self,
         url: str,
         prefer: tuple[str, ...],
@@ -178,24 +185,24 @@ class DataverseClient:
     ) -> Result:
         """What `prove` makes of the JSON object of an answer; asked again where it is none."""
 
-        def whole_object(bounds: Bounds) -> Result:
-            answer = self._answer(url, prefer, bounds)
-            return prove(answer, object_of(answer))
+        def whole_object(limits: TimeLimits) -> Result:
+            answer = self._get_answer(url, prefer, limits)
+            return prove(answer, read_object(answer))
 
-        return self._patience.with_retries(whole_object)
+        return self._retries.run(whole_object)
 
-    def _page(self, trail: Trail, url: str, *, cancellation: Cancellation) -> Page:
-        def whole_page(bounds: Bounds) -> Page:
-            return trail.page(self._answer(url, trail.prefer, bounds))
+    def _get_page(self, trail: Trail, url: str, *, cancellation: Cancellation) -> Page:
+        def whole_page(limits: TimeLimits) -> Page:
+            return trail.page(self._get_answer(url, trail.prefer, limits))
 
-        return self._patience.with_retries(whole_page, cancellation)
+        return self._retries.run(whole_page, cancellation)
 
-    def _answer(self, url: str, prefer: tuple[str, ...], bounds: Bounds) -> Answer:
+    def _get_answer(self, url: str, prefer: tuple[str, ...], limits: TimeLimits) -> Answer:
         """One attempt, or two where the token was refused: the second with a fresh one."""
-        request = self._prepared(url, prefer, bounds)
+        request = self._prepare_request(url, prefer, limits)
         self.counters.add(requests=1)
         try:
-            return answer_to(self._session, request, bounds)
+            return get_answer(self._session, request, service=DATAVERSE, limits=limits)
         except AuthenticationError as error:
             auth = self._session.auth
             refused = (
@@ -204,22 +211,23 @@ class DataverseClient:
             if not refused or not isinstance(auth, BearerAuth):
                 raise
             log.warning("Dataverse refused the token; trying once more with a fresh one: %s", error)
-            auth.drop(request)
+            auth.drop_token(request)
         self.counters.add(requests=1, retries=1)
-        return answer_to(self._session, self._prepared(url, prefer, bounds), bounds)
+        request = self._prepare_request(url, prefer, limits)
+        return get_answer(self._session, request, service=DATAVERSE, limits=limits)
 
-    def _prepared(
-        self, url: str, prefer: tuple[str, ...], bounds: Bounds
+    def _prepare_request(
+        self, url: str, prefer: tuple[str, ...], limits: TimeLimits
     ) -> requests.PreparedRequest:
         """The request, signed: for its token the token service may have to be asked."""
         headers = {"Prefer": ",".join(prefer)} if prefer else {}
-        with Watch(bounds.remaining, bounds.cancellation):
+        with AbortTimer(limits.remaining, limits.cancellation):
             request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
         request.url = url  # requests re-encodes links; a paging cookie must stay as it came
         return request
 
 
-def _identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:
+def _require_identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:
     identity = {}
     for name in ("UserId", "OrganizationId"):
         value = found.get(name)

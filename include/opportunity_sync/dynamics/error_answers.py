@@ -1,41 +1,36 @@
-"""What each way of Dataverse to say no means, and what to do about it: one table.
+"""How Dataverse says no: the error that an answer other than 200 stands for.
 
-HTTP status and Dataverse code disagree often (throttling with 400, privileges with 403 or 401,
-bodies that are empty or HTML), so both are looked at: a known code decides, but for 401, then
-the status. Codes come as hexadecimal or as signed decimal text. Source: reference 1.6, 2.7, 5.
+HTTP status and Dataverse code disagree often: throttling comes with 400, a missing privilege with
+403 or 401, and many a body is empty or HTML. So both are looked at. A known code decides, except
+beside a 401; otherwise the status does.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
 
-from opportunity_sync.errors import (
-    AuthenticationError,
-    ConfigError,
-    PrivilegeError,
-    QueryError,
-    Request,
-    SyncError,
-    ThrottledError,
-    TransientError,
+from opportunity_sync.dynamics.error_table import (
+    BROKEN,
+    BY_CODE,
+    BY_STATUS,
+    EXPIRED_DELTA_CODE,
+    MOVED,
+    REFUSED,
+    UNKNOWN_RECORD_CODE,
+    ErrorMeaning,
 )
-from opportunity_sync.http.retry_after import retry_after
-from opportunity_sync.http.wiping import wiped
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from opportunity_sync.errors import PrivilegeError, SyncError, TransientError
+from opportunity_sync.http.retry_after import retry_after_seconds
+from opportunity_sync.http.service import RemoteService
+from opportunity_sync.http.wiping import wipe_secrets
 
 API_ROOT: Final = "/api/data/v9.2/"
-EXPIRED_DELTA_CODE: Final = "0x80044352"
-UNKNOWN_RECORD_CODE: Final = "0x80040217"
 _CODE: Final = re.compile(r"-?[0-9]{1,20}")
-_IDENTIFIER: Final = re.compile(r"[\w.:{}-]{1,100}", re.ASCII)
 _FULL_SYNC: Final = re.compile(
     r"(?i)\bfull[ -]?(re)?sync|\bversion stamp\b.*\bexpired\b|\bdelta ?token\b.*\bexpired\b"
 )
@@ -43,122 +38,28 @@ _MAY_MEAN_EXPIRED: Final = frozenset({400, 404, 410})
 _PRIVILEGE: Final = re.compile(r"missing (prv\w+) privilege")
 _NOT_THERE: Final = re.compile(r"(?i)\bwith id\b.*\bdoes not exist\b")
 _TABLE: Final = re.compile(r"for entity '(\w+)'")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One row of the table: what is wrong, in words, and what to do."""
-
-    kind: type[SyncError]
-    problem: str
-    next_step: str
-
-
-_WAIT = "wait: the next try or the next run goes on"
-_LIMIT = f"{_WAIT}; if it stays, run fewer readers as this application user at the same time"
-_HEAVY = f"{_WAIT}; if it stays, set OPPORTUNITY_SYNC_PAGE_SIZE lower (500 is a good try)"
-_REPORT = "compare the request with the organisation's columns and tables; report it as a defect"
-_ROLE = "give the application user a security role that reads these tables at organisation level"
-_SIGN_IN = (
-    "check that the connection's host is this organisation, and that it has an enabled "
-    "application user for the client id"
-)
-
-BY_CODE: Final[Mapping[str, Failure]] = {
-    "0x80072321": Failure(ThrottledError, "the limit of execution time was reached", _LIMIT),
-    "0x80072322": Failure(ThrottledError, "the limit of requests was reached", _LIMIT),
-    "0x80072326": Failure(ThrottledError, "the limit of concurrent requests was reached", _LIMIT),
-    "0x80048544": Failure(ThrottledError, "Dataverse throttles this query", _HEAVY),
-    "0x80048644": Failure(ThrottledError, "Dataverse throttles this query", _HEAVY),
-    "0x80048744": Failure(ThrottledError, "Dataverse throttles this query", _HEAVY),
-    "0x80048745": Failure(ThrottledError, "Dataverse throttles this query", _HEAVY),
-    "0x80048573": Failure(TransientError, "the query timed out", _HEAVY),
-    "0x80048574": Failure(TransientError, "the query timed out", _HEAVY),
-    "0x80044151": Failure(TransientError, "the database of Dataverse timed out", _HEAVY),
-    "0x80044150": Failure(TransientError, "the database of Dataverse failed", _WAIT),
-    "0x80040220": Failure(PrivilegeError, "the application user lacks a privilege", _ROLE),
-    "0x80048405": Failure(PrivilegeError, "access is denied", _ROLE),
-    "0x80072560": Failure(
-        AuthenticationError,
-        "the client is not a member of the organisation",
-        "create an application user for the client id in this organisation and give it a role",
-    ),
-    "0x80095ffc": Failure(
-        AuthenticationError,
-        "the organisation blocks this client id",
-        "ask the tenant's administrator to allow the application in the environment's settings",
-    ),
-    EXPIRED_DELTA_CODE: Failure(
-        QueryError,
-        "the change tracking token has expired, a full sync is asked for",
-        "read the table in full once",
-    ),
-    "0x80060888": Failure(QueryError, "Dataverse does not know a column or option", _REPORT),
-    "0x8006088a": Failure(QueryError, "Dataverse does not know the table", _REPORT),
-    UNKNOWN_RECORD_CODE: Failure(QueryError, "the record does not exist", _REPORT),
-}
-
-BY_STATUS: Final[Mapping[int, Failure]] = {
-    401: Failure(AuthenticationError, "Dataverse refused the token, a fresh one too", _SIGN_IN),
-    403: Failure(PrivilegeError, "access is denied", _ROLE),
-    407: Failure(ConfigError, "the proxy wants credentials", "correct HTTPS_PROXY of the workers"),
-    408: Failure(TransientError, "the request timed out", _HEAVY),
-    410: Failure(QueryError, "the link has expired", "read the table in full once"),
-    413: Failure(QueryError, "the request is too long", _REPORT),
-    429: Failure(ThrottledError, "a service protection limit was reached", _LIMIT),
-    511: Failure(
-        ConfigError, "the network wants a sign-in", "let the workers pass the network's gateway"
-    ),
-    501: Failure(QueryError, "Dataverse does not support the request", _REPORT),
-}
-_REFUSED = Failure(QueryError, "Dataverse refused the request", _REPORT)
-_BROKEN = Failure(TransientError, "Dataverse or its gateway failed", _WAIT)
 _CODES: Final = ("code", "ErrorCode", "errorcode")
 _MESSAGES: Final = ("message", "description", "Message", "ExceptionMessage")
-_MOVED = Failure(
-    ConfigError,
-    "the answer is a redirect, which is never followed with the token",
-    "set the connection's host to the organisation's own address",
-)
 
 
-def failure(response: requests.Response, body: bytes | None = None) -> SyncError:
+def error_of(response: requests.Response, body: bytes | None = None) -> SyncError:
     """The error that a response other than 2xx stands for; never a secret in its text.
 
     `body` is for a response whose content was read as a stream.
     """
-    code, message = _said(response.content if body is None else body)
-    row = _row(response.status_code, code, message)
-    request = request_of(response, code=code)
-    text = _sentence(row, wiped(message, _token_of(response)), response)
-    if issubclass(row.kind, TransientError):
-        return row.kind(
+    code, message = _read_code_and_message(response.content if body is None else body)
+    meaning = _find_meaning(response.status_code, code, message)
+    request = DATAVERSE.request_of(response, code=code)
+    text = _describe_problem(meaning, wipe_secrets(message, _token_of(response)), response)
+    if issubclass(meaning.kind, TransientError):
+        return meaning.kind(
             text,
-            next_step=row.next_step,
+            next_step=meaning.next_step,
             request=request,
-            retry_after=retry_after(response.headers),
+            retry_after=retry_after_seconds(response.headers),
         )
-    next_step = _privilege_step(row, message)
-    return row.kind(text, next_step=next_step, request=request)
-
-
-def request_of(response: requests.Response, *, code: str | None = None) -> Request:
-    """What names the exchange in Dataverse's logs."""
-    headers = response.headers
-    named = (headers.get(name) for name in ("x-ms-service-request-id", "REQ_ID", "x-ms-request-id"))
-    found = (value for value in named if value and _IDENTIFIER.fullmatch(value))
-    return Request(
-        method=response.request.method or "GET",
-        path=path_of(response.request.url or ""),
-        status=response.status_code,
-        code=code,
-        request_id=next(found, None),
-    )
-
-
-def path_of(url: str) -> str:
-    """Path below the API root, without the query string: cookies and tokens live there."""
-    return urlsplit(url).path.removeprefix(API_ROOT)
+    next_step = _next_step(meaning, message)
+    return meaning.kind(text, next_step=next_step, request=request)
 
 
 def canonical_code(code: object) -> str | None:
@@ -173,7 +74,7 @@ def _token_of(response: requests.Response) -> list[str]:
     return str(response.request.headers.get("Authorization", "")).split()[-1:]
 
 
-def _row(status: int, code: str | None, message: str) -> Failure:
+def _find_meaning(status: int, code: str | None, message: str) -> ErrorMeaning:
     if status in _MAY_MEAN_EXPIRED and _FULL_SYNC.search(message):
         return BY_CODE[EXPIRED_DELTA_CODE]
     if code is not None and code in BY_CODE and status != requests.codes.unauthorized:
@@ -181,11 +82,11 @@ def _row(status: int, code: str | None, message: str) -> Failure:
     if status in BY_STATUS:
         return BY_STATUS[status]
     if status >= requests.codes.server_error:
-        return _BROKEN
-    return _REFUSED if status >= requests.codes.bad_request else _MOVED
+        return BROKEN
+    return REFUSED if status >= requests.codes.bad_request else MOVED
 
 
-def _said(body: bytes) -> tuple[str | None, str]:
+def _read_code_and_message(body: bytes) -> tuple[str | None, str]:
     """Code and message of an error body, in any of the shapes seen; empty where it is no JSON."""
     try:
         content: Any = msgspec.json.decode(body)
@@ -193,35 +94,35 @@ def _said(body: bytes) -> tuple[str | None, str]:
         return None, ""
     error = content.get("error") or content if isinstance(content, dict) else content
     if not isinstance(error, dict):
-        return None, _words(error)
+        return None, _text_of(error)
     code = next(filter(None, (error.get(name) for name in _CODES)), None)
-    return canonical_code(code), next(filter(None, (_words(error.get(n)) for n in _MESSAGES)), "")
+    return canonical_code(code), next(filter(None, (_text_of(error.get(n)) for n in _MESSAGES)), "")
 
 
-def _words(value: object) -> str:
+def _text_of(value: object) -> str:
     """A text, also where it is wrapped together with its language; nothing else is one."""
     text = value.get("value") if isinstance(value, dict) else value
     return text if isinstance(text, str) else ""
 
 
-def _sentence(row: Failure, message: str, response: requests.Response) -> str:
-    problem = row.problem[0].upper() + row.problem[1:]
-    if row is _MOVED:
+def _describe_problem(meaning: ErrorMeaning, message: str, response: requests.Response) -> str:
+    problem = meaning.problem[0].upper() + meaning.problem[1:]
+    if meaning is MOVED:
         message = f"it points to {_host_of(response.headers.get('Location', ''))}"
     return f"{problem}: {message}" if message else f"{problem}."
 
 
 def _host_of(url: str) -> str:
     try:
-        return wiped(urlsplit(url).hostname or "this host")
+        return wipe_secrets(urlsplit(url).hostname or "this host")
     except ValueError:
         return "no address"
 
 
-def _privilege_step(row: Failure, message: str) -> str:
+def _next_step(meaning: ErrorMeaning, message: str) -> str:
     privilege, table = _PRIVILEGE.search(message), _TABLE.search(message)
-    if row.kind is not PrivilegeError or privilege is None:
-        return row.next_step
+    if meaning.kind is not PrivilegeError or privilege is None:
+        return meaning.next_step
     on = f" on table {table[1]}" if table else ""
     return f"give the application user {privilege[1]}{on} at organisation level (Global)"
 
@@ -237,7 +138,7 @@ def is_expired_delta(error: SyncError) -> bool:
     return bool(_FULL_SYNC.search(error.problem))
 
 
-def says_it_does_not_exist(error: SyncError) -> bool:
+def is_missing_record(error: SyncError) -> bool:
     """Whether Dataverse says that the record asked for does not exist: a 404 that says so.
 
     A bare 404 can be a gateway's, or a wrong address; it proves nothing about the record.
@@ -246,3 +147,15 @@ def says_it_does_not_exist(error: SyncError) -> bool:
     if request is None or request.status != requests.codes.not_found:
         return False
     return request.code == UNKNOWN_RECORD_CODE or bool(_NOT_THERE.search(error.problem))
+
+
+DATAVERSE: Final = RemoteService(
+    name="Dataverse",
+    api_root=API_ROOT,
+    request_id_headers=("x-ms-service-request-id", "REQ_ID", "x-ms-request-id"),
+    error_of=error_of,
+    step_if_late="set OPPORTUNITY_SYNC_PAGE_SIZE lower or OPPORTUNITY_SYNC_PAGE_TIMEOUT_SECONDS "
+    "higher if it stays",
+    step_if_unreadable="set OPPORTUNITY_SYNC_PAGE_SIZE lower if its size is the cause; otherwise "
+    "find out what stands between Dataverse and the workers",
+)

@@ -19,7 +19,7 @@ Labels = dict[str, dict[int, str]]
 
 # What keeps a column from being read: the organisation has none such, column security hides it or
 # gives masked texts, its type is another than ours, or only a query turned out not to know it.
-State: TypeAlias = Literal["missing", "secured", "masked", "retyped", "refused"]
+LeftOutState: TypeAlias = Literal["missing", "secured", "masked", "retyped", "refused"]
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class LeftOut(msgspec.Struct, frozen=True):
 
     source: str
     reason: str
-    state: State = "missing"
+    state: LeftOutState = "missing"
 
 
 class EntityPlan(msgspec.Struct, frozen=True):

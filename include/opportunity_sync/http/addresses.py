@@ -25,7 +25,7 @@ def origin_of(url: str) -> Origin | None:
     try:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-        host = _plain(parts.hostname or "")
+        host = _plain_host(parts.hostname or "")
     except ValueError:  # a port that is no number, brackets that do not close, a name too long
         return None
     if not host or port is None or _MISLEADING.search(parts.netloc):
@@ -39,6 +39,6 @@ def same_origin(one: str, other: str) -> bool:
     return origin is not None and origin == origin_of(other)
 
 
-def _plain(host: str) -> str:
+def _plain_host(host: str) -> str:
     plain = host if host.isascii() else host.encode("idna").decode()
     return plain.lower().removesuffix(".")

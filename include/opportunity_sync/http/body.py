@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import requests
 
 LARGEST_ANSWER: Final = 256 << 20  # a page of 5,000 rows has 10 to 50 MB
-LARGEST_REFUSAL: Final = 1 << 20
+LARGEST_ERROR_ANSWER: Final = 1 << 20
 ACCEPTED_ENCODING: Final = "gzip"
 _PIECE: Final = 1 << 16
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
@@ -30,7 +30,7 @@ class _Raw(Protocol):
     def read1(self, amt: int, decode_content: bool) -> bytes: ...  # noqa: FBT001 - urllib3's
 
 
-def body_of(
+def read_body(
     response: requests.Response, *, limit: int, is_late: Callable[[], bool] = bool
 ) -> bytes:
     """The whole body, unpacked.
@@ -42,11 +42,11 @@ def body_of(
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in _GZIP | _PLAIN:
         raise BodyError("it is packed in a way that was not asked for")
-    pieces = _bounded(_pieces(response, is_late), limit)
-    return b"".join(_unpacked(pieces, limit) if encoding in _GZIP else pieces)
+    pieces = _limit_size(_read_pieces(response, is_late), limit)
+    return b"".join(_unpack(pieces, limit) if encoding in _GZIP else pieces)
 
 
-def _pieces(response: requests.Response, is_late: Callable[[], bool]) -> Iterator[bytes]:
+def _read_pieces(response: requests.Response, is_late: Callable[[], bool]) -> Iterator[bytes]:
     raw = cast("_Raw", response.raw)
     while piece := raw.read1(_PIECE, decode_content=False):
         yield piece
@@ -54,7 +54,7 @@ def _pieces(response: requests.Response, is_late: Callable[[], bool]) -> Iterato
             raise TimeoutError
 
 
-def _bounded(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
+def _limit_size(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
     size = 0
     for piece in pieces:
         size += len(piece)
@@ -63,15 +63,15 @@ def _bounded(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
         yield piece
 
 
-def _unpacked(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
+def _unpack(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
     """The content of one gzip stream; a body may have several, one after the other."""
-    stream, left, is_empty = _stream(), limit, True
+    stream, left, is_empty = _new_gzip_stream(), limit, True
     for piece in pieces:
         rest = piece
         while rest:
             if stream.eof:
-                stream = _stream()
-            content = _inflated(stream, rest, left + 1)
+                stream = _new_gzip_stream()
+            content = _inflate_piece(stream, rest, left + 1)
             left -= len(content)
             if left < 0:
                 raise BodyError(f"it unfolds to more than {limit >> 20} MB")
@@ -82,12 +82,12 @@ def _unpacked(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
         raise BodyError("it is packed and cut short")
 
 
-def _inflated(stream: zlib._Decompress, packed: bytes, longest: int) -> bytes:
+def _inflate_piece(stream: zlib._Decompress, packed: bytes, longest: int) -> bytes:
     try:
         return stream.decompress(packed, longest)
     except zlib.error:
         raise BodyError("it can't be unpacked") from None
 
 
-def _stream() -> zlib._Decompress:
+def _new_gzip_stream() -> zlib._Decompress:
     return zlib.decompressobj(16 + zlib.MAX_WBITS)

@@ -1,9 +1,9 @@
 """When to try again, how long to wait before, and when to give up with the cause.
 
-Every wait is said in the log with its reason, for a task that sleeps in silence looks like one
-that hangs. `Retry-After` is obeyed; without it, or when the server is still busy after it, waits
-double, with jitter, so that four readers that were refused together do not come back together.
-A server that throttles works: it is asked again for as long as a page may take, however often.
+Every wait is said in the log with its reason: a task that sleeps in silence looks like one that
+hangs. `Retry-After` is obeyed. Where the server names no wait, or is still busy after it, waits
+double; jitter keeps readers that were refused together from coming back together. A server that
+throttles is at work, so it is asked again for as long as an answer may take, however often.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from opportunity_sync.errors import ThrottledError, TransientError
-from opportunity_sync.http.bounds import Bounds
-from opportunity_sync.http.watch import Cancellation
+from opportunity_sync.http.abort import Cancellation
+from opportunity_sync.http.time_limits import TimeLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opportunity_sync.settings import Settings
-
 log = logging.getLogger(__name__)
 
 _LONGEST_BACK_OFF_SECONDS: Final = 60.0
-_SLOW_SECONDS: Final = 60.0
+_LONG_REST_SECONDS: Final = 60.0
 
 Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
-class Counters:
+class RequestCounters:
     """What a client did so far: for the run's summary."""
 
     requests: int = 0
@@ -49,72 +47,90 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Tries an action until it succeeds, cannot heal, or its attempts or its time are used up."""
+class RetryPolicy:
+    """How often one answer is asked for, and how long.
 
-    settings: Settings
-    counters: Counters
+    `answer_seconds` is for all attempts and waits together, `silence_seconds` for each wait for
+    bytes. `first_wait_seconds` is the back-off before the second attempt.
+    """
+
+    attempts: int
+    answer_seconds: float
+    silence_seconds: float
     first_wait_seconds: float = 1.0
 
-    def with_retries(
-        self, action: Callable[[Bounds], Result], cancellation: Cancellation | None = None
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """Runs an action until it succeeds, cannot heal, or its attempts or its time are used up."""
+
+    policy: RetryPolicy
+    counters: RequestCounters
+
+    def run(
+        self, action: Callable[[TimeLimits], Result], cancellation: Cancellation | None = None
     ) -> Result:
-        """The action's result; its last `TransientError`, with the attempts made, otherwise."""
+        """The action's result.
+
+        Raises:
+            TransientError: the last one of the action, and how often it was tried.
+            SyncError: any other error of the action, at once.
+        """
         cancellation = cancellation or Cancellation()
-        deadline = time.monotonic() + self.settings.page_timeout_seconds
-        bounds = Bounds(self.settings.request_timeout_seconds, deadline, cancellation)
+        deadline = time.monotonic() + self.policy.answer_seconds
+        limits = TimeLimits(self.policy.silence_seconds, deadline, cancellation)
         attempt, earlier = 0, None
         while True:
             attempt += 1
             try:
-                return action(bounds)
+                return action(limits)
             except TransientError as error:
                 if cancellation.is_set:
                     raise
-                wait = self._wait(error, attempt)
-                if self._is_last(error, attempt) or wait >= bounds.remaining:
+                wait = self._next_wait(error, attempt)
+                if self._is_last(error, attempt) or wait >= limits.remaining:
                     # An attempt that only ran out of time says nothing of what used the time up.
-                    cause = earlier if earlier and bounds.remaining <= 0 else error
-                    raise _given_up(cause, attempt) from cause
-                self._announce(error, wait, attempt)
+                    cause = earlier if earlier and limits.remaining <= 0 else error
+                    raise _final_error(cause, attempt) from cause
+                self._announce_wait(error, wait, attempt)
                 if cancellation.wait(wait):
                     raise
                 earlier = error
 
     def _is_last(self, error: TransientError, attempt: int) -> bool:
         """A server that throttles is asked again until the time is up, others a few times."""
-        attempts = self.settings.request_attempts
+        attempts = self.policy.attempts
         return attempt >= attempts and not (isinstance(error, ThrottledError) and attempts > 1)
 
-    def _wait(self, error: TransientError, attempt: int) -> float:
+    def _next_wait(self, error: TransientError, attempt: int) -> float:
         doubled: float = min(
-            _LONGEST_BACK_OFF_SECONDS, self.first_wait_seconds * 2 ** min(attempt - 1, 16)
+            _LONGEST_BACK_OFF_SECONDS, self.policy.first_wait_seconds * 2 ** min(attempt - 1, 16)
         )
         back_off = doubled * random.uniform(0.5, 1.0)
         if error.retry_after is None:
             return back_off
         return error.retry_after if attempt == 1 else max(error.retry_after, back_off)
 
-    def _announce(self, error: TransientError, wait: float, attempt: int) -> None:
-        attempts = self.settings.request_attempts
+    def _announce_wait(self, error: TransientError, wait: float, attempt: int) -> None:
+        attempts = self.policy.attempts
         of_how_many = f" of {attempts}" if attempt < attempts else ""
         log.warning("Waiting %.1f s before attempt %d%s: %s", wait, attempt + 1, of_how_many, error)
         self.counters.add(retries=1, waited_seconds=wait)
 
 
-def _given_up(error: TransientError, attempts: int) -> TransientError:
+def _final_error(error: TransientError, attempts: int) -> TransientError:
     """The same class and cause, and how often it was tried; `retry_after` goes to the scheduler."""
     times = "once" if attempts == 1 else f"{attempts} times"
     return type(error)(
         f"Given up after trying {times}. {error.problem}",
-        next_step=_then(error),
+        next_step=_final_step(error),
         request=error.request,
         retry_after=error.retry_after,
     )
 
 
-def _then(error: TransientError) -> str:
-    asked = error.retry_after or 0.0
-    if isinstance(error, ThrottledError) and asked > _SLOW_SECONDS:
-        return f"run fewer readers at once: Dataverse asks for {asked:.0f} s of rest"
+def _final_step(error: TransientError) -> str:
+    rest = error.retry_after or 0.0
+    if isinstance(error, ThrottledError) and rest > _LONG_REST_SECONDS:
+        return f"run fewer readers at once: the server asks for {rest:.0f} s of rest"
     return error.next_step

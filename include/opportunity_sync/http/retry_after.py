@@ -1,7 +1,7 @@
-"""How long a server asks to wait, read once for Dataverse and the token service alike.
+"""How long a server asks to wait: a number from outside, read once and bounded.
 
-The number comes from outside and ends up in a clock or in a scheduler's calendar. Sent as
-milliseconds, or as a moment in seconds since 1970, it would put a task into the year 2082.
+It ends up in a clock or in a scheduler's calendar. Sent as milliseconds, or as a moment in seconds
+since 1970, it would put a task into the year 2082.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _FIRST_MOMENT: Final = 1e9  # a number so large is a moment, in seconds since 19
 _FIRST_MOMENT_IN_MILLISECONDS: Final = 1e12
 
 
-def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
     """Seconds that `Retry-After` asks for, an hour at most; None if it is absent or unreadable.
 
     It comes as whole or decimal seconds, as an HTTP date, and in the wild as a moment.
     """
     value = headers.get("Retry-After", "").strip()
-    seconds = _seconds(value, now or datetime.now(UTC))
+    seconds = _parse_seconds(value, now or datetime.now(UTC))
     if seconds is None or math.isnan(seconds):
         return None
     return min(max(0.0, seconds), LONGEST_REST_SECONDS)
 
 
-def moment_of(value: str) -> datetime | None:
+def parse_http_date(value: str) -> datetime | None:
     """An HTTP date as an instant, UTC; None if it is none, or lies outside the calendar."""
     try:
         moment = parsedate_to_datetime(value)
@@ -40,11 +40,11 @@ def moment_of(value: str) -> datetime | None:
         return None
 
 
-def _seconds(value: str, now: datetime) -> float | None:
+def _parse_seconds(value: str, now: datetime) -> float | None:
     try:
         number = float(value)
     except ValueError:
-        moment = moment_of(value)
+        moment = parse_http_date(value)
         return (moment - now).total_seconds() if moment else None
     if not math.isfinite(number):
         return None

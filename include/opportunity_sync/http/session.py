@@ -16,8 +16,8 @@ import requests
 from requests.utils import get_environ_proxies
 
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.http.abort import AbortableAdapter
 from opportunity_sync.http.body import ACCEPTED_ENCODING
-from opportunity_sync.http.watch import WatchedAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PROXY_SCHEMES: Final = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 
 
-class TrustingSession(requests.Session):
+class StrictSession(requests.Session):
     """A session for one connection: its bundle, no cookies, no `.netrc`, no redirects."""
 
     def __init__(self, verify: str | None, *, proxied: bool = True) -> None:
@@ -34,7 +34,7 @@ class TrustingSession(requests.Session):
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.headers["Accept-Encoding"] = ACCEPTED_ENCODING
         for scheme in ("http://", "https://"):
-            self.mount(scheme, WatchedAdapter())
+            self.mount(scheme, AbortableAdapter())
         self._bundle = verify
         self._proxied = proxied
 

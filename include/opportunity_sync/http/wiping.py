@@ -30,26 +30,26 @@ _ARMOUR: Final = re.compile(r"-----[^-]*-----")  # the first and the last line o
 _OFFSETS: Final = ((0, 0), (1, 2), (2, 3))  # bytes before it, and base64 characters they touch
 
 
-def wiped(text: str, secrets: Iterable[str] = ()) -> str:
+def wipe_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     """The text in one visible line of bounded length, without anything of the secrets."""
     text = text[:_LONGEST_LOOKED_AT]
     for secret in secrets:
-        without = _without_word if len(secret) < _SHORT else _without_runs
+        without = _wipe_word if len(secret) < _SHORT else _wipe_runs
         text = without(text, secret)
     text = _TOKEN.sub("***", visible(text))
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
 
 
-def _without_word(text: str, secret: str) -> str:
+def _wipe_word(text: str, secret: str) -> str:
     return re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text) if secret else text
 
 
-def _without_runs(text: str, secret: str) -> str:
-    runs = {run for spelling in _spellings(secret) for run in _runs(_compact(spelling))}
+def _wipe_runs(text: str, secret: str) -> str:
+    runs = {run for spelling in _spellings_of(secret) for run in _runs_of(_compact_text(spelling))}
     if not runs:
         return text
-    places = [place for place, character in enumerate(text) if _counts(character)]
-    compact = _compact(text)
+    places = [place for place, character in enumerate(text) if _is_compared(character)]
+    compact = _compact_text(text)
     is_secret = bytearray(len(text))
     for length in {len(run) for run in runs}:
         for start in range(len(compact) - length + 1):
@@ -60,28 +60,28 @@ def _without_runs(text: str, secret: str) -> str:
     return re.sub("\0+", "***", shown)
 
 
-def _runs(spelling: str) -> Iterator[str]:
+def _runs_of(spelling: str) -> Iterator[str]:
     length = min(_RUN, len(spelling))
     if length >= _SHORT:
         for start in range(len(spelling) - length + 1):
             yield spelling[start : start + length]
 
 
-def _compact(text: str) -> str:
+def _compact_text(text: str) -> str:
     """Without what a line break, a bidi mark or another case could hide it by."""
-    return "".join(map(_folded, filter(_counts, text)))
+    return "".join(map(_fold_case, filter(_is_compared, text)))
 
 
-def _folded(character: str) -> str:
+def _fold_case(character: str) -> str:
     folded = character.casefold()
     return folded if len(folded) == 1 else character  # each stays at its place
 
 
-def _counts(character: str) -> bool:
+def _is_compared(character: str) -> bool:
     return character.isprintable() and not character.isspace()
 
 
-def _spellings(secret: str) -> Iterator[str]:
+def _spellings_of(secret: str) -> Iterator[str]:
     bare = _ARMOUR.sub("", secret)
     yield bare
     yield from (quote(bare, safe=""), quote_plus(bare), quote(bare))

@@ -222,11 +222,11 @@ def test_the_token_is_asked_for_once(
 
 def test_no_cookie_goes_back(server: ScriptedServer, connection: DynamicsConnection) -> None:
     """An affinity cookie would pin every request to one server."""
-    from opportunity_sync.http.session import TrustingSession
+    from opportunity_sync.http.session import StrictSession
 
     assert connection.verify
     server.say(Set_Cookie="ARRAffinity=abc; Path=/")
-    with TrustingSession(None) as session:
+    with StrictSession(None) as session:
         for _ in range(2):
             session.get(f"{server.url}/api/data/v9.2/contacts", timeout=5)
     assert "Cookie" not in server.headers[1]

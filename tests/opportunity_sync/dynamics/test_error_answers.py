@@ -9,13 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from opportunity_sync.dynamics.error_answers import (
-    BY_CODE,
-    BY_STATUS,
-    canonical_code,
-    failure,
-    is_expired_delta,
-)
+from opportunity_sync.dynamics.error_answers import canonical_code, error_of, is_expired_delta
+from opportunity_sync.dynamics.error_table import BY_CODE, BY_STATUS
 from opportunity_sync.errors import (
     AuthenticationError,
     ConfigError,
@@ -25,7 +20,7 @@ from opportunity_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from opportunity_sync.http.retry_after import retry_after
+from opportunity_sync.http.retry_after import retry_after_seconds
 
 TOKEN = "opaque-token-of-this-test"
 PRIVILEGE = (
@@ -58,7 +53,7 @@ def an_error(code: str, message: str = "No.") -> dict[str, Any]:
 @pytest.mark.parametrize("status", [400, 403, 429, 500])
 def test_a_known_code_decides(code: str, status: int) -> None:
     """Whatever the status beside it, but for 401."""
-    error = failure(a_response(status, an_error(code)))
+    error = error_of(a_response(status, an_error(code)))
     assert type(error) is BY_CODE[code].kind
     assert error.request is not None
     assert (code, status) == (error.request.code, error.request.status)
@@ -68,7 +63,7 @@ def test_a_known_code_decides(code: str, status: int) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'{"error"', b"[]", b"\xff"])
 def test_a_status_decides_where_the_body_says_nothing(status: int, body: bytes) -> None:
     """Empty, HTML, cut short: classified all the same."""
-    assert type(failure(a_response(status, body))) is BY_STATUS[status].kind
+    assert type(error_of(a_response(status, body))) is BY_STATUS[status].kind
 
 
 @pytest.mark.parametrize(
@@ -90,17 +85,17 @@ def test_a_status_decides_where_the_body_says_nothing(status: int, body: bytes) 
 )
 def test_other_statuses_fall_into_their_class(status: int, kind: type[SyncError]) -> None:
     """What the client did wrong is not repeated; what the server did is."""
-    assert type(failure(a_response(status))) is kind
+    assert type(error_of(a_response(status))) is kind
 
 
 def test_a_refused_token_is_one_whatever_the_code_says() -> None:
     """401 means a fresh token first."""
-    assert isinstance(failure(a_response(401, an_error("0x80072322"))), AuthenticationError)
+    assert isinstance(error_of(a_response(401, an_error("0x80072322"))), AuthenticationError)
 
 
 def test_a_missing_privilege_is_named_with_its_table() -> None:
     """The administrator needs both."""
-    error = failure(a_response(403, an_error("0x80040220", PRIVILEGE)))
+    error = error_of(a_response(403, an_error("0x80040220", PRIVILEGE)))
     assert isinstance(error, PrivilegeError)
     assert "prvReadOpportunity on table opportunity" in error.next_step
 
@@ -137,7 +132,7 @@ def test_codes_come_in_two_spellings(written: object, canonical: str | None) -> 
 )
 def test_every_shape_of_body_is_understood(body: dict[str, Any]) -> None:
     """They all were seen in the wild."""
-    error = failure(a_response(429, body, **{"Retry-After": "17.4"}))
+    error = error_of(a_response(429, body, **{"Retry-After": "17.4"}))
     assert isinstance(error, ThrottledError)
     assert (error.retry_after, "busy" in error.problem) == (17.4, True)
 
@@ -161,7 +156,7 @@ def test_every_shape_of_body_is_understood(body: dict[str, Any]) -> None:
 def test_retry_after_comes_in_three_forms(value: str, seconds: float | None) -> None:
     """Whole seconds, decimal seconds, a date; anything else counts as not said."""
     now = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
-    assert seconds == retry_after({"Retry-After": value}, now=now)
+    assert seconds == retry_after_seconds({"Retry-After": value}, now=now)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +177,7 @@ def test_retry_after_comes_in_three_forms(value: str, seconds: float | None) -> 
 )
 def test_the_end_of_a_delta_link_is_told_in_many_ways(status: int, body: Any) -> None:
     """The status beside it is not documented, and neither is that there is a body."""
-    assert is_expired_delta(failure(a_response(status, body)))
+    assert is_expired_delta(error_of(a_response(status, body)))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +185,7 @@ def test_the_end_of_a_delta_link_is_told_in_many_ways(status: int, body: Any) ->
 )
 def test_other_refusals_of_a_delta_link_are_not_its_end(status: int, body: Any) -> None:
     """A wrong column, or a gateway, is something else."""
-    assert not is_expired_delta(failure(a_response(status, body)))
+    assert not is_expired_delta(error_of(a_response(status, body)))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +214,7 @@ def test_other_refusals_of_a_delta_link_are_not_its_end(status: int, body: Any) 
 @pytest.mark.parametrize("status", [400, 503])
 def test_an_odd_body_is_no_exception(status: int, body: Any) -> None:
     """The status decides, and what is no text is not shown as one."""
-    error = failure(a_response(status, body))
+    error = error_of(a_response(status, body))
     assert type(error) is {400: QueryError, 503: TransientError}[status]
     assert str(error).isprintable()
     assert "None" not in error.problem
@@ -238,14 +233,14 @@ def test_an_odd_body_is_no_exception(status: int, body: Any) -> None:
 )
 def test_a_redirect_names_the_other_host_alone(location: str, shown: str) -> None:
     """What else is in its address may be a secret."""
-    error = failure(a_response(302, Location=location))
+    error = error_of(a_response(302, Location=location))
     assert error.problem.endswith(shown)
     assert "geheim" not in str(error)
 
 
 def test_an_identifier_of_another_shape_is_not_shown() -> None:
     """It is a header of whoever answered."""
-    error = failure(a_response(500, REQ_ID="a b\x1b[31m", **{"x-ms-request-id": "good-1"}))
+    error = error_of(a_response(500, REQ_ID="a b\x1b[31m", **{"x-ms-request-id": "good-1"}))
     assert error.request
     assert error.request.request_id == "good-1"
 
@@ -253,18 +248,18 @@ def test_an_identifier_of_another_shape_is_not_shown() -> None:
 @pytest.mark.parametrize("name", ["x-ms-service-request-id", "REQ_ID", "x-ms-request-id"])
 def test_the_request_id_is_in_the_message(name: str) -> None:
     """Microsoft's support asks for it."""
-    assert "request id abc-1" in str(failure(a_response(500, **{name: "abc-1"})))
+    assert "request id abc-1" in str(error_of(a_response(500, **{name: "abc-1"})))
 
 
 def test_tokens_and_cookies_never_show() -> None:
     """Neither the token that was sent, nor what looks like one, nor the query string."""
     jwt = "eyJhbGciOi.eyJzdWIi.c2ln"
     message = f"Bad {TOKEN} and {jwt} and Bearer xyz and access_token=pqr done"
-    text = str(failure(a_response(400, an_error("0x1", message))))
+    text = str(error_of(a_response(400, an_error("0x1", message))))
     assert "done" in text
     assert not [secret for secret in (TOKEN, jwt, "xyz", "pqr", "cookie") if secret in text]
 
 
 def test_a_long_message_is_cut() -> None:
     """A stack trace belongs into Dataverse's log, not into ours."""
-    assert len(str(failure(a_response(500, an_error("", "x" * 10_000))))) < 1000
+    assert len(str(error_of(a_response(500, an_error("", "x" * 10_000))))) < 1000

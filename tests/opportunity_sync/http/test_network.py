@@ -21,7 +21,7 @@ from opportunity_sync.dynamics import DataverseClient
 from opportunity_sync.dynamics.signin.authentication import TokenSource
 from opportunity_sync.dynamics.signin.credentials import DynamicsConnection
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
-from opportunity_sync.http.session import TrustingSession
+from opportunity_sync.http.session import StrictSession
 from opportunity_sync.settings import Settings
 from raw_proxy import RawProxy, answer
 
@@ -57,7 +57,7 @@ def self_signed(folder: Path, begins: datetime, ends: datetime) -> ServerCertifi
 def failing(url: str, verify: str | None) -> SyncError:
     """What one request there ends in."""
     chosen = Settings(request_attempts=1, page_timeout_seconds=20)
-    with TrustingSession(verify) as session:
+    with StrictSession(verify) as session:
         client = DataverseClient(session, url, settings=chosen)
         with pytest.raises(SyncError) as raised:
             client.get("contacts")

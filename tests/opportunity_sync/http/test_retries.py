@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opportunity_sync.errors import ResponseError, ThrottledError, TransientError
-from opportunity_sync.http.retries import Counters, Patience
-from opportunity_sync.http.retry_after import LONGEST_REST_SECONDS, moment_of, retry_after
-from opportunity_sync.settings import Settings
+from opportunity_sync.http.retries import RequestCounters, Retries, RetryPolicy
+from opportunity_sync.http.retry_after import (
+    LONGEST_REST_SECONDS,
+    parse_http_date,
+    retry_after_seconds,
+)
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
 
@@ -27,10 +30,12 @@ class Failing:
         raise self.error
 
 
-def patience(first_wait_seconds: float = 0.001, **settings: float) -> Patience:
-    """Three attempts and a page of two seconds, unless told otherwise."""
-    chosen = Settings.model_validate({"request_attempts": 3, "page_timeout_seconds": 2, **settings})
-    return Patience(chosen, Counters(), first_wait_seconds)
+def retries(
+    *, attempts: int = 3, answer_seconds: float = 2, first_wait_seconds: float = 0.001
+) -> Retries:
+    """Three attempts and two seconds for an answer, unless told otherwise."""
+    policy = RetryPolicy(attempts, answer_seconds, 60, first_wait_seconds)
+    return Retries(policy, RequestCounters())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,7 @@ def test_a_server_that_throttles_is_asked_for_as_long_as_a_page_may_take(
 ) -> None:
     """Five seconds of rest at a time must not use up all attempts within a minute."""
     action = Failing(error, times=6)
-    assert patience().with_retries(action) == "done"
+    assert retries().run(action) == "done"
     assert action.calls == 7
 
 
@@ -54,7 +59,7 @@ def test_a_server_that_fails_is_asked_a_few_times() -> None:
     """Nobody knows when it heals, so the scheduler takes over."""
     action = Failing(ResponseError("cut short"))
     with pytest.raises(ResponseError, match="Given up after trying 3 times"):
-        patience().with_retries(action)
+        retries().run(action)
     assert action.calls == 3
 
 
@@ -62,19 +67,19 @@ def test_a_single_attempt_is_one() -> None:
     """Whoever asks for one, as the connection's Test does, wants no wait."""
     action = Failing(ThrottledError("busy", retry_after=0.0))
     with pytest.raises(ThrottledError, match="Given up after trying once"):
-        patience(request_attempts=1).with_retries(action)
+        retries(attempts=1).run(action)
     assert action.calls == 1
 
 
 def test_the_waits_grow_where_the_server_s_own_do_not_help() -> None:
     """Its wait is obeyed once; when it is busy again, the longer of both counts."""
     action = Failing(ThrottledError("busy", retry_after=0.001))
-    chosen = patience(first_wait_seconds=0.05, page_timeout_seconds=1.5)
+    chosen = retries(first_wait_seconds=0.05, answer_seconds=1.5)
     with pytest.raises(ThrottledError):
-        chosen.with_retries(action)
+        chosen.run(action)
     assert 3 <= action.calls <= 8
     longer = Failing(ThrottledError("busy", retry_after=0.3), times=2)
-    assert patience().with_retries(longer) == "done"
+    assert retries().run(longer) == "done"
 
 
 def test_what_used_the_time_up_is_the_cause() -> None:
@@ -91,14 +96,18 @@ def test_what_used_the_time_up_is_the_cause() -> None:
             raise late
 
     with pytest.raises(ThrottledError, match=r"Given up after trying 2 times\. busy"):
-        patience(page_timeout_seconds=0.2).with_retries(BusyThenLate(late))
+        retries(answer_seconds=0.2).run(BusyThenLate(late))
 
 
 def test_the_last_message_promises_no_further_try() -> None:
     """It is read when there is none left."""
-    for error in (TransientError("x"), ResponseError("x"), ThrottledError("x", retry_after=9)):
+    for error in (
+        TransientError("x"),
+        ResponseError("x"),
+        ThrottledError("x", retry_after=9),
+    ):
         with pytest.raises(TransientError) as raised:
-            patience().with_retries(Failing(error))
+            retries().run(Failing(error))
         assert "tried again by itself" not in str(raised.value)
         assert "retried by itself" not in str(raised.value)
 
@@ -132,7 +141,7 @@ def test_no_number_from_outside_reaches_a_clock_unbounded(
     value: str, seconds: float | None
 ) -> None:
     """Milliseconds, moments, far years and nonsense: an hour at most, or not said."""
-    found = retry_after({"Retry-After": value}, now=NOW)
+    found = retry_after_seconds({"Retry-After": value}, now=NOW)
     assert found == seconds
     assert found is None or timedelta(seconds=found) <= timedelta(hours=1)
 
@@ -140,4 +149,4 @@ def test_no_number_from_outside_reaches_a_clock_unbounded(
 @pytest.mark.parametrize("value", ["", "soon", "Fri, 31 Dec 9999 23:59:59 -0100"])
 def test_a_date_that_is_none_is_not_known(value: str) -> None:
     """The worker's clock counts alone then."""
-    assert moment_of(value) is None
+    assert parse_http_date(value) is None

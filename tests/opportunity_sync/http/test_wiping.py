@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from opportunity_sync.errors import ConfigError, DataError, Request, TransientError, visible
-from opportunity_sync.http.wiping import wiped
+from opportunity_sync.http.wiping import wipe_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS.keys())
 def test_no_spelling_of_a_secret_is_shown(secret: str, spell: Callable[[str], str]) -> None:
     """Whoever echoes it, and however: not even half of it is left, and the rest stays."""
-    text = wiped(f"Refused: ({spell(secret)}); please try another.", [secret])
+    text = wipe_secrets(f"Refused: ({spell(secret)}); please try another.", [secret])
     folded = "".join(text.split()).lower()
     bare = "".join(secret.split()).lower()
     half = max(4, len(bare) // 2)
@@ -70,13 +70,13 @@ def test_no_spelling_of_a_secret_is_shown(secret: str, spell: Callable[[str], st
 def test_a_part_of_a_secret_is_not_shown_either(part: slice) -> None:
     """Services cut what they echo."""
     echo = SECRETS[0][part]
-    assert echo not in wiped(f"Invalid secret '{echo}...'", [SECRETS[0]])
+    assert echo not in wipe_secrets(f"Invalid secret '{echo}...'", [SECRETS[0]])
 
 
 def test_the_lines_of_a_key_are_wiped_one_by_one() -> None:
     """But not the words of its first line, which say what it is."""
     lines = ["-----BEGIN PRIVATE KEY-----", "MIIabcdefghijk", "lmnopqrstuvw", "-----END KEY-----"]
-    text = wiped(f"No private key begins with {lines[1]} nor {lines[2]}", ["\n".join(lines)])
+    text = wipe_secrets(f"No private key begins with {lines[1]} nor {lines[2]}", ["\n".join(lines)])
     assert text == "No private key begins with *** nor ***"
 
 
@@ -84,8 +84,8 @@ def test_the_lines_of_a_key_are_wiped_one_by_one() -> None:
 def test_a_short_secret_garbles_no_word(secret: str) -> None:
     """It is wiped where it stands alone."""
     text = "An example: expected values, a1b2 and passwords, next to axes"
-    assert wiped(text, [secret]) == text
-    assert wiped("the secret was 'x'.", ["x"]) == "the secret was '***'."
+    assert wipe_secrets(text, [secret]) == text
+    assert wipe_secrets("the secret was 'x'.", ["x"]) == "the secret was '***'."
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ def test_a_short_secret_garbles_no_word(secret: str) -> None:
 )
 def test_what_looks_like_a_token_is_wiped(token: str) -> None:
     """Also one that is not ours; a word that begins alike stays."""
-    assert wiped(f"got {token} here") in {"got *** here", "got access*** here"}
-    assert wiped("Basic authentication is off") == "Basic authentication is off"
+    assert wipe_secrets(f"got {token} here") in {"got *** here", "got access*** here"}
+    assert wipe_secrets("Basic authentication is off") == "Basic authentication is off"
 
 
 FOREIGN = "a\r\n2026-01-01 ERROR\x1b[31m\u202eevil\u2066 \x00\x9b\u200b\ufeffb\u2028c\ud800d"
@@ -104,7 +104,7 @@ FOREIGN = "a\r\n2026-01-01 ERROR\x1b[31m\u202eevil\u2066 \x00\x9b\u200b\ufeffb\u
 @pytest.mark.parametrize(
     "text",
     [
-        wiped(FOREIGN),
+        wipe_secrets(FOREIGN),
         visible(FOREIGN),
         str(ConfigError(FOREIGN, next_step=FOREIGN)),
         str(TransientError(FOREIGN, request=Request(FOREIGN, FOREIGN, 400, FOREIGN, FOREIGN))),
@@ -127,4 +127,4 @@ def test_a_visible_text_stays_as_it_is() -> None:
 
 def test_a_text_without_end_is_cut() -> None:
     """A stack trace belongs into the log of who wrote it."""
-    assert len(wiped("x" * 10_000_000, SECRETS)) < 500
+    assert len(wipe_secrets("x" * 10_000_000, SECRETS)) < 500

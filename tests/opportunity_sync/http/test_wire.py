@@ -17,7 +17,7 @@ from dynamics_sandbox.certificates import make_server_certificate
 from opportunity_sync.dynamics import DataverseClient
 from opportunity_sync.errors import ConfigError, ResponseError, SyncError, TransientError
 from opportunity_sync.http.body import LARGEST_ANSWER
-from opportunity_sync.http.session import TrustingSession
+from opportunity_sync.http.session import StrictSession
 from opportunity_sync.settings import Settings
 from raw_proxy import (
     CONTINUE,
@@ -65,7 +65,7 @@ def client_of(
     """A client that tries once unless told otherwise."""
     given: dict[str, Any] = {"request_attempts": 1, "page_timeout_seconds": 20, **settings}
     chosen = Settings(**given)
-    with TrustingSession(str(certificate.ca_path)) as session:
+    with StrictSession(str(certificate.ca_path)) as session:
         yield DataverseClient(session, server.url, settings=chosen, first_wait_seconds=0.01)
 
 
@@ -234,7 +234,7 @@ def test_no_answer_is_larger_than_allowed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither a page nor a refusal, as sent or unpacked; a refusal keeps its meaning."""
-    monkeypatch.setattr("opportunity_sync.dynamics.exchange.LARGEST_ANSWER", 4 << 20)
+    monkeypatch.setattr("opportunity_sync.http.exchange.LARGEST_ANSWER", 4 << 20)
     first, rest = steps
     server.say(first.replace(b"200 OK", status.encode()), rest)
     with client_of(server, certificate) as client, pytest.raises(SyncError) as raised:
@@ -312,7 +312,7 @@ def test_a_kept_connection_is_watched_as_a_new_one() -> None:
                     time.sleep(0.02)
                     self.request.sendall(b"X")
 
-    with TCPServer(("127.0.0.1", 0), Keeping) as server, TrustingSession(None) as session:
+    with TCPServer(("127.0.0.1", 0), Keeping) as server, StrictSession(None) as session:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         chosen = Settings(request_attempts=1, page_timeout_seconds=1)
@@ -344,7 +344,7 @@ def test_a_proxy_s_tunnel_is_watched_too(
 ) -> None:
     """It is built before the first byte of the request is sent."""
     chosen = Settings(request_attempts=1, page_timeout_seconds=1)
-    with RawProxy() as proxy, TrustingSession(None) as session:
+    with RawProxy() as proxy, StrictSession(None) as session:
         proxy.say(*steps)
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         client = DataverseClient(session, "https://contoso.example", settings=chosen)

@@ -21,7 +21,7 @@ from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.dynamics import DataverseClient, PageDecoder, Plan
 from opportunity_sync.dynamics.signin.authentication import TokenSource
 from opportunity_sync.dynamics.signin.signed_session import HEADERS, BearerAuth
-from opportunity_sync.http.session import TrustingSession
+from opportunity_sync.http.session import StrictSession
 from opportunity_sync.model import CONTACT, OPPORTUNITY, Entity, Kind
 from opportunity_sync.store import store_engine
 from opportunity_sync.store.tables import public_table
@@ -135,7 +135,7 @@ class ProxiedRuns(SyncRuns):
     @contextmanager
     def client(self) -> Iterator[DataverseClient]:
         """A client of the proxy that carries the sandbox's token."""
-        with TrustingSession(None) as session:
+        with StrictSession(None) as session:
             session.headers.update(HEADERS)
             session.auth = BearerAuth(TokenSource(connection_to(self.sandbox)), self.address)
             yield DataverseClient(session, self.address, settings=self.settings)

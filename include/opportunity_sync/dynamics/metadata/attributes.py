@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from opportunity_sync.dynamics.client import DataverseClient
-    from opportunity_sync.dynamics.plan import State
+    from opportunity_sync.dynamics.plan import LeftOutState
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +26,12 @@ CHOICES: Final = frozenset({"Picklist", "State", "Status"})
 _TIME: Final = "DateTime"
 _COMMON: Final = "LogicalName,AttributeType,IsValidForRead,IsSecured"
 _OF_TIMES: Final = "LogicalName,Format,DateTimeBehavior"
-TABLE: Final[Mapping[str, str]] = {
+TABLE_QUERY: Final[Mapping[str, str]] = {
     "$select": "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled",
     "$expand": f"Attributes($select={_COMMON})",
 }
 # Source: reference 2.2 and 6.
-FITTING: Final[Mapping[Kind, frozenset[str]]] = {
+FITTING_TYPES: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.TEXT: frozenset({"String", "Memo"}),
     Kind.INTEGER: frozenset({"Integer", "BigInt"}) | CHOICES,
     Kind.MONEY: frozenset({"Money", "Decimal"}),
@@ -60,7 +60,7 @@ def table_path(entity: Entity) -> str:
     return f"EntityDefinitions(LogicalName='{entity.name}')"
 
 
-def listed(answer: Mapping[str, Any], member: str, *, of: str) -> list[dict[str, Any]]:
+def require_list(answer: Mapping[str, Any], member: str, *, of: str) -> list[dict[str, Any]]:
     """The objects in a list of an answer; what is none of them is passed over.
 
     Raises:
@@ -72,26 +72,26 @@ def listed(answer: Mapping[str, Any], member: str, *, of: str) -> list[dict[str,
     return [item for item in found if isinstance(item, dict)]
 
 
-def attributes_of(
+def read_attributes(
     client: DataverseClient, entity: Entity, columns: Sequence[Mapping[str, Any]]
 ) -> dict[str, Attribute]:
     """The selected columns that the table has, by name; for times also how they behave."""
     wanted = {field.source for field in entity.all_fields}
     found = {
-        name: _attribute(name, column)
+        name: _parse_attribute(name, column)
         for column in columns
         if isinstance(name := column.get("LogicalName"), str) and name in wanted
     }
     if not any(attribute.attribute_type == _TIME for attribute in found.values()):
         return found
-    for time in of_one_type(client, entity, _TIME, select=_OF_TIMES):
+    for time in read_columns_of_type(client, entity, _TIME, select=_OF_TIMES):
         attribute = found.get(str(time.get("LogicalName")))
         if attribute is not None:
-            found[attribute.logical_name] = _with_behaviour(attribute, time)
+            found[attribute.logical_name] = _add_behaviour(attribute, time)
     return found
 
 
-def of_one_type(
+def read_columns_of_type(
     client: DataverseClient, entity: Entity, attribute_type: str, **params: str
 ) -> list[dict[str, Any]]:
     """The table's columns of one type, with the properties that only this type has.
@@ -114,19 +114,19 @@ def of_one_type(
             error,
         )
         return []
-    return listed(answer, "value", of=f"{entity.name}'s {attribute_type} columns")
+    return require_list(answer, "value", of=f"{entity.name}'s {attribute_type} columns")
 
 
-def attribute_by_itself(client: DataverseClient, entity: Entity, name: str) -> Attribute | None:
+def read_attribute(client: DataverseClient, entity: Entity, name: str) -> Attribute | None:
     """One column as an answer about it alone has it; None where there is no such answer."""
     path = f"{table_path(entity)}/Attributes(LogicalName='{name}')"
     try:
-        return _attribute(name, client.get_json(path, {"$select": _COMMON}))
+        return _parse_attribute(name, client.get_json(path, {"$select": _COMMON}))
     except QueryError:
         return None
 
 
-def _attribute(name: str, column: Mapping[str, Any]) -> Attribute:
+def _parse_attribute(name: str, column: Mapping[str, Any]) -> Attribute:
     attribute_type, secured = column.get("AttributeType"), column.get("IsSecured")
     return Attribute(
         logical_name=name,
@@ -137,7 +137,7 @@ def _attribute(name: str, column: Mapping[str, Any]) -> Attribute:
     )
 
 
-def _with_behaviour(attribute: Attribute, time: Mapping[str, Any]) -> Attribute:
+def _add_behaviour(attribute: Attribute, time: Mapping[str, Any]) -> Attribute:
     behaviour, shape = time.get("DateTimeBehavior"), time.get("Format")
     value = behaviour.get("Value") if isinstance(behaviour, dict) else None
     return replace(
@@ -147,12 +147,12 @@ def _with_behaviour(attribute: Attribute, time: Mapping[str, Any]) -> Attribute:
     )
 
 
-def obstacle(field: Field, attribute: Attribute) -> tuple[State, str] | None:
+def obstacle(field: Field, attribute: Attribute) -> tuple[LeftOutState, str] | None:
     """Why a column that is there can't be read; None where it can, as far as metadata tells."""
     if attribute.is_secured:
         return "secured", "column security hides or masks it: it would read as null"
     found = attribute.attribute_type
-    if found is not None and found not in FITTING[field.kind]:
+    if found is not None and found not in FITTING_TYPES[field.kind]:
         return "retyped", f"it is {found}, and {field.kind} was expected"
     if field.kind is Kind.INSTANT and attribute.behaviour == "DateOnly":
         return "retyped", "it is a date without a time, and an instant was expected"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from opportunity_sync.dynamics.metadata.attributes import CHOICES, Attribute, of_one_type
+from opportunity_sync.dynamics.metadata.attributes import CHOICES, Attribute, read_columns_of_type
 from opportunity_sync.model import Kind
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _CODES: Final = range(-(2**31), 2**31)  # choices are Int32
 _OPTIONS: Final = {"select": "LogicalName", "expand": "OptionSet,GlobalOptionSet"}
 
 
-def labels_of(
+def read_labels(
     client: DataverseClient,
     entity: Entity,
     fields: Sequence[Field],
@@ -35,27 +35,27 @@ def labels_of(
     known = {attributes[source].attribute_type for source in wanted if source in attributes}
     labels: Labels = {}
     for attribute_type in sorted(CHOICES.intersection(known)):
-        for column in of_one_type(client, entity, attribute_type, **_OPTIONS):
+        for column in read_columns_of_type(client, entity, attribute_type, **_OPTIONS):
             field = wanted.get(str(column.get("LogicalName")))
             if field is not None:
-                labels[field.column] = dict(_options(column, language))
+                labels[field.column] = dict(_labelled_options(column, language))
     return labels
 
 
-def _options(column: Mapping[str, Any], language: int | None) -> Iterator[tuple[int, str]]:
+def _labelled_options(column: Mapping[str, Any], language: int | None) -> Iterator[tuple[int, str]]:
     """Code and label of the options that have both; those of a shared option set come first."""
     for name in ("GlobalOptionSet", "OptionSet"):
         option_set = column.get(name)
-        for option in _objects(option_set, "Options"):
-            code, text = option.get("Value"), _label(option.get("Label"), language)
+        for option in _objects_in(option_set, "Options"):
+            code, text = option.get("Value"), _best_label(option.get("Label"), language)
             if type(code) is int and code in _CODES and text is not None:
                 yield code, text
 
 
-def _label(label: Any, language: int | None) -> str | None:
+def _best_label(label: Any, language: int | None) -> str | None:
     """The label in the language wanted; else the user's own; else any that there is."""
     own = label.get("UserLocalizedLabel") if isinstance(label, dict) else None
-    every = [*_objects(label, "LocalizedLabels"), *([own] if isinstance(own, dict) else [])]
+    every = [*_objects_in(label, "LocalizedLabels"), *([own] if isinstance(own, dict) else [])]
     texts = [item for item in every if isinstance(item.get("Label"), str) and item["Label"]]
     wanted = [item for item in texts if language and item.get("LanguageCode") == language]
     best = next(iter((*wanted, *(item for item in texts if item is own), *texts)), None)
@@ -63,7 +63,7 @@ def _label(label: Any, language: int | None) -> str | None:
     return None if best is None else str(best["Label"]).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _objects(owner: Any, member: str) -> list[dict[str, Any]]:
+def _objects_in(owner: Any, member: str) -> list[dict[str, Any]]:
     """The objects in a list of an object, where there are both."""
     found = owner.get(member) if isinstance(owner, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []

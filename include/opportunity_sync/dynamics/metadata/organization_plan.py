@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from opportunity_sync.dynamics.metadata.attributes import (
-    TABLE,
+    TABLE_QUERY,
     Attribute,
-    attribute_by_itself,
-    attributes_of,
-    listed,
     obstacle,
+    read_attribute,
+    read_attributes,
+    require_list,
     table_path,
 )
-from opportunity_sync.dynamics.metadata.labels import labels_of
+from opportunity_sync.dynamics.metadata.labels import read_labels
 from opportunity_sync.dynamics.metadata.privileges import ReadDepths
 from opportunity_sync.dynamics.metadata.sample_queries import (
+    find_masked_fields,
+    find_unknown_fields,
     is_not_found,
-    masked_among,
-    no_table,
-    unknown_fields,
+    missing_table_error,
 )
-from opportunity_sync.dynamics.metadata.time_zones import zones_of
+from opportunity_sync.dynamics.metadata.time_zones import choose_zones
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
 from opportunity_sync.errors import ConfigError, QueryError, ResponseError
 
@@ -48,7 +48,7 @@ _AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Reader:
+class _Planner:
     client: DataverseClient
     language: int | None
     time_zone: str | None
@@ -56,40 +56,44 @@ class _Reader:
 
     def plan(self, entity: Entity) -> EntityPlan:
         """The plan of one table, proven by one row."""
-        client, definition = self.client, self._definition(entity)
-        attributes = attributes_of(
-            client, entity, listed(definition, "Attributes", of=f"table {entity.name}")
+        client, definition = self.client, self._read_definition(entity)
+        attributes = read_attributes(
+            client, entity, require_list(definition, "Attributes", of=f"table {entity.name}")
         )
-        left_out = self._hidden_or_retyped(entity, entity.all_fields, attributes)
+        left_out = self._find_hidden_or_retyped(entity, entity.all_fields, attributes)
         fields = [field for field in entity.all_fields if field not in left_out]
-        left_out |= self._not_answered(entity, fields, attributes)
+        left_out |= self._find_unanswered(entity, fields, attributes)
         fields = [field for field in fields if field not in left_out]
-        left_out |= self._not_in_metadata(entity, fields, attributes)
+        left_out |= self._find_unfit_without_metadata(entity, fields, attributes)
         fields = [field for field in fields if field not in left_out]
         return EntityPlan(
             columns=tuple(field.column for field in fields),
             left_out=tuple(out for out in left_out.values() if out is not None),
-            labels=labels_of(client, entity, fields, attributes=attributes, language=self.language),
-            zones=zones_of(client, entity, fields, attributes=attributes, time_zone=self.time_zone),
+            labels=read_labels(
+                client, entity, fields, attributes=attributes, language=self.language
+            ),
+            zones=choose_zones(
+                client, entity, fields, attributes=attributes, time_zone=self.time_zone
+            ),
             change_tracking_enabled=definition.get("ChangeTrackingEnabled") is True,
             reads_every_row=self.depths.reads_every_row(entity),
         )
 
-    def _definition(self, entity: Entity) -> dict[str, Any]:
+    def _read_definition(self, entity: Entity) -> dict[str, Any]:
         try:
-            definition = self.client.get_json(table_path(entity), TABLE)
+            definition = self.client.get_json(table_path(entity), TABLE_QUERY)
         except QueryError as error:
             if not is_not_found(error):
                 raise
-            raise no_table(entity) from error
+            raise missing_table_error(entity) from error
         set_name = definition.get("EntitySetName")
         if not isinstance(set_name, str):
             raise ResponseError(f"Dataverse's answer about table {entity.name} does not name it.")
         if set_name != entity.set_name:
-            raise no_table(entity)
+            raise missing_table_error(entity)
         return definition
 
-    def _hidden_or_retyped(
+    def _find_hidden_or_retyped(
         self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
     ) -> dict[Field, LeftOut | None]:
         """The columns that metadata says are there and can't be used."""
@@ -99,23 +103,27 @@ class _Reader:
             if (attribute := attributes.get(field.source)) is not None
             and (reason := obstacle(field, attribute)) is not None
         }
-        checked = {field: _checked(entity, field, out) for field, out in found.items()}
+        checked = {
+            field: _require_no_rule_needs(entity, field, out) for field, out in found.items()
+        }
         hidden = [field for field, out in found.items() if out.state == "secured"]
-        for field in masked_among(self.client, entity, hidden):
+        for field in find_masked_fields(self.client, entity, hidden):
             checked[field] = msgspec.structs.replace(found[field], state="masked")
         return checked
 
-    def _not_answered(
+    def _find_unanswered(
         self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
     ) -> dict[Field, LeftOut | None]:
         """The columns that a query for one row does not know, whatever metadata says of them."""
         missing = [field for field in fields if field.source not in attributes]
         return {
-            field: _checked(entity, field, _refusal(field, attributes.get(field.source)))
-            for field in unknown_fields(self.client, entity, fields, in_doubt=missing)
+            field: _require_no_rule_needs(
+                entity, field, _left_out_of_query(field, attributes.get(field.source))
+            )
+            for field in find_unknown_fields(self.client, entity, fields, in_doubt=missing)
         }
 
-    def _not_in_metadata(
+    def _find_unfit_without_metadata(
         self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
     ) -> dict[Field, LeftOut | None]:
         """Of columns that only a query knows, those that a second look shows to be no good.
@@ -128,7 +136,7 @@ class _Reader:
             if field.source not in attributes or attributes[field.source].attribute_type is None
         ]
         for field in doubtful:
-            attribute = attribute_by_itself(self.client, entity, field.source)
+            attribute = read_attribute(self.client, entity, field.source)
             attributes[field.source] = attribute or Attribute(field.source)
             log.info(
                 "%s.%s is missing from an answer about the table, or has no type there, and a "
@@ -137,7 +145,7 @@ class _Reader:
                 field.source,
                 field.kind,
             )
-        return self._hidden_or_retyped(entity, doubtful, attributes)
+        return self._find_hidden_or_retyped(entity, doubtful, attributes)
 
 
 def organization_plan(
@@ -159,9 +167,9 @@ def organization_plan(
         ResponseError: an answer is not what it should be.
     """
     identity = client.who_am_i()
-    spoken = language if language is not None else _base_language(client)
+    spoken = language if language is not None else _read_base_language(client)
     depths = ReadDepths(client, identity["UserId"], entities)
-    reader = _Reader(client, spoken, time_zone, depths)
+    reader = _Planner(client, spoken, time_zone, depths)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metadata") as pool:
         plans = list(pool.map(reader.plan, entities))
     names = (entity.name for entity in entities)
@@ -173,14 +181,14 @@ def organization_plan(
     return plan
 
 
-def _base_language(client: DataverseClient) -> int | None:
+def _read_base_language(client: DataverseClient) -> int | None:
     """The organisation's base language; None where it may not be read: the user's is taken."""
     try:
         answer = client.get_json("organizations", {"$select": "languagecode"})
     except ConfigError as error:
         log.warning("The base language can't be read, labels are in the user's: %s", error)
         return None
-    rows = listed(answer, "value", of="the organisation")
+    rows = require_list(answer, "value", of="the organisation")
     if not rows:
         return None
     code = rows[0].get("languagecode")
@@ -189,7 +197,7 @@ def _base_language(client: DataverseClient) -> int | None:
     return code
 
 
-def _checked(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
+def _require_no_rule_needs(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
     """The column left out by name, or None: without a word where it is optional and absent.
 
     Raises:
@@ -197,11 +205,11 @@ def _checked(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
     """
     is_absent = out.state in {"missing", "refused"}
     if field in entity.facts and not (field.optional and is_absent):
-        raise _no_rule_column(entity, field, out.reason)
+        raise _missing_rule_column_error(entity, field, out.reason)
     return None if field.optional and out.state == "missing" else out
 
 
-def _refusal(field: Field, attribute: Attribute | None) -> LeftOut:
+def _left_out_of_query(field: Field, attribute: Attribute | None) -> LeftOut:
     """Why a column is left out that a query does not know."""
     if attribute is None:
         return LeftOut(field.source, "the organisation has no such column", "missing")
@@ -211,7 +219,7 @@ def _refusal(field: Field, attribute: Attribute | None) -> LeftOut:
     return LeftOut(field.source, reason, "refused")
 
 
-def _no_rule_column(entity: Entity, field: Field, reason: str) -> ConfigError:
+def _missing_rule_column_error(entity: Entity, field: Field, reason: str) -> ConfigError:
     """Without a column that the association rules read, their result would be wrong in silence."""
     return ConfigError(
         f"{entity.name}.{field.source} can't be read, and the association rules need it: {reason}.",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from opportunity_sync.dynamics.metadata.attributes import listed
+from opportunity_sync.dynamics.metadata.attributes import require_list
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import DEFAULT_MODEL
 
@@ -89,20 +89,22 @@ def privilege_warnings(
 def _depths(client: DataverseClient, of_user: str, names: Sequence[str]) -> dict[str, str]:
     """The greatest depth by privilege in lower case; the older function where the other lacks."""
     try:
-        found = _held(client, f"{of_user}{_BY_NAMES}", {"@names": json.dumps(names)})
+        found = _read_held_depths(client, f"{of_user}{_BY_NAMES}", {"@names": json.dumps(names)})
     except ConfigError:
         found = {}
     if all(name.lower() in found for name in names):
         return found
-    for name, depth in _held(client, f"{of_user}{_ALL}", {}).items():
+    for name, depth in _read_held_depths(client, f"{of_user}{_ALL}", {}).items():
         found[name] = max(found.get(name, "None"), depth, key=_RANK.__getitem__)
     return found
 
 
-def _held(client: DataverseClient, path: str, params: Mapping[str, str]) -> dict[str, str]:
+def _read_held_depths(
+    client: DataverseClient, path: str, params: Mapping[str, str]
+) -> dict[str, str]:
     answer = client.get_json(path, params)
     held: dict[str, str] = {}
-    for privilege in listed(answer, "RolePrivileges", of="the application user's privileges"):
+    for privilege in require_list(answer, "RolePrivileges", of="the application user's privileges"):
         name, depth = privilege.get("PrivilegeName"), privilege.get("Depth")
         if isinstance(name, str) and isinstance(depth, str) and depth in _RANK:
             held[name.lower()] = max(held.get(name.lower(), "None"), depth, key=_RANK.__getitem__)

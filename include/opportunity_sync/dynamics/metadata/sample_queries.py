@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import requests
 
-from opportunity_sync.dynamics.metadata.attributes import listed
+from opportunity_sync.dynamics.metadata.attributes import require_list
 from opportunity_sync.errors import ConfigError, QueryError, SyncError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _UNKNOWN_PROPERTY: Final = re.compile(r"Could not find a property named '([^']+)
 _SAMPLE: Final = "50"
 
 
-def unknown_fields(
+def find_unknown_fields(
     client: DataverseClient, entity: Entity, fields: Sequence[Field], *, in_doubt: Collection[Field]
 ) -> list[Field]:
     """The fields that a query does not know.
@@ -37,14 +37,14 @@ def unknown_fields(
     unknown: list[Field] = []
     while True:
         asked = [field for field in fields if field not in unknown]
-        field = _unknown(client, entity, asked)
+        field = _find_unknown_field(client, entity, asked)
         if field is None:
             return unknown
         stands_for_all = field in extras and extras <= set(in_doubt)
         unknown += [other for other in asked if other in extras] if stands_for_all else [field]
 
 
-def masked_among(
+def find_masked_fields(
     client: DataverseClient, entity: Entity, fields: Sequence[Field]
 ) -> frozenset[Field]:
     """Of fields under column security those that give something, a text that may be masked."""
@@ -52,7 +52,7 @@ def masked_among(
         return frozenset()
     params = {"$select": ",".join(field.select for field in fields), "$top": _SAMPLE}
     try:
-        rows = _rows(client, entity, params)
+        rows = _read_rows(client, entity, params)
     except QueryError:
         return frozenset()
     return frozenset(
@@ -60,24 +60,26 @@ def masked_among(
     )
 
 
-def comes_as_instant(client: DataverseClient, entity: Entity, field: Field) -> bool:
+def has_instants(client: DataverseClient, entity: Entity, field: Field) -> bool:
     """Whether a time's values have an hour; no where no row has a value yet, or may show it."""
     params = {"$select": field.select, "$filter": f"{field.select} ne null", "$top": "1"}
     try:
-        rows = _rows(client, entity, params)
+        rows = _read_rows(client, entity, params)
     except QueryError:
         return False
     values = [row.get(field.select) for row in rows]
     return any(isinstance(value, str) and "T" in value for value in values)
 
 
-def _rows(
+def _read_rows(
     client: DataverseClient, entity: Entity, params: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    return listed(client.get_json(entity.set_name, params), "value", of=f"rows of {entity.name}")
+    return require_list(
+        client.get_json(entity.set_name, params), "value", of=f"rows of {entity.name}"
+    )
 
 
-def no_table(entity: Entity) -> ConfigError:
+def missing_table_error(entity: Entity) -> ConfigError:
     """The organisation lacks a table."""
     return ConfigError(
         f"The organisation has no table {entity.name} ({entity.set_name}).",
@@ -90,14 +92,16 @@ def is_not_found(error: SyncError) -> bool:
     return error.request is not None and error.request.status == requests.codes.not_found
 
 
-def _unknown(client: DataverseClient, entity: Entity, fields: Sequence[Field]) -> Field | None:
+def _find_unknown_field(
+    client: DataverseClient, entity: Entity, fields: Sequence[Field]
+) -> Field | None:
     """The first of the fields that a query does not know; None where it knows them all."""
     select = ",".join(dict.fromkeys((entity.key, "versionnumber", *(f.select for f in fields))))
     try:
         client.get_json(entity.set_name, {"$select": select, "$top": "1"})
     except QueryError as error:
         if is_not_found(error):
-            raise no_table(entity) from error
+            raise missing_table_error(entity) from error
         named = _UNKNOWN_PROPERTY.search(error.problem)
         found = next((field for field in fields if named and field.select == named[1]), None)
         if found is None:

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from opportunity_sync.dynamics.metadata.sample_queries import comes_as_instant
+from opportunity_sync.dynamics.metadata.sample_queries import has_instants
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import Entity, Field, Kind
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _UTC: Final = "UTC"
 
 
-def zones_of(
+def choose_zones(
     client: DataverseClient,
     entity: Entity,
     fields: Sequence[Field],
@@ -44,13 +44,13 @@ def zones_of(
         if field.kind is not Kind.DATE:
             continue
         attribute = attributes.get(field.source)
-        zone = _zone(client, entity, field, attribute=attribute, time_zone=time_zone)
+        zone = _choose_zone(client, entity, field, attribute=attribute, time_zone=time_zone)
         if zone is not None:
-            zones[field.column] = _known(zone)
+            zones[field.column] = _require_known_zone(zone)
     return zones
 
 
-def _zone(
+def _choose_zone(
     client: DataverseClient,
     entity: Entity,
     field: Field,
@@ -64,7 +64,7 @@ def _zone(
     if behaviour == "TimeZoneIndependent":
         return _UTC  # the same wall clock for everybody, written as if it were UTC
     is_instant = behaviour == "UserLocal" or (attribute and attribute.time_format == "DateAndTime")
-    if not is_instant and not comes_as_instant(client, entity, field):
+    if not is_instant and not has_instants(client, entity, field):
         return None
     if time_zone is None:
         log.warning(
@@ -77,7 +77,7 @@ def _zone(
     return time_zone or _UTC
 
 
-def _known(zone: str) -> str:
+def _require_known_zone(zone: str) -> str:
     try:
         return ZoneInfo(zone).key
     except (ZoneInfoNotFoundError, ValueError) as error:

@@ -22,7 +22,7 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}".encode()
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
-def cleaned(body: bytes) -> tuple[bytes, int]:
+def replace_escapes(body: bytes) -> tuple[bytes, int]:
     """The JSON text with every such escape replaced, and how many there were."""
     if _SUSPECT.search(body) is None:
         return body, 0
@@ -39,19 +39,19 @@ def cleaned(body: bytes) -> tuple[bytes, int]:
     return text, replaced
 
 
-def without_unstorable(body: bytes) -> tuple[bytes, int]:
+def replace_unstorable(body: bytes) -> tuple[bytes, int]:
     """As `cleaned`, also for what is no UTF-8: halves written as if it had a form for them, bytes.
 
     A byte order mark before the text is taken off and not counted.
     """
-    text, escapes = cleaned(body.removeprefix(_BYTE_ORDER_MARK))
+    text, escapes = replace_escapes(body.removeprefix(_BYTE_ORDER_MARK))
     text, halves = _BARE_HALF.subn(_REPLACEMENT, text)
-    text, wrong = _as_utf8(text)
+    text, wrong = _replace_wrong_utf8(text)
     nuls = text.count(b"\0")
     return text.replace(b"\0", _REPLACEMENT), escapes + halves + wrong + nuls
 
 
-def _as_utf8(text: bytes) -> tuple[bytes, int]:
+def _replace_wrong_utf8(text: bytes) -> tuple[bytes, int]:
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import msgspec
 import numpy as np
 
-from opportunity_sync.dynamics.pages.characters import without_unstorable
+from opportunity_sync.dynamics.pages.characters import replace_unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from opportunity_sync.dynamics.exchange import Answer
+    from opportunity_sync.http.answer import Answer
 
 ROWS: Final = "value"
 NEXT_LINK: Final = "@odata.nextLink"
@@ -59,19 +59,19 @@ class Envelope:
     next_link: str | None
     delta_link: str | None
 
-    def rows_apart(self) -> list[bytes]:
+    def split_rows(self) -> list[bytes]:
         """The rows one by one, each to the byte; a row need not be JSON."""
         try:
             return [bytes(row) for row in _rows.decode(self.rows)]
         except MALFORMED:
-            rows = parts_of(self.rows)
+            rows = split_parts(self.rows)
         # No row but an object has a brace in it, unless something ran into it.
         if any(b"{" in row and not row.startswith(b"{") for row in rows):
             _refuse_shape()
         return rows
 
 
-def envelope_of(body: bytes) -> Envelope:
+def read_envelope(body: bytes) -> Envelope:
     """The envelope of a page, also of one with rows that cannot be read.
 
     Raises:
@@ -79,40 +79,40 @@ def envelope_of(body: bytes) -> Envelope:
         EnvelopeError: it is, and still is no page.
     """
     try:
-        return strict_envelope(body)
+        return read_strict_envelope(body)
     except EnvelopeError:
         raise
     except MALFORMED:
-        text, _ = without_unstorable(body)
-        return lenient_envelope(text)
+        text, _ = replace_unstorable(body)
+        return read_lenient_envelope(text)
 
 
-def strict_envelope(body: bytes) -> Envelope:
+def read_strict_envelope(body: bytes) -> Envelope:
     """The envelope of a page that is JSON throughout; errors as `envelope_of`."""
     rows = _members.decode(body).get(ROWS)
     if rows is None:
-        return _checked(json.loads(body, object_pairs_hook=Pairs), None)
+        return _build_envelope(json.loads(body, object_pairs_hook=Pairs), None)
     # A JSON parser keeps the last of two members of one name. The rows are cut out where that one
     # lies in the page's memory, and what is left, a few hundred bytes, tells all members.
-    start, length = _address(rows) - _address(body), memoryview(rows).nbytes
+    start, length = _memory_address(rows) - _memory_address(body), memoryview(rows).nbytes
     around = body[:start] + b"[]" + body[start + length :]
-    return _checked(json.loads(around, object_pairs_hook=Pairs), bytes(rows))
+    return _build_envelope(json.loads(around, object_pairs_hook=Pairs), bytes(rows))
 
 
-def lenient_envelope(text: bytes) -> Envelope:
+def read_lenient_envelope(text: bytes) -> Envelope:
     """The envelope of a page whose rows may be no JSON; all else must be. Errors as above."""
     try:
-        return strict_envelope(text)
+        return read_strict_envelope(text)
     except EnvelopeError:
         raise
     except MALFORMED:
-        members = members_of(text)
+        members = split_members(text)
     rows = [value for name, value in members if name == ROWS]
     pairs = [(name, [] if name == ROWS else json.loads(value)) for name, value in members]
-    return _checked(pairs, rows[-1] if rows else None)
+    return _build_envelope(pairs, rows[-1] if rows else None)
 
 
-def members_of(text: bytes) -> list[tuple[str, bytes]]:
+def split_members(text: bytes) -> list[tuple[str, bytes]]:
     """Name and value, to the byte, of each member of an object whose values may be no JSON.
 
     Raises:
@@ -121,7 +121,7 @@ def members_of(text: bytes) -> list[tuple[str, bytes]]:
     if not text.lstrip().startswith(b"{"):
         raise ValueError("it is no object")
     found = []
-    for part in parts_of(text):
+    for part in split_parts(text):
         name = _NAME.match(part)
         if name is None:
             raise ValueError("a member has no name")
@@ -129,7 +129,7 @@ def members_of(text: bytes) -> list[tuple[str, bytes]]:
     return found
 
 
-def parts_of(text: bytes) -> list[bytes]:
+def split_parts(text: bytes) -> list[bytes]:
     """What the outermost brackets hold, told apart by commas and brackets alone.
 
     Raises:
@@ -138,10 +138,10 @@ def parts_of(text: bytes) -> list[bytes]:
     awaited: list[bytes] = []
     parts: list[bytes] = []
     start, is_closed = 0, False
-    for at, mark in _marks(text):
+    for at, mark in _find_tokens(text):
         if is_closed and mark not in {b",", *awaited[-1:]}:
             _refuse_shape()
-        _follow(awaited, mark)
+        _match_bracket(awaited, mark)
         if mark in _CLOSING and len(awaited) == 1:
             start = at + 1
         is_closed = len(awaited) <= 1 and mark in _CLOSERS
@@ -150,10 +150,10 @@ def parts_of(text: bytes) -> list[bytes]:
             start = at + 1
     if awaited:
         _refuse_shape()
-    return _without_blank(parts)
+    return _drop_only_blank(parts)
 
 
-def _marks(text: bytes) -> Iterator[tuple[int, bytes]]:
+def _find_tokens(text: bytes) -> Iterator[tuple[int, bytes]]:
     """Where each token starts, and the token; blanks are left out, anything else is not."""
     end = 0
     for token in _TOKEN.finditer(text):
@@ -166,7 +166,7 @@ def _marks(text: bytes) -> Iterator[tuple[int, bytes]]:
         _refuse_shape()
 
 
-def _follow(awaited: list[bytes], mark: bytes) -> None:
+def _match_bracket(awaited: list[bytes], mark: bytes) -> None:
     if mark in _CLOSING:
         awaited.append(_CLOSING[mark])
     elif awaited and mark == awaited[-1]:
@@ -175,16 +175,16 @@ def _follow(awaited: list[bytes], mark: bytes) -> None:
         _refuse_shape()
 
 
-def object_of(answer: Answer) -> dict[str, Any]:
+def read_object(answer: Answer) -> dict[str, Any]:
     """The JSON object of an answer that is no page of rows: metadata, `WhoAmI`.
 
     Raises:
         ResponseError: it is no whole object, names an error or a member twice, or goes on in
             another answer.
     """
-    text, _ = without_unstorable(answer.body)
+    text, _ = replace_unstorable(answer.body)
     try:
-        found = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+        found = json.loads(text, object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant)
         if not isinstance(found, dict):
             raise EnvelopeError("it is no object")
         _refuse_members(found.items())
@@ -195,7 +195,7 @@ def object_of(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def _checked(pairs: Any, rows: bytes | None) -> Envelope:
+def _build_envelope(pairs: Any, rows: bytes | None) -> Envelope:
     if not isinstance(pairs, list):
         raise EnvelopeError("it is no object")
     _refuse_members(pairs)
@@ -205,7 +205,9 @@ def _checked(pairs: Any, rows: bytes | None) -> Envelope:
         raise EnvelopeError(f"it names {repeated} twice")
     if rows is None or not rows.startswith(b"["):
         raise EnvelopeError("it has no array of rows")
-    links = {name: _link(name, value) for name, value in pairs if name in {NEXT_LINK, DELTA_LINK}}
+    links = {
+        name: _require_link(name, value) for name, value in pairs if name in {NEXT_LINK, DELTA_LINK}
+    }
     if len(links) > 1:
         raise EnvelopeError("it names both a next page and the link for later changes")
     return Envelope(rows, links.get(NEXT_LINK), links.get(DELTA_LINK))
@@ -225,25 +227,25 @@ def _code_of(error: Any) -> str:
     return f", code {code}" if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
-def _link(name: str, value: Any) -> str:
+def _require_link(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise EnvelopeError(f"its {name} is no link")
     return value
 
 
-def _address(text: Any) -> int:
+def _memory_address(text: Any) -> int:
     address: int = np.frombuffer(text, np.uint8).__array_interface__["data"][0]
     return address
 
 
-def _once(pairs: Pairs) -> dict[str, Any]:
+def _refuse_repeats(pairs: Pairs) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise EnvelopeError("it names a member twice")
     return found
 
 
-def _without_blank(parts: list[bytes]) -> list[bytes]:
+def _drop_only_blank(parts: list[bytes]) -> list[bytes]:
     if parts == [b""]:
         return []
     if b"" in parts:

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin, urlsplit
 
-from opportunity_sync.dynamics.pages.envelope import MALFORMED, Envelope, EnvelopeError, envelope_of
+from opportunity_sync.dynamics.pages.envelope import (
+    MALFORMED,
+    Envelope,
+    EnvelopeError,
+    read_envelope,
+)
 from opportunity_sync.dynamics.pages.progress import Progress
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.http.addresses import origin_of, same_origin
@@ -22,7 +27,7 @@ from opportunity_sync.http.addresses import origin_of, same_origin
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from opportunity_sync.dynamics.exchange import Answer
+    from opportunity_sync.http.answer import Answer
 
 ANNOTATIONS: Final = 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"'
 TRACK_CHANGES: Final = "odata.track-changes"
@@ -57,7 +62,7 @@ class Trail:
 
     def __init__(self, first_url: str, prefer: tuple[str, ...]) -> None:
         self.prefer = prefer
-        self._seen = {_spelled_once(first_url)}
+        self._seen = {_canonical_link(first_url)}
         self._pages = 0
         self._progress = Progress(urlsplit(first_url).path.rpartition("/")[2])
 
@@ -70,9 +75,9 @@ class Trail:
                 the rows of earlier ones, or none.
             ConfigError: its next link leaves the organisation's host.
         """
-        envelope = _envelope(answer)
+        envelope = _require_envelope(answer)
         _require_preferences(answer, self.prefer, envelope)
-        link = self._next(answer, envelope.next_link)
+        link = self._next_link(answer, envelope.next_link)
         content = [zlib.crc32(envelope.rows)] if envelope.rows.strip(b"[] \t\r\n") else []
         self._progress.note(content, is_last=link is None)
         self._pages += 1
@@ -83,24 +88,24 @@ class Trail:
             next_link=link,
             server_date=answer.server_date,
             request_id=answer.request.request_id,
-            delta_link=envelope.delta_link and _whole(answer, envelope.delta_link),
+            delta_link=envelope.delta_link and _whole_url(answer, envelope.delta_link),
         )
 
     def follow(self, link: str) -> None:
         """Remember a link as followed."""
-        self._seen.add(_spelled_once(link))
+        self._seen.add(_canonical_link(link))
 
-    def _next(self, answer: Answer, link: str | None) -> str | None:
+    def _next_link(self, answer: Answer, link: str | None) -> str | None:
         if link is None:
             return None
-        whole = _whole(answer, link)
-        require_own(whole, answer.url)
-        if _spelled_once(whole) in self._seen:
+        whole = _whole_url(answer, link)
+        require_own_link(whole, answer.url)
+        if _canonical_link(whole) in self._seen:
             raise answer.broken("The link to the next page was followed before: it is a circle.")
         return whole
 
 
-def require_own(link: str, organization_url: str) -> None:
+def require_own_link(link: str, organization_url: str) -> None:
     """Refuse a link that leaves the organisation's Web API; the token never goes there."""
     if not same_origin(link, organization_url):
         named = origin_of(link)
@@ -118,7 +123,7 @@ def require_own(link: str, organization_url: str) -> None:
         )
 
 
-def _whole(answer: Answer, link: str) -> str:
+def _whole_url(answer: Answer, link: str) -> str:
     """A relative link as a whole URL; any other to the letter."""
     try:
         return link if urlsplit(link).scheme else urljoin(answer.url, link)
@@ -126,18 +131,18 @@ def _whole(answer: Answer, link: str) -> str:
         raise answer.broken("A link of the page is no address.") from error
 
 
-def _spelled_once(link: str) -> object:
+def _canonical_link(link: str) -> object:
     """The link without the freedom to spell its host in several ways."""
     parts = urlsplit(link)
     return origin_of(link), parts.path, parts.query
 
 
-def _envelope(answer: Answer) -> Envelope:
+def _require_envelope(answer: Answer) -> Envelope:
     charset = _CHARSET.search(answer.headers.get("Content-Type", ""))
     if charset is not None and charset[1].lower() not in _CHARSETS:
         raise answer.broken("The page is in another encoding than UTF-8.")
     try:
-        return envelope_of(answer.body)
+        return read_envelope(answer.body)
     except EnvelopeError as error:
         raise answer.broken(f"The page cannot be believed: {error}.") from error
     except MALFORMED as error:

@@ -47,7 +47,7 @@ _SECONDS: Final = pa.timestamp("s", tz="UTC")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class BadValue:
     """One bad value: its row in the page, and its shape (never the value itself)."""
 
     row: int
@@ -55,33 +55,35 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ArrowColumns:
     """The Arrow columns that one field becomes, and the rows whose values are no good."""
 
     arrays: tuple[pa.Array[Any], ...]
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[BadValue, ...] = ()
 
 
 Convert = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class FieldMeaning:
     """What is known of a field's values beside its kind: its labels, the zone its days are in."""
 
     labels: Mapping[int, str]
     zone: tzinfo | None = None
 
 
-def columns_of(slot: Slot, values: Sequence[Sequence[Any]], meaning: Meaning) -> Columns:
+def build_columns(
+    slot: Slot, values: Sequence[Sequence[Any]], meaning: FieldMeaning
+) -> ArrowColumns:
     """The columns of one field; `values` are all columns of the page's rows."""
     if slot.field.kind is Kind.LOOKUP:
         types = None if slot.type_at is None else values[slot.type_at]
-        return _lookup(slot, values[slot.at], types)
+        return _build_lookup(slot, values[slot.at], types)
     if slot.field.kind is Kind.CHOICE:
-        return _choice(values[slot.at], meaning.labels)
+        return _build_choice(values[slot.at], meaning.labels)
     if slot.field.kind is Kind.DATE:
-        return _dates(values[slot.at], meaning.zone)
+        return _build_dates(values[slot.at], meaning.zone)
     return _BUILDERS[slot.field.kind](values[slot.at])
 
 
@@ -100,16 +102,16 @@ def _known_days() -> tuple[Any, Any]:
     return pa.scalar(date.min, pa.date32()), pa.scalar(date.max, pa.date32())
 
 
-def guids(values: Sequence[str | None]) -> Columns:
+def build_guids(values: Sequence[str | None]) -> ArrowColumns:
     """Lower-case GUIDs of 36 characters; all at once as one grid of bytes where they are good."""
     texts = pa.array(values, pa.string())
-    lowered = _lowered_guids(texts)
+    lowered = _lower_guids(texts)
     if lowered is not None:
-        return Columns((lowered,))
-    return _one_by_one(values, _guid, "is not a GUID")
+        return ArrowColumns((lowered,))
+    return _convert_one_by_one(values, _parse_guid, "is not a GUID")
 
 
-def _lowered_guids(texts: pa.StringArray) -> pa.Array[Any] | None:
+def _lower_guids(texts: pa.StringArray) -> pa.Array[Any] | None:
     count = len(texts) - texts.null_count
     validity, offsets, data = texts.buffers()
     if offsets is None or data is None or count == 0:
@@ -127,10 +129,10 @@ def _lowered_guids(texts: pa.StringArray) -> pa.Array[Any] | None:
     return pa.Array.from_buffers(pa.string(), len(texts), buffers, texts.null_count)
 
 
-def _lookup(
+def _build_lookup(
     slot: Slot, values: Sequence[str | None], types: Sequence[str | None] | None
-) -> Columns:
-    found = guids(values)
+) -> ArrowColumns:
+    found = build_guids(values)
     if types is None:
         return found
     (ids,) = found.arrays
@@ -138,26 +140,28 @@ def _lookup(
     faults = found.faults
     if slot.field.typed:
         untyped = pc.and_(ids.is_valid(), targets.is_null())
-        faults += _at(untyped, "points to a row of a table that is not named")
+        faults += _bad_values_at(untyped, "points to a row of a table that is not named")
     if slot.field.targets:
         allowed = pa.array(slot.field.targets, pa.string())
         elsewhere = pc.and_(targets.is_valid(), pc.invert(pc.is_in(targets, value_set=allowed)))
-        faults += _at(elsewhere, f"points to a row that is no {' or '.join(slot.field.targets)}")
-    return Columns((ids, targets), faults)
+        faults += _bad_values_at(
+            elsewhere, f"points to a row that is no {' or '.join(slot.field.targets)}"
+        )
+    return ArrowColumns((ids, targets), faults)
 
 
-def _at(is_bad: pa.Array[Any], problem: str) -> tuple[Fault, ...]:
-    return tuple(Fault(row, problem) for row in pc.indices_nonzero(is_bad).to_pylist())
+def _bad_values_at(is_bad: pa.Array[Any], problem: str) -> tuple[BadValue, ...]:
+    return tuple(BadValue(row, problem) for row in pc.indices_nonzero(is_bad).to_pylist())
 
 
-def _choice(values: Sequence[int | None], labels: Mapping[int, str]) -> Columns:
+def _build_choice(values: Sequence[int | None], labels: Mapping[int, str]) -> ArrowColumns:
     codes = pa.array(values, pa.int64())
     known = pa.array(list(labels.keys()), pa.int64())
     texts = pa.array(list(labels.values()), pa.string())
-    return Columns((codes, texts.take(pc.index_in(codes, known, skip_nulls=True))))
+    return ArrowColumns((codes, texts.take(pc.index_in(codes, known, skip_nulls=True))))
 
 
-def holds_nul(table: pa.Table) -> bool:
+def has_nul(table: pa.Table) -> bool:
     """Whether a text has U+0000: one look at the columns' bytes, far cheaper than at the JSON."""
     chunks = (
         chunk for column in table.columns if column.type == pa.string() for chunk in column.chunks
@@ -166,82 +170,91 @@ def holds_nul(table: pa.Table) -> bool:
     return any(buffer is not None and b"\0" in buffer.to_pybytes() for buffer in buffers)
 
 
-def _plain(kind: Kind) -> Callable[[Sequence[Any]], Columns]:
-    return lambda values: Columns((pa.array(values, ARROW_TYPES[kind]),))
+def _plain_builder(kind: Kind) -> Callable[[Sequence[Any]], ArrowColumns]:
+    return lambda values: ArrowColumns((pa.array(values, ARROW_TYPES[kind]),))
 
 
-def _money(values: Sequence[Any]) -> Columns:
+def _build_money(values: Sequence[Any]) -> ArrowColumns:
     """Plain decimal text, digit for digit; exponents are written out."""
     written = pa.array(list(map(bytes, values)), pa.binary()).cast(pa.string())
     texts = pc.if_else(pc.equal(written, pa.scalar("null")), None, written)
     if pc.all(pc.match_substring_regex(texts, _PLAIN_NUMBER)).as_py() is not False:
-        return Columns((texts,))
-    return _one_by_one(texts.to_pylist(), _number, "is not a number of a sensible size")
+        return ArrowColumns((texts,))
+    return _convert_one_by_one(
+        texts.to_pylist(), _parse_number, "is not a number of a sensible size"
+    )
 
 
-def _instants(values: Sequence[str | None]) -> Columns:
+def _build_instants(values: Sequence[str | None]) -> ArrowColumns:
     texts = pa.array(values, pa.string())
     try:
-        return _within(_seconds(texts), _known_instants())
+        return _refuse_out_of_calendar(_cast_to_seconds(texts), _known_instants())
     except pa.ArrowInvalid:
         pass
     try:
-        return _within(_seconds(pc.replace_substring_regex(texts, r"\.\d+", "")), _known_instants())
+        return _refuse_out_of_calendar(
+            _cast_to_seconds(pc.replace_substring_regex(texts, r"\.\d+", "")), _known_instants()
+        )
     except pa.ArrowInvalid:
-        return _one_by_one(values, _instant, "is not an instant", kind=ARROW_TYPES[Kind.INSTANT])
+        return _convert_one_by_one(
+            values, _parse_instant, "is not an instant", kind=ARROW_TYPES[Kind.INSTANT]
+        )
 
 
-def _seconds(texts: Any) -> pa.Array[Any]:
+def _cast_to_seconds(texts: Any) -> pa.Array[Any]:
     seconds: pa.Array[Any] = texts.cast(_SECONDS).cast(ARROW_TYPES[Kind.INSTANT])
     return seconds
 
 
-def _dates(values: Sequence[str | None], zone: tzinfo | None) -> Columns:
+def _build_dates(values: Sequence[str | None], zone: tzinfo | None) -> ArrowColumns:
     """Days as written; of an instant its day in the zone or, without one, the day it names."""
     texts = pa.array(values, pa.string())
     try:
-        return _within(texts.cast(pa.date32()), _known_days())
+        return _refuse_out_of_calendar(texts.cast(pa.date32()), _known_days())
     except pa.ArrowInvalid:
         pass
     # A day of a zone is an instant of few spellings, so each is converted once.
     spelled = texts.dictionary_encode()
-    convert = partial(_date, zone=zone)
+    convert = partial(_parse_date, zone=zone)
     problem = "is not a date"
-    known = _one_by_one(spelled.dictionary.to_pylist(), convert, problem, kind=pa.date32())
+    known = _convert_one_by_one(spelled.dictionary.to_pylist(), convert, problem, kind=pa.date32())
     wrong = pa.array([fault.row for fault in known.faults], pa.int32())
     is_wrong = pc.is_in(spelled.indices, value_set=wrong)
     faults = tuple(
-        Fault(row, _shape(problem, values[row])) for row in pc.indices_nonzero(is_wrong).to_pylist()
+        BadValue(row, _describe_shape(problem, values[row]))
+        for row in pc.indices_nonzero(is_wrong).to_pylist()
     )
-    return Columns((known.arrays[0].take(spelled.indices),), faults)
+    return ArrowColumns((known.arrays[0].take(spelled.indices),), faults)
 
 
-def _within(built: pa.Array[Any], bounds: tuple[pa.Scalar[Any], pa.Scalar[Any]]) -> Columns:
+def _refuse_out_of_calendar(
+    built: pa.Array[Any], bounds: tuple[pa.Scalar[Any], pa.Scalar[Any]]
+) -> ArrowColumns:
     """The column, its values out of bounds as faults: no store has a year 0 or 10000."""
     first, last = bounds
     is_out = pc.or_(pc.less(built, first), pc.greater(built, last))
     if not pc.any(is_out).as_py():
-        return Columns((built,))
+        return ArrowColumns((built,))
     inside = pc.if_else(is_out, None, built)
-    return Columns((inside,), _at(is_out, "is before the year 1 or after 9999"))
+    return ArrowColumns((inside,), _bad_values_at(is_out, "is before the year 1 or after 9999"))
 
 
-_BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], Columns]]] = {
-    Kind.TEXT: _plain(Kind.TEXT),
-    Kind.INTEGER: _plain(Kind.INTEGER),
-    Kind.BOOLEAN: _plain(Kind.BOOLEAN),
-    Kind.MONEY: _money,
-    Kind.INSTANT: _instants,
+_BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], ArrowColumns]]] = {
+    Kind.TEXT: _plain_builder(Kind.TEXT),
+    Kind.INTEGER: _plain_builder(Kind.INTEGER),
+    Kind.BOOLEAN: _plain_builder(Kind.BOOLEAN),
+    Kind.MONEY: _build_money,
+    Kind.INSTANT: _build_instants,
 }
 
 
-def _one_by_one(
+def _convert_one_by_one(
     values: Sequence[str | None],
     convert: Convert,
     problem: str,
     *,
     kind: pa.DataType | None = None,
-) -> Columns:
+) -> ArrowColumns:
     good: list[Any] = []
     faults = []
     for row, text in enumerate(values):
@@ -249,28 +262,28 @@ def _one_by_one(
             good.append(None if text is None else convert(text))
         except (ValueError, ArithmeticError):
             good.append(None)
-            faults.append(Fault(row, _shape(problem, text)))
-    return Columns((pa.array(good, kind or pa.string()),), tuple(faults))
+            faults.append(BadValue(row, _describe_shape(problem, text)))
+    return ArrowColumns((pa.array(good, kind or pa.string()),), tuple(faults))
 
 
-def _shape(problem: str, text: str | None) -> str:
+def _describe_shape(problem: str, text: str | None) -> str:
     return f"{problem} (a text of {len(text or '')} characters)"
 
 
-def _guid(text: str) -> str:
+def _parse_guid(text: str) -> str:
     if _GUID.fullmatch(text.lower()) is None:
         raise ValueError
     return text.lower()
 
 
-def _instant(text: str) -> datetime:
+def _parse_instant(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
-def _date(text: str, zone: tzinfo | None) -> date:
+def _parse_date(text: str, zone: tzinfo | None) -> date:
     if len(text) == len("2026-02-03"):
         return date.fromisoformat(text)
     moment = datetime.fromisoformat(text)
@@ -279,7 +292,7 @@ def _date(text: str, zone: tzinfo | None) -> date:
     return (moment.astimezone(zone) if zone else moment).date()
 
 
-def _number(text: str) -> str:
+def _parse_number(text: str) -> str:
     if len(text) > 4 * _MOST_DIGITS or re.fullmatch(_WRITTEN_NUMBER, text, re.ASCII) is None:
         raise ValueError
     number = Decimal(text)

@@ -18,32 +18,32 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pyarrow as pa
 
-from opportunity_sync.dynamics.pages.characters import without_unstorable
+from opportunity_sync.dynamics.pages.characters import replace_unstorable
 from opportunity_sync.dynamics.pages.envelope import (
     MALFORMED,
     Envelope,
     EnvelopeError,
-    lenient_envelope,
-    strict_envelope,
+    read_lenient_envelope,
+    read_strict_envelope,
 )
 from opportunity_sync.dynamics.pages.progress import Progress
 from opportunity_sync.dynamics.rows.arrow_columns import (
     ARROW_TYPES,
-    Meaning,
-    columns_of,
-    guids,
-    holds_nul,
+    FieldMeaning,
+    build_columns,
+    build_guids,
+    has_nul,
 )
 from opportunity_sync.dynamics.rows.refused_rows import (
-    NamedFault,
-    deleted_ids,
+    RefusalReason,
+    find_unidentified,
+    find_unusable,
     is_tombstone,
-    mistyped,
-    named,
-    repeated,
-    set_aside,
-    unidentified,
-    unusable,
+    mistyped_row_error,
+    read_deleted_ids,
+    reasons_of,
+    refuse_rows,
+    repeated_member_error,
 )
 from opportunity_sync.dynamics.rows.row_shape import CONTEXT_AT, KEY_AT, VERSION_AT, RowShape
 from opportunity_sync.errors import ConfigError, DataError, ResponseError
@@ -96,7 +96,7 @@ class PageDecoder:
     def __init__(self, entity: Entity, plan: Plan) -> None:
         self.entity = entity
         self.schema = staged_schema(entity)
-        self._meanings = _meanings(entity, plan.of(entity))
+        self._meanings_by_column = _meanings_by_column(entity, plan.of(entity))
         self._shape = RowShape.of(entity, plan.of(entity))
         self._row = msgspec.json.Decoder(self._shape.row)
         self._rows = msgspec.json.Decoder(list[self._shape.row])  # type: ignore[name-defined] # made from the plan
@@ -110,32 +110,34 @@ class PageDecoder:
                 many that brought nothing new.
         """
         try:
-            page = self._decoded(body)
+            page = self._decode_page(body)
         except MALFORMED as error:
-            raise _broken(self.entity, error) from error
+            raise _broken_page_error(self.entity, error) from error
         keys = page.table.column(self.entity.key_column).to_pylist()
         self._progress.note([*keys, *page.deleted_ids], is_last=page.next_link is None)
         return page
 
-    def _decoded(self, body: bytes) -> DecodedPage:
+    def _decode_page(self, body: bytes) -> DecodedPage:
         """The page as it came or, only where that fails, without what no store can take."""
         try:
-            page = self._taken(strict_envelope(body))
-            if not holds_nul(page.table):
+            page = self._build_page(read_strict_envelope(body))
+            if not has_nul(page.table):
                 return page
         except EnvelopeError:
             raise
         except MALFORMED:
             pass
-        text, replaced = without_unstorable(body)
-        return replace(self._taken(lenient_envelope(text), is_clean=True), replaced=replaced)
+        text, replaced = replace_unstorable(body)
+        return replace(
+            self._build_page(read_lenient_envelope(text), is_clean=True), replaced=replaced
+        )
 
-    def _taken(self, envelope: Envelope, *, is_clean: bool = False) -> DecodedPage:
-        with _collection_paused():
-            rows, refused = self._parsed(envelope, is_clean=is_clean)
-            values, tombstones = _apart(rows)
-            table, faulty = self._table(values)
-        deleted, unknown = deleted_ids(self.entity, tombstones)
+    def _build_page(self, envelope: Envelope, *, is_clean: bool = False) -> DecodedPage:
+        with _pause_collection():
+            rows, refused = self._parse_rows(envelope, is_clean=is_clean)
+            values, tombstones = _split_tombstones(rows)
+            table, faulty = self._build_table(values)
+        deleted, unknown = read_deleted_ids(self.entity, tombstones)
         return DecodedPage(
             table=table,
             refused=[*refused, *faulty, *unknown],
@@ -144,11 +146,13 @@ class PageDecoder:
             deleted_ids=deleted,
         )
 
-    def _parsed(self, envelope: Envelope, *, is_clean: bool) -> tuple[list[Any], list[DataError]]:
+    def _parse_rows(
+        self, envelope: Envelope, *, is_clean: bool
+    ) -> tuple[list[Any], list[DataError]]:
         """All rows at once; one by one only where some row is no good."""
         try:
             rows = self._rows.decode(envelope.rows)
-            if not self._may_repeat(envelope.rows, len(rows)):
+            if not self._may_repeat_members(envelope.rows, len(rows)):
                 return rows, []
         except msgspec.ValidationError:
             pass
@@ -157,65 +161,70 @@ class PageDecoder:
                 raise
         good: list[Any] = []
         refused: list[DataError] = []
-        for raw in envelope.rows_apart():
-            taken = self._row_of(raw)
+        for raw in envelope.split_rows():
+            taken = self._parse_row(raw)
             (refused if isinstance(taken, DataError) else good).append(taken)
         return good, refused
 
-    def _row_of(self, raw: bytes) -> Any:
+    def _parse_row(self, raw: bytes) -> Any:
         """The row, or the error of one that cannot be taken."""
         try:
             row = self._row.decode(raw)
         except MALFORMED as error:
-            return mistyped(self.entity, raw, error)
-        return (repeated(self.entity, raw) if self._may_repeat(raw, 1) else None) or row
+            return mistyped_row_error(self.entity, raw, error)
+        return (
+            repeated_member_error(self.entity, raw) if self._may_repeat_members(raw, 1) else None
+        ) or row
 
-    def _may_repeat(self, rows: bytes, count: int) -> bool:
+    def _may_repeat_members(self, rows: bytes, count: int) -> bool:
         """Whether some row may name its key or its version twice: a look at the bytes, no proof."""
         names = (self.entity.key, VERSION_SOURCE)
         seen = max(rows.count(b'"%s"' % name.encode()) for name in names)
         return seen > count or _ESCAPED_NAME.search(rows) is not None
 
-    def _table(self, values: _Values) -> tuple[pa.Table, list[DataError]]:
+    def _build_table(self, values: _Values) -> tuple[pa.Table, list[DataError]]:
         if not values:
             # Not `empty_table`, which imports pandas, and mostly nothing at all has changed.
             return pa.Table.from_batches([], self.schema), []
         rows = len(values[KEY_AT])
-        found, faults = self._columns(values)
+        found, faults = self._build_columns(values)
         arrays = [
             found[field.name] if field.name in found else pa.nulls(rows, field.type)
             for field in self.schema
         ]
-        return set_aside(self.entity, pa.table(arrays, schema=self.schema), faults)
+        return refuse_rows(self.entity, pa.table(arrays, schema=self.schema), faults)
 
-    def _columns(
+    def _build_columns(
         self, values: Sequence[Sequence[Any]]
-    ) -> tuple[dict[str, pa.Array[Any]], list[NamedFault]]:
-        keys = guids(values[KEY_AT])
+    ) -> tuple[dict[str, pa.Array[Any]], list[RefusalReason]]:
+        keys = build_guids(values[KEY_AT])
         found = {
             self.entity.key_column: keys.arrays[0],
             VERSION.name: pa.array(values[VERSION_AT], pa.int64()),
         }
-        faults = [*named(self.entity.key, keys.faults), *unidentified(self.entity, values)]
+        faults = [
+            *reasons_of(self.entity.key, keys.faults),
+            *find_unidentified(self.entity, values),
+        ]
         for slot in self._shape.slots:
-            built = columns_of(slot, values, self._meanings[slot.field.column])
+            built = build_columns(slot, values, self._meanings_by_column[slot.field.column])
             names = (column.name for column in slot.field.columns)
             found.update(zip(names, built.arrays, strict=True))
-            faults += [*named(slot.field.source, built.faults), *unusable(slot, built)]
+            faults += [*reasons_of(slot.field.source, built.faults), *find_unusable(slot, built)]
         return found, faults
 
 
-def _meanings(entity: Entity, plan: EntityPlan) -> dict[str, Meaning]:
+def _meanings_by_column(entity: Entity, plan: EntityPlan) -> dict[str, FieldMeaning]:
     return {
-        field.column: Meaning(
+        field.column: FieldMeaning(
             plan.labels.get(field.column, {}),
-            _zone(plan.zones[field.column]) if field.column in plan.zones else None,
+            _load_zone(plan.zones[field.column]) if field.column in plan.zones else None,
         )
         for field in plan.fields(entity)
     }
 
 
-def _zone(name: str) -> ZoneInfo:
+def _load_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:
@@ -226,7 +235,7 @@ def _zone(name: str) -> ZoneInfo:
         ) from error
 
 
-def _apart(rows: Sequence[Any]) -> tuple[_Values, list[tuple[Any, ...]]]:
+def _split_tombstones(rows: Sequence[Any]) -> tuple[_Values, list[tuple[Any, ...]]]:
     """The values of the rows, column by column, and the tombstones, one by one."""
     if not rows:
         return (), []
@@ -239,7 +248,7 @@ def _apart(rows: Sequence[Any]) -> tuple[_Values, list[tuple[Any, ...]]]:
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def _pause_collection() -> Iterator[None]:
     """No garbage collection while a page is a million small objects, none of them in a cycle."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -250,7 +259,7 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _broken(entity: Entity, error: Exception) -> ResponseError:
+def _broken_page_error(entity: Entity, error: Exception) -> ResponseError:
     return ResponseError(
         f"A page of {entity.set_name} is not the JSON it should be ({error}).",
         next_step="wait: the next try reads the page again; if it stays, find out who answers in "

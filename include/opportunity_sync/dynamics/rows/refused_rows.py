@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from opportunity_sync.dynamics.pages.envelope import MALFORMED, members_of
-from opportunity_sync.dynamics.rows.arrow_columns import Columns, Fault, guids
+from opportunity_sync.dynamics.pages.envelope import MALFORMED, split_members
+from opportunity_sync.dynamics.rows.arrow_columns import ArrowColumns, BadValue, build_guids
 from opportunity_sync.dynamics.rows.row_shape import DELETED_ID_AT, KEY_AT, VERSION_AT, Slot
 from opportunity_sync.errors import DataError
 from opportunity_sync.model import VERSION, VERSION_SOURCE, Entity
@@ -31,7 +31,7 @@ _LONGEST_KEY_BYTES: Final = 2400  # what PostgreSQL's index takes beside two GUI
 
 
 @dataclass(frozen=True, slots=True)
-class NamedFault:
+class RefusalReason:
     """A fault and the Dataverse column it is in."""
 
     row: int
@@ -39,15 +39,15 @@ class NamedFault:
     problem: str
 
 
-def named(source: str, faults: Iterable[Fault]) -> list[NamedFault]:
-    return [NamedFault(fault.row, source, fault.problem) for fault in faults]
+def reasons_of(source: str, faults: Iterable[BadValue]) -> list[RefusalReason]:
+    return [RefusalReason(fault.row, source, fault.problem) for fault in faults]
 
 
-def unidentified(entity: Entity, values: Sequence[Sequence[Any]]) -> list[NamedFault]:
+def find_unidentified(entity: Entity, values: Sequence[Sequence[Any]]) -> list[RefusalReason]:
     """Rows without a key or a version: they could be neither found again nor ordered."""
     identity = ((entity.key, values[KEY_AT]), (VERSION_SOURCE, values[VERSION_AT]))
     return [
-        NamedFault(row, source, "is missing")
+        RefusalReason(row, source, "is missing")
         for source, column in identity
         if None in column
         for row, value in enumerate(column)
@@ -55,13 +55,13 @@ def unidentified(entity: Entity, values: Sequence[Sequence[Any]]) -> list[NamedF
     ]
 
 
-def unusable(slot: Slot, built: Columns) -> list[NamedFault]:
+def find_unusable(slot: Slot, built: ArrowColumns) -> list[RefusalReason]:
     """Rows without a value that nothing can be made of the row without, or with too long a one."""
     longest = slot.field.max_length
     if not slot.field.required and longest is None:
         return []
     return [
-        NamedFault(row, slot.field.source, problem)
+        RefusalReason(row, slot.field.source, problem)
         for row, value in enumerate(built.arrays[0].to_pylist())
         if (problem := _problem_of(value, slot, longest)) is not None
     ]
@@ -77,8 +77,8 @@ def _problem_of(value: str | None, slot: Slot, longest: int | None) -> str | Non
     return None
 
 
-def set_aside(
-    entity: Entity, table: pa.Table, faults: Iterable[NamedFault]
+def refuse_rows(
+    entity: Entity, table: pa.Table, faults: Iterable[RefusalReason]
 ) -> tuple[pa.Table, list[DataError]]:
     """The table without the faulty rows, and one error for each of them: its first fault."""
     first = {fault.row: fault for fault in reversed(list(faults))}
@@ -100,11 +100,11 @@ def set_aside(
     return table.filter(pa.array(is_good)), errors
 
 
-def mistyped(entity: Entity, row: bytes, error: Exception) -> DataError:
+def mistyped_row_error(entity: Entity, row: bytes, error: Exception) -> DataError:
     """The error of a row that is no JSON, or has a value of a wrong type."""
     found = _PATH.match(str(error)) if isinstance(error, msgspec.ValidationError) else None
     problem, column = (found["problem"], found["column"]) if found else (_NO_JSON, None)
-    key, version = _identity(entity, row)
+    key, version = _read_identity(entity, row)
     return DataError(
         problem[0].lower() + problem[1:],
         entity=entity.name,
@@ -114,24 +114,24 @@ def mistyped(entity: Entity, row: bytes, error: Exception) -> DataError:
     )
 
 
-def repeated(entity: Entity, row: bytes) -> DataError | None:
+def repeated_member_error(entity: Entity, row: bytes) -> DataError | None:
     """The error of a row that names its key or its version twice: nobody knows which one counts."""
-    names = [name for name, _ in members_of(row)]
+    names = [name for name, _ in split_members(row)]
     twice = next((name for name in (entity.key, VERSION_SOURCE) if names.count(name) > 1), None)
     if twice is None:
         return None
-    key, version = _identity(entity, row)
+    key, version = _read_identity(entity, row)
     problem = "is named twice in one row"
     return DataError(problem, entity=entity.name, record_id=key, field=twice, version=version)
 
 
-def deleted_ids(
+def read_deleted_ids(
     entity: Entity, tombstones: Sequence[Sequence[Any]]
 ) -> tuple[list[str], list[DataError]]:
     """Keys of the tombstones, and an error for each that does not say which row it means."""
     if not tombstones:
         return [], []
-    found = guids([tombstone[DELETED_ID_AT] for tombstone in tombstones])
+    found = build_guids([tombstone[DELETED_ID_AT] for tombstone in tombstones])
     keys = [key for key in found.arrays[0].to_pylist() if key is not None]
     errors = [
         DataError(
@@ -142,23 +142,23 @@ def deleted_ids(
     return keys, errors
 
 
-def _identity(entity: Entity, row: bytes) -> tuple[str | None, int | None]:
+def _read_identity(entity: Entity, row: bytes) -> tuple[str | None, int | None]:
     """Key and version of a row, each where it can be read; of a deletion the key that it names."""
     try:
-        members = members_of(row)
+        members = split_members(row)
     except ValueError:
         return None, None
     values: dict[str, set[bytes]] = {}
     for name, value in members:
         values.setdefault(name, set()).add(value)
-    is_deletion = is_tombstone(_only(values.get("@odata.context"), str))
-    key = _only(values.get("id" if is_deletion else entity.key), str)
-    version = _only(values.get(VERSION_SOURCE), int)
+    is_deletion = is_tombstone(_only_value(values.get("@odata.context"), str))
+    key = _only_value(values.get("id" if is_deletion else entity.key), str)
+    version = _only_value(values.get(VERSION_SOURCE), int)
     has_version = version is not None and -(2**63) <= version < 2**63
-    return guids([key]).arrays[0].to_pylist()[0], version if has_version else None
+    return build_guids([key]).arrays[0].to_pylist()[0], version if has_version else None
 
 
-def _only(written: set[bytes] | None, kind: type[Value]) -> Value | None:
+def _only_value(written: set[bytes] | None, kind: type[Value]) -> Value | None:
     """The one value of a member, where it has just one, of this kind."""
     if written is None or len(written) != 1:
         return None

@@ -60,11 +60,11 @@ class RowShape:
     @classmethod
     def of(cls, entity: Entity, plan: EntityPlan) -> RowShape:
         """The shape of the planned columns; every property may be absent, and is then null."""
-        return _shape(entity.key, tuple(plan.fields(entity)))
+        return _build_shape(entity.key, tuple(plan.fields(entity)))
 
 
 @cache
-def _shape(key: str, fields: tuple[Field, ...]) -> RowShape:
+def _build_shape(key: str, fields: tuple[Field, ...]) -> RowShape:
     properties: list[tuple[str, Any]] = [
         (key, str | None),
         (VERSION_SOURCE, _Int64 | None),
@@ -78,10 +78,10 @@ def _shape(key: str, fields: tuple[Field, ...]) -> RowShape:
         if field.polymorphic:
             properties.append((field.select + LOOKUP_TYPE, str | None))
         slots.append(Slot(field, at, at + 1 if field.polymorphic else None))
-    return RowShape(_struct(properties), tuple(slots))
+    return RowShape(_define_struct(properties), tuple(slots))
 
 
-def _struct(properties: list[tuple[str, Any]]) -> Any:
+def _define_struct(properties: list[tuple[str, Any]]) -> Any:
     names = {f"value_{at}": name for at, (name, _) in enumerate(properties)}
     fields = [
         (f"value_{at}", kind, NULL if kind is msgspec.Raw else None)

@@ -23,10 +23,10 @@ from typing import Any, Final, NoReturn
 import msal
 
 from opportunity_sync.dynamics.signin.credentials import AuthFlow, DynamicsConnection
-from opportunity_sync.dynamics.signin.token_errors import TokenRefusal, misunderstood, refused
+from opportunity_sync.dynamics.signin.token_errors import TokenRefusal, refusal_error, wire_error
 from opportunity_sync.dynamics.signin.token_transport import TokenTransport
 from opportunity_sync.errors import ConfigError, ResponseError, SyncError, TransientError
-from opportunity_sync.http.watch import Watch
+from opportunity_sync.http.abort import AbortTimer
 
 log = logging.getLogger(__name__)
 # An answer that it can't read it logs as an error, with whatever token or echo is in it.
@@ -38,7 +38,7 @@ _LONGEST_QUESTION_SECONDS: Final = 60.0  # discovery, user realm and token toget
 _LONGEST_LIFETIME_SECONDS: Final = 86_400.0
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]+")
 
-Acquire = Callable[[], Mapping[str, Any]]
+AskForToken = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class TokenSource:
         self._clock = clock
         self._lock = Lock()
         self._token: _Token | None = None
-        self._acquire: Acquire | None = None
+        self._ask_for_token: AskForToken | None = None
         self._transport = TokenTransport(connection)
 
     def token(self) -> str:
@@ -74,68 +74,68 @@ class TokenSource:
         with self._lock:
             now = self._clock()
             if self._token is None or now >= self._token.renew_at:
-                self._token = self._renewed(self._token, now)
+                self._token = self._renew_or_keep(self._token, now)
             return self._token.value
 
-    def drop(self, refused_token: str | None = None) -> None:
+    def drop_token(self, refused_token: str | None = None) -> None:
         """Forget the token that Dataverse refused; another thread's newer one is kept."""
         with self._lock:
             if self._token and refused_token not in (None, self._token.value):
                 return
-            self._token = self._acquire = None
+            self._token = self._ask_for_token = None
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a TokenSource holds secrets and is never pickled")
 
-    def _renewed(self, old: _Token | None, now: float) -> _Token:
+    def _renew_or_keep(self, old: _Token | None, now: float) -> _Token:
         try:
-            return self._acquired(now)
+            return self._acquire_token(now)
         except TransientError as error:
-            self._acquire = None
+            self._ask_for_token = None
             if old is None or now >= old.ends_at:
                 raise
             log.warning("The token could not be renewed yet, the current one is used: %s", error)
             next_try = min(now + _RENEWAL_PAUSE_SECONDS, old.ends_at)
             return _Token(old.value, next_try, old.ends_at)
         except SyncError:
-            self._acquire = None
+            self._ask_for_token = None
             raise
 
-    def _acquired(self, now: float) -> _Token:
-        answer = self._ask()
-        decisive = self._transport.decisive
+    def _acquire_token(self, now: float) -> _Token:
+        answer = self._ask_msal()
+        decisive = self._transport.decisive_exchange
         status = decisive.status if decisive else None
         if "access_token" in answer:
-            value = _value(answer["access_token"])
-            lifetime = _lifetime(answer.get("expires_in"))
+            value = _require_token_text(answer["access_token"])
+            lifetime = _lifetime_seconds(answer.get("expires_in"))
             margin = min(_MARGIN_SECONDS, lifetime / 5)
             return _Token(value, now + lifetime - margin, now + lifetime)
         if decisive and "error" not in answer:
-            raise misunderstood(self._connection, decisive)
+            raise wire_error(self._connection, decisive)
         after = decisive.retry_after if decisive else None
-        raise refused(self._connection, TokenRefusal(answer, status, after))
+        raise refusal_error(self._connection, TokenRefusal(answer, status, after))
 
-    def _ask(self) -> Mapping[str, Any]:
+    def _ask_msal(self) -> Mapping[str, Any]:
         """Ask msal; its exceptions are not chained, for they carry the request with the secret."""
         self._transport.exchanges.clear()
-        with Watch(_LONGEST_QUESTION_SECONDS) as watch:
+        with AbortTimer(_LONGEST_QUESTION_SECONDS) as watch:
             try:
-                if self._acquire is None:
+                if self._ask_for_token is None:
                     make = _FLOWS[self._connection.auth_flow]
-                    self._acquire = make(self._connection, self._transport)
-                return self._acquire()
+                    self._ask_for_token = make(self._connection, self._transport)
+                return self._ask_for_token()
             except SyncError:
                 raise
             except Exception as error:  # noqa: BLE001 - what msal raises says little, the wire all
-                if watch.is_cut:
-                    raise _late(self._connection) from None
-                decisive = self._transport.decisive
+                if watch.has_aborted:
+                    raise _late_error(self._connection) from None
+                decisive = self._transport.decisive_exchange
                 if decisive is None:
-                    raise _unusable(self._connection, error) from None
-                raise misunderstood(self._connection, decisive) from None
+                    raise _unusable_credentials_error(self._connection, error) from None
+                raise wire_error(self._connection, decisive) from None
 
 
-def _value(token: object) -> str:
+def _require_token_text(token: object) -> str:
     """The token, if a header can carry it; a line break in it would be printed with all of it."""
     if not isinstance(token, str) or not _HEADER_VALUE.fullmatch(token):
         raise ResponseError(
@@ -146,7 +146,7 @@ def _value(token: object) -> str:
     return token
 
 
-def _lifetime(value: object) -> float:
+def _lifetime_seconds(value: object) -> float:
     """Seconds the token is good for; as good as none where the service does not say."""
     try:
         seconds = float(value) if isinstance(value, (int, float, str)) else 0.0
@@ -155,7 +155,7 @@ def _lifetime(value: object) -> float:
     return min(max(seconds, 0.0), _LONGEST_LIFETIME_SECONDS) if math.isfinite(seconds) else 0.0
 
 
-def _late(connection: DynamicsConnection) -> TransientError:
+def _late_error(connection: DynamicsConnection) -> TransientError:
     return TransientError(
         f"The token service at {connection.authority} did not answer whole within "
         f"{_LONGEST_QUESTION_SECONDS:.0f} s.",
@@ -164,7 +164,7 @@ def _late(connection: DynamicsConnection) -> TransientError:
     )
 
 
-def _unusable(connection: DynamicsConnection, error: Exception) -> ConfigError:
+def _unusable_credentials_error(connection: DynamicsConnection, error: Exception) -> ConfigError:
     return ConfigError(
         f"The credentials for auth_flow {connection.auth_flow} can't be used "
         f"({type(error).__name__} before or while asking {connection.authority}).",
@@ -173,11 +173,13 @@ def _unusable(connection: DynamicsConnection, error: Exception) -> ConfigError:
     )
 
 
-def _scopes(connection: DynamicsConnection) -> list[str]:
+def _scopes_of(connection: DynamicsConnection) -> list[str]:
     return [f"{connection.organization_url}/.default"]
 
 
-def _application(connection: DynamicsConnection, transport: TokenTransport) -> dict[str, Any]:
+def _application_arguments(
+    connection: DynamicsConnection, transport: TokenTransport
+) -> dict[str, Any]:
     return {
         "client_id": connection.client_id,
         "authority": f"{connection.authority}/{connection.tenant_id}",
@@ -186,37 +188,42 @@ def _application(connection: DynamicsConnection, transport: TokenTransport) -> d
     }
 
 
-def _by_client_secret(connection: DynamicsConnection, transport: TokenTransport) -> Acquire:
+def _make_client_secret_flow(
+    connection: DynamicsConnection, transport: TokenTransport
+) -> AskForToken:
     application = msal.ConfidentialClientApplication(
-        client_credential=_text(connection, "client_secret"), **_application(connection, transport)
+        client_credential=_secret_text(connection, "client_secret"),
+        **_application_arguments(connection, transport),
     )
-    return lambda: dict(application.acquire_token_for_client(_scopes(connection)))
+    return lambda: dict(application.acquire_token_for_client(_scopes_of(connection)))
 
 
-def _by_certificate(connection: DynamicsConnection, transport: TokenTransport) -> Acquire:
+def _make_certificate_flow(
+    connection: DynamicsConnection, transport: TokenTransport
+) -> AskForToken:
     credential = {
-        "private_key": _pem(_text(connection, "private_key")),
-        "public_certificate": _pem(connection.public_certificate or ""),
+        "private_key": _read_pem(_secret_text(connection, "private_key")),
+        "public_certificate": _read_pem(connection.public_certificate or ""),
     }
     application = msal.ConfidentialClientApplication(
-        client_credential=credential, **_application(connection, transport)
+        client_credential=credential, **_application_arguments(connection, transport)
     )
-    return lambda: dict(application.acquire_token_for_client(_scopes(connection)))
+    return lambda: dict(application.acquire_token_for_client(_scopes_of(connection)))
 
 
-def _by_password(connection: DynamicsConnection, transport: TokenTransport) -> Acquire:
+def _make_password_flow(connection: DynamicsConnection, transport: TokenTransport) -> AskForToken:
     """The documented set-up of the native sync: a user's name and password."""
-    parts = _application(connection, transport)
+    parts = _application_arguments(connection, transport)
     if connection.client_secret is None:
         application = msal.PublicClientApplication(**parts)
     else:
         application = msal.ConfidentialClientApplication(
-            client_credential=_text(connection, "client_secret"), **parts
+            client_credential=_secret_text(connection, "client_secret"), **parts
         )
-    return lambda: _password_grant(connection, application)
+    return lambda: _ask_with_password(connection, application)
 
 
-def _password_grant(
+def _ask_with_password(
     connection: DynamicsConnection, application: msal.ClientApplication
 ) -> Mapping[str, Any]:
     with warnings.catch_warnings():
@@ -224,12 +231,16 @@ def _password_grant(
         warnings.simplefilter("ignore", DeprecationWarning)
         return dict(
             application.acquire_token_by_username_password(
-                connection.username, _text(connection, "user_password"), _scopes(connection)
+                connection.username,
+                _secret_text(connection, "user_password"),
+                _scopes_of(connection),
             )
         )
 
 
-def _by_managed_identity(connection: DynamicsConnection, transport: TokenTransport) -> Acquire:
+def _make_managed_identity_flow(
+    connection: DynamicsConnection, transport: TokenTransport
+) -> AskForToken:
     identity = (
         msal.UserAssignedManagedIdentity(client_id=connection.client_id)
         if connection.client_id
@@ -239,11 +250,11 @@ def _by_managed_identity(connection: DynamicsConnection, transport: TokenTranspo
     return lambda: dict(client.acquire_token_for_client(resource=connection.organization_url))
 
 
-def _text(connection: DynamicsConnection, name: str) -> str:
+def _secret_text(connection: DynamicsConnection, name: str) -> str:
     return str(getattr(connection, name).get_secret_value())
 
 
-def _pem(text: str) -> str:
+def _read_pem(text: str) -> str:
     """PEM text as given, with line breaks that a form escaped, or from the file it names."""
     if "-----BEGIN" in text:
         return text.replace("\\n", "\n")
@@ -256,9 +267,9 @@ def _pem(text: str) -> str:
         ) from None
 
 
-_FLOWS: Final[Mapping[AuthFlow, Callable[[DynamicsConnection, TokenTransport], Acquire]]] = {
-    AuthFlow.CLIENT_SECRET: _by_client_secret,
-    AuthFlow.CERTIFICATE: _by_certificate,
-    AuthFlow.ROPC: _by_password,
-    AuthFlow.MANAGED_IDENTITY: _by_managed_identity,
+_FLOWS: Final[Mapping[AuthFlow, Callable[[DynamicsConnection, TokenTransport], AskForToken]]] = {
+    AuthFlow.CLIENT_SECRET: _make_client_secret_flow,
+    AuthFlow.CERTIFICATE: _make_certificate_flow,
+    AuthFlow.ROPC: _make_password_flow,
+    AuthFlow.MANAGED_IDENTITY: _make_managed_identity_flow,
 }

@@ -87,60 +87,62 @@ class DynamicsConnection(BaseModel):
         extra: Mapping[str, Any],
     ) -> DynamicsConnection:
         """Build from the parts of an Airflow connection; `ConfigError` names every fault."""
-        _refuse_unknown(extra)
+        _refuse_unknown_keys(extra)
         parts = {"organization_url": host, "client_id": login, "client_secret": password, **extra}
         given = {key: value for key, value in parts.items() if not _is_blank(value)}
         try:
             connection = cls.model_validate(given)
         except ValidationError as error:
             # `from None`: pydantic keeps the input, secrets included, on its exception.
-            raise _not_valid(_faults(error)) from None
+            raise _invalid_connection_error(_describe_faults(error)) from None
         missing = [
-            f"{_place(name)} is missing"
+            f"{_place_of(name)} is missing"
             for name in _NEEDED[connection.auth_flow]
             if getattr(connection, name) is None
         ]
         if missing:
-            raise _not_valid([*missing, f"auth_flow {connection.auth_flow} needs it"])
+            raise _invalid_connection_error(
+                [*missing, f"auth_flow {connection.auth_flow} needs it"]
+            )
         return connection
 
     @field_validator("organization_url", "client_id", "tenant_id", "authority", mode="before")
     @classmethod
-    def _bare_text(cls, text: object) -> object:
+    def _strip_text(cls, text: object) -> object:
         """Without the blanks that copying brings along; others can't be seen and are refused."""
-        return _without(text, str.strip, _INVISIBLE)
+        return _strip_and_check(text, str.strip, _INVISIBLE)
 
     @field_validator("client_secret", mode="before")
     @classmethod
-    def _bare_secret(cls, text: object) -> object:
-        return _without(text, str.strip, _INVISIBLE)
+    def _strip_secret(cls, text: object) -> object:
+        return _strip_and_check(text, str.strip, _INVISIBLE)
 
     @field_validator("username", "user_password", mode="before")
     @classmethod
-    def _bare_line(cls, text: object) -> object:
+    def _strip_line(cls, text: object) -> object:
         """A password may begin or end with a blank, but not with a line break."""
-        return _without(text, lambda line: line.strip("\r\n"), _CONTROL)
+        return _strip_and_check(text, lambda line: line.strip("\r\n"), _CONTROL)
 
     @field_validator("private_key", "public_certificate", mode="before")
     @classmethod
-    def _bare_lines(cls, text: object) -> object:
-        return _without(text, str.strip, _CONTROL_BUT_BREAKS)
+    def _strip_lines(cls, text: object) -> object:
+        return _strip_and_check(text, str.strip, _CONTROL_BUT_BREAKS)
 
     @field_validator("organization_url")
     @classmethod
-    def _origin_of_organization(cls, url: str) -> str:
+    def _require_organization_origin(cls, url: str) -> str:
         if "://" not in url:
             url = f"https://{url}"
-        return _origin(url, plain_on_loopback=True)
+        return _require_origin(url, plain_on_loopback=True)
 
     @field_validator("authority")
     @classmethod
-    def _origin_of_authority(cls, url: str) -> str:
-        return _origin(url, plain_on_loopback=False)
+    def _require_authority_origin(cls, url: str) -> str:
+        return _require_origin(url, plain_on_loopback=False)
 
     @field_validator("tenant_id")
     @classmethod
-    def _name_of_tenant(cls, name: str) -> str:
+    def _require_tenant_name(cls, name: str) -> str:
         """It becomes a part of the token service's address, and must not lead elsewhere there."""
         if not (_GUID.fullmatch(name) or (_HOST.fullmatch(name) and "." in name)):
             raise ValueError("must be the tenant's id (a GUID) or one of its domains")
@@ -148,7 +150,7 @@ class DynamicsConnection(BaseModel):
 
     @field_validator("verify", mode="before")
     @classmethod
-    def _existing_bundle(cls, path: object) -> object:
+    def _require_bundle(cls, path: object) -> object:
         if path is True:
             return None
         path = str(path).strip()
@@ -166,16 +168,18 @@ class DynamicsConnection(BaseModel):
         raise TypeError("a DynamicsConnection holds secrets and is never pickled")
 
 
-def _refuse_unknown(extra: object) -> None:
+def _refuse_unknown_keys(extra: object) -> None:
     if not isinstance(extra, dict):
-        raise _not_valid(["extra is not a JSON object"])
+        raise _invalid_connection_error(["extra is not a JSON object"])
     known = set(DynamicsConnection.model_fields) - set(_WHERE)
     unknown = sorted(str(key) for key in set(extra) - known)
     if unknown:
-        raise _not_valid([f"extra key {key[:40]} is unknown" for key in unknown])
+        raise _invalid_connection_error([f"extra key {key[:40]} is unknown" for key in unknown])
 
 
-def _without(text: object, strip: Callable[[str], str], forbidden: re.Pattern[str]) -> object:
+def _strip_and_check(
+    text: object, strip: Callable[[str], str], forbidden: re.Pattern[str]
+) -> object:
     if not isinstance(text, str):
         return text  # its type is refused by the field itself
     stripped = strip(text)
@@ -184,7 +188,7 @@ def _without(text: object, strip: Callable[[str], str], forbidden: re.Pattern[st
     return stripped
 
 
-def _origin(url: str, *, plain_on_loopback: bool) -> str:
+def _require_origin(url: str, *, plain_on_loopback: bool) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -213,18 +217,18 @@ def _is_blank(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _place(name: str) -> str:
+def _place_of(name: str) -> str:
     return _WHERE.get(name) or f"extra key {name}"
 
 
-def _faults(error: ValidationError) -> list[str]:
+def _describe_faults(error: ValidationError) -> list[str]:
     return [
-        f"{_place(str(fault['loc'][0]))}: {fault['msg'].removeprefix('Value error, ')}"
+        f"{_place_of(str(fault['loc'][0]))}: {fault['msg'].removeprefix('Value error, ')}"
         for fault in error.errors(include_input=False, include_context=False, include_url=False)
     ]
 
 
-def _not_valid(faults: list[str]) -> ConfigError:
+def _invalid_connection_error(faults: list[str]) -> ConfigError:
     known = ", ".join(name for name in DynamicsConnection.model_fields if name not in _WHERE)
     return ConfigError(
         f"The Dynamics connection is not valid: {'; '.join(faults)}.",

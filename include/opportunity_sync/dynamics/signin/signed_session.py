@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase
 
 from opportunity_sync.dynamics.signin.authentication import TokenSource
-from opportunity_sync.dynamics.signin.token_transport import bundle_of
+from opportunity_sync.dynamics.signin.token_transport import ca_bundle_of
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.http.addresses import same_origin
-from opportunity_sync.http.session import TrustingSession
+from opportunity_sync.http.session import StrictSession
 
 if TYPE_CHECKING:
     import requests
@@ -50,14 +50,14 @@ class BearerAuth(AuthBase):
         request.headers["Authorization"] = f"Bearer {self._tokens.token()}"
         return request
 
-    def drop(self, request: requests.PreparedRequest) -> None:
+    def drop_token(self, request: requests.PreparedRequest) -> None:
         """Forget the token that this request carried, for it was refused."""
-        self._tokens.drop(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        self._tokens.drop_token(request.headers.get("Authorization", "").removeprefix("Bearer "))
 
 
 def dynamics_session(connection: DynamicsConnection) -> requests.Session:
     """A session for the connection's organisation; the first request asks for the token."""
-    session = TrustingSession(bundle_of(connection))
+    session = StrictSession(ca_bundle_of(connection))
     session.headers.update(HEADERS)
     session.auth = BearerAuth(TokenSource(connection), connection.organization_url)
     return session

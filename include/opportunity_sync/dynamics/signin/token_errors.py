@@ -22,14 +22,14 @@ from opportunity_sync.errors import (
     TransientError,
 )
 from opportunity_sync.http.body import BodyError
-from opportunity_sync.http.network import unreachable
-from opportunity_sync.http.wiping import wiped
+from opportunity_sync.http.network_errors import network_error
+from opportunity_sync.http.wiping import wipe_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opportunity_sync.dynamics.signin.credentials import DynamicsConnection
-    from opportunity_sync.dynamics.signin.token_transport import Exchanged
+    from opportunity_sync.dynamics.signin.token_transport import TokenExchange
 
 _BUSY_ERRORS: Final = frozenset({"temporarily_unavailable", "server_error"})
 # Entra's own words for these: transient, throttled, too many in a row.
@@ -74,18 +74,18 @@ class TokenRefusal:
     retry_after: float | None
 
 
-def refused(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
+def refusal_error(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
     """The error of a refusal: to wait for where the service is busy, else for a person."""
-    description = _wiped(str(refusal.answer.get("error_description") or ""), connection)
-    code = _code(refusal.answer, description)
+    description = _wiped_first_line(str(refusal.answer.get("error_description") or ""), connection)
+    code = _aadsts_code(refusal.answer, description)
     where = Request(
         method="POST",
         path=f"{connection.authority} (token)",
         status=refusal.status,
         code=f"AADSTS{code}" if code else None,
-        request_id=_identifier(refusal.answer.get("correlation_id")),
+        request_id=_guid_or_none(refusal.answer.get("correlation_id")),
     )
-    if is_busy(refusal.status) or _is_named_busy(refusal.answer, code):
+    if is_busy(refusal.status) or _says_busy(refusal.answer, code):
         return TransientError(
             f"The token service is busy or failing: {description or 'no reason given'}",
             next_step="wait: the next try or the next run goes on; if it stays, look up whether "
@@ -93,7 +93,7 @@ def refused(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
             request=where,
             retry_after=refusal.retry_after,
         )
-    error = _wiped(str(refusal.answer.get("error") or "no reason given"), connection)
+    error = _wiped_first_line(str(refusal.answer.get("error") or "no reason given"), connection)
     return AuthenticationError(
         f"The token service refused the credentials ({error}): {description}",
         next_step=NEXT_STEPS.get(code or 0, _ELSE),
@@ -106,11 +106,11 @@ def is_busy(status: int | None) -> bool:
     return status in _BUSY_STATUSES or (status or 0) >= 500  # noqa: PLR2004 - HTTP's own number
 
 
-def _is_named_busy(answer: Mapping[str, Any], code: int | None) -> bool:
+def _says_busy(answer: Mapping[str, Any], code: int | None) -> bool:
     return str(answer.get("error")) in _BUSY_ERRORS or code in _BUSY_CODES
 
 
-def _code(answer: Mapping[str, Any], description: str) -> int | None:
+def _aadsts_code(answer: Mapping[str, Any], description: str) -> int | None:
     listed = answer.get("error_codes")
     if isinstance(listed, list) and listed and type(listed[0]) is int:
         return listed[0]
@@ -118,13 +118,13 @@ def _code(answer: Mapping[str, Any], description: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _wiped(text: str, connection: DynamicsConnection) -> str:
+def _wiped_first_line(text: str, connection: DynamicsConnection) -> str:
     # Trace id and time stand on lines of their own, whose end a client may have escaped.
     first_line = re.split(r"[\r\n]|\\r\\n", text.strip(), maxsplit=1)[0]
-    return wiped(first_line, connection.secrets)
+    return wipe_secrets(first_line, connection.secrets)
 
 
-def misunderstood(connection: DynamicsConnection, exchanged: Exchanged) -> SyncError:
+def wire_error(connection: DynamicsConnection, exchanged: TokenExchange) -> SyncError:
     """The error of an exchange that msal made nothing of, by what came over the wire.
 
     msal raises the same exception for a tenant that does not exist and for a page of a gateway.
@@ -132,17 +132,17 @@ def misunderstood(connection: DynamicsConnection, exchanged: Exchanged) -> SyncE
     status, answer = exchanged.status or 0, exchanged.content
     where = Request(method="POST", path=f"{connection.authority} (token)", status=status)
     if isinstance(exchanged.error, BodyError):
-        return _no_answer(f"is no token service's: {exchanged.error}", where)
+        return _unreadable_answer_error(f"is no token service's: {exchanged.error}", where)
     if exchanged.error is not None:
         host = urlsplit(exchanged.url).netloc
-        return unreachable(exchanged.error, host=host, request=where)
+        return network_error(exchanged.error, host=host, request=where)
     if is_busy(status) or (status >= requests.codes.bad_request and isinstance(answer, dict)):
         refusal = TokenRefusal(
             answer if isinstance(answer, dict) else {}, status, exchanged.retry_after
         )
-        return refused(connection, refusal)
+        return refusal_error(connection, refusal)
     if status < requests.codes.multiple_choices:
-        return _no_answer("is not the JSON it should be", where)
+        return _unreadable_answer_error("is not the JSON it should be", where)
     return ConfigError(
         f"The token service at {connection.authority} answered with status {status} and no reason.",
         next_step="check tenant_id and authority in the connection's extra, and HTTPS_PROXY of the "
@@ -151,7 +151,7 @@ def misunderstood(connection: DynamicsConnection, exchanged: Exchanged) -> SyncE
     )
 
 
-def _no_answer(problem: str, where: Request) -> ResponseError:
+def _unreadable_answer_error(problem: str, where: Request) -> ResponseError:
     return ResponseError(
         f"The token service's answer {problem}.",
         next_step="wait: the next try or the next run goes on; if it stays, check authority in the "
@@ -160,5 +160,5 @@ def _no_answer(problem: str, where: Request) -> ResponseError:
     )
 
 
-def _identifier(value: object) -> str | None:
+def _guid_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and re.fullmatch(r"[0-9a-fA-F-]{36}", value) else None

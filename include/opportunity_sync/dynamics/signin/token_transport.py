@@ -15,10 +15,10 @@ import msgspec
 import requests
 
 from opportunity_sync.dynamics.signin.credentials import AuthFlow
-from opportunity_sync.http.body import LARGEST_REFUSAL, BodyError, body_of
-from opportunity_sync.http.network import NETWORK_ERRORS
-from opportunity_sync.http.retry_after import retry_after
-from opportunity_sync.http.session import TrustingSession
+from opportunity_sync.http.body import LARGEST_ERROR_ANSWER, BodyError, read_body
+from opportunity_sync.http.network_errors import NETWORK_ERRORS
+from opportunity_sync.http.retry_after import retry_after_seconds
+from opportunity_sync.http.session import StrictSession
 
 if TYPE_CHECKING:
     from opportunity_sync.dynamics.signin.credentials import DynamicsConnection
@@ -28,7 +28,7 @@ _REDIRECT: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Exchanged:
+class TokenExchange:
     """What came of one request: the error below HTTP, or the status and the JSON, if it is any.
 
     `content` is None where the body is no JSON, and for the JSON `null`: nothing to go on either.
@@ -41,60 +41,65 @@ class Exchanged:
     error: BaseException | None = None
 
     @property
-    def is_failed(self) -> bool:
+    def has_failed(self) -> bool:
         return self.error is not None or (self.status or 0) >= _REDIRECT
 
 
-class TokenTransport(TrustingSession):
+class TokenTransport(StrictSession):
     """What msal sends through; remembers what came back, of which msal tells only a part."""
 
     def __init__(self, connection: DynamicsConnection) -> None:
         # The address of a managed identity is the machine's own: a proxy can't reach it.
         proxied = connection.auth_flow is not AuthFlow.MANAGED_IDENTITY
-        super().__init__(bundle_of(connection), proxied=proxied)
-        self.exchanges: list[Exchanged] = []
+        super().__init__(ca_bundle_of(connection), proxied=proxied)
+        self.exchanges: list[TokenExchange] = []
         self._authority = urlsplit(connection.authority)
 
     @property
-    def decisive(self) -> Exchanged | None:
+    def decisive_exchange(self) -> TokenExchange | None:
         """The exchange that decided: the first that failed, or the last. msal goes on asking."""
-        failed = [exchanged for exchanged in self.exchanges if exchanged.is_failed]
+        failed = [exchanged for exchanged in self.exchanges if exchanged.has_failed]
         return next(iter(failed or self.exchanges[-1:]), None)
 
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]  # its other arguments go on as they are
         """Send with a time-out, and with the port that msal drops from the user realm's URL."""
         kwargs["timeout"] = kwargs.get("timeout") or _TOKEN_TIMEOUT_SECONDS
-        address = self._with_port(str(url))
+        address = self._restore_port(str(url))
         try:
             with super().request(method, address, **{**kwargs, "stream": True}) as response:
-                body = body_of(response, limit=LARGEST_REFUSAL)
+                body = read_body(response, limit=LARGEST_ERROR_ANSWER)
         except (*NETWORK_ERRORS, BodyError) as error:
-            self.exchanges.append(Exchanged(address, error=error))
+            self.exchanges.append(TokenExchange(address, error=error))
             raise
         self.exchanges.append(
-            Exchanged(address, response.status_code, _json(body), retry_after(response.headers))
+            TokenExchange(
+                address,
+                response.status_code,
+                _parse_json(body),
+                retry_after_seconds(response.headers),
+            )
         )
-        return _with_body(response, body)
+        return _response_with_body(response, body)
 
-    def _with_port(self, url: str) -> str:
+    def _restore_port(self, url: str) -> str:
         parts = urlsplit(url)
         if parts.port is None and parts.hostname == self._authority.hostname:
             return parts._replace(netloc=self._authority.netloc).geturl()
         return url
 
 
-def bundle_of(connection: DynamicsConnection) -> str | None:
+def ca_bundle_of(connection: DynamicsConnection) -> str | None:
     return str(connection.verify) if connection.verify else None
 
 
-def _json(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (ValueError, RecursionError):
         return None
 
 
-def _with_body(response: requests.Response, body: bytes) -> requests.Response:
+def _response_with_body(response: requests.Response, body: bytes) -> requests.Response:
     """The response as msal takes it, with the body that was read in its place."""
     whole = requests.Response()
     whole.status_code, whole.reason, whole.url = response.status_code, response.reason, response.url

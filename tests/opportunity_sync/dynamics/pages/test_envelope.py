@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportunity_sync.dynamics import PageDecoder, Plan
-from opportunity_sync.dynamics.exchange import Answer
-from opportunity_sync.dynamics.pages.envelope import Envelope, EnvelopeError, envelope_of, object_of
+from opportunity_sync.dynamics.pages.envelope import (
+    Envelope,
+    EnvelopeError,
+    read_envelope,
+    read_object,
+)
 from opportunity_sync.dynamics.pages.paging import Trail
 from opportunity_sync.errors import Request, ResponseError
+from opportunity_sync.http.answer import Answer
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 from raw_proxy import answer, chunk, head
 from scripted_dataverse import ScriptedServer
@@ -79,7 +84,7 @@ def an_answer(body: bytes) -> Answer:
 def test_an_envelope_that_leaves_a_doubt_is_no_page(body: bytes) -> None:
     """Neither the reading nor the decoder takes a row of it, and both say that it is the answer."""
     with pytest.raises(EnvelopeError):
-        envelope_of(body)
+        read_envelope(body)
     with pytest.raises(ResponseError):
         Trail(URL, ()).page(an_answer(body))
     with pytest.raises(ResponseError):
@@ -105,9 +110,9 @@ def test_members_that_nobody_asked_for_hide_no_link(beside: bytes, order: str) -
     if order == "rows last":
         members.reverse()
     for body in (b"{%s}" % b",".join(members), b" {\n%s\n} " % b" ,\n".join(members)):
-        envelope = envelope_of(body)
+        envelope = read_envelope(body)
         assert envelope.next_link == "u"
-        assert len(envelope.rows_apart()) == 2
+        assert len(envelope.split_rows()) == 2
 
 
 def test_the_code_of_an_error_is_named() -> None:
@@ -146,7 +151,7 @@ def test_brackets_without_end_are_an_error_of_the_response(nested: bytes, shape:
 def test_rows_that_no_bracket_tells_apart_are_no_rows(rows: bytes) -> None:
     """Where two rows may have run into each other, nothing of the page is taken."""
     with pytest.raises(ValueError, match="brackets"):
-        Envelope(rows, None, None).rows_apart()
+        Envelope(rows, None, None).split_rows()
 
 
 @pytest.mark.parametrize(
@@ -168,14 +173,14 @@ def test_rows_that_no_bracket_tells_apart_are_no_rows(rows: bytes) -> None:
 def test_an_answer_that_is_no_page_is_read_as_carefully(body: bytes, problem: str) -> None:
     """Metadata, `WhoAmI` and single records too come whole or as an error of the response."""
     with pytest.raises(ResponseError, match=problem):
-        object_of(an_answer(body))
+        read_object(an_answer(body))
 
 
 def test_an_answer_that_is_no_page_is_its_object() -> None:
     """Characters that no store could hold are replaced on the way."""
     body = b'\xef\xbb\xbf{"a":"x\xff","b":{"@x@odata.nextLink":"u"},"c":"\\ud800"}'
     expected = {"a": "x\ufffd", "b": {"@x@odata.nextLink": "u"}, "c": "\ufffd"}
-    assert expected == object_of(an_answer(body))
+    assert expected == read_object(an_answer(body))
 
 
 REAL_ROW = b'{"contactid":"5d1e0000-0000-4000-8000-0000000000f1","versionnumber":1,"lastname":"%s"}'

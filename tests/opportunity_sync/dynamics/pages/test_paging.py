@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from opportunity_sync.dynamics import PageDecoder, Plan
-from opportunity_sync.dynamics.exchange import Answer
-from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, Trail, require_own
+from opportunity_sync.dynamics.pages.paging import (
+    ANNOTATIONS,
+    TRACK_CHANGES,
+    Trail,
+    require_own_link,
+)
 from opportunity_sync.dynamics.pages.progress import MOST_PAGES
 from opportunity_sync.errors import ConfigError, Request, ResponseError
+from opportunity_sync.http.answer import Answer
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 
 HOME = "https://example.test"
@@ -174,7 +179,7 @@ def test_only_utf8_is_read(charset: str) -> None:
 def test_a_path_out_of_the_web_api_is_not_followed(path: str) -> None:
     """However it is spelled, the token goes to the Web API alone."""
     with pytest.raises(ConfigError, match="leaves the Web API"):
-        require_own(HOME + path, HOME)
+        require_own_link(HOME + path, HOME)
 
 
 @pytest.mark.parametrize(
@@ -184,4 +189,4 @@ def test_a_path_out_of_the_web_api_is_not_followed(path: str) -> None:
 def test_a_link_to_another_server_is_not_followed(link: str) -> None:
     """Nor one that programs read in different ways, nor one to nowhere."""
     with pytest.raises(ConfigError, match="was not followed"):
-        require_own(link, HOME)
+        require_own_link(link, HOME)

@@ -16,7 +16,7 @@ import pytest
 from dynamics_sandbox.certificates import make_server_certificate
 from opportunity_sync.dynamics.signin.authentication import TokenSource
 from opportunity_sync.errors import AuthenticationError, ConfigError, TransientError
-from opportunity_sync.http.watch import Cancellation, Watch
+from opportunity_sync.http.abort import AbortTimer, Cancellation
 from raw_proxy import Endlessly, RawProxy, Silence, Slowly, answer, gzip_bomb, head
 from scripted_dataverse import connection_to
 
@@ -159,7 +159,7 @@ def test_one_token_serves_until_it_is_about_to_end(sandbox: Sandbox) -> None:
     clock.now += 700
     assert first == source.token()
     assert len(sandbox.requests.all(TOKEN_PATH)) == 1
-    source.drop("some other token")
+    source.drop_token("some other token")
     assert first == source.token()
 
 
@@ -179,7 +179,7 @@ def test_a_dropped_token_is_replaced(sandbox: Sandbox) -> None:
     """Dataverse refused it, so the token service is asked at once."""
     source = TokenSource(connection_to(sandbox))
     first = source.token()
-    source.drop(first)
+    source.drop_token(first)
     assert first != source.token()
 
 
@@ -464,6 +464,6 @@ def test_a_reading_that_is_given_up_does_not_wait_for_its_token(
         source = TokenSource(connection)
         started = time.monotonic()
         threading.Timer(0.5, cancellation.cancel).start()
-        with Watch(60, cancellation), pytest.raises(TransientError):
+        with AbortTimer(60, cancellation), pytest.raises(TransientError):
             source.token()
     assert time.monotonic() - started < 10

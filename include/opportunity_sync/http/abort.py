@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from urllib3 import ProxyManager
 
-_watching: ContextVar[tuple[Watch, ...]] = ContextVar("_watching", default=())
+_running_timers: ContextVar[tuple[AbortTimer, ...]] = ContextVar("_running_timers", default=())
 
 
 class Cancellation:
@@ -34,7 +34,7 @@ class Cancellation:
     def __init__(self) -> None:
         self._event = Event()
         self._lock = Lock()
-        self._watches: set[Watch] = set()
+        self._timers: set[AbortTimer] = set()
 
     @property
     def is_set(self) -> bool:
@@ -47,40 +47,40 @@ class Cancellation:
     def cancel(self) -> None:
         with self._lock:
             self._event.set()
-            watches = list(self._watches)
-        for watch in watches:
-            watch.cut()
+            timers = list(self._timers)
+        for timer in timers:
+            timer.abort()
 
-    def cuts(self, watch: Watch) -> None:
-        """Have this watch end with the reading."""
+    def add_timer(self, timer: AbortTimer) -> None:
+        """Have the exchange of this timer end with the reading."""
         with self._lock:
-            self._watches.add(watch)
+            self._timers.add(timer)
         if self.is_set:
-            watch.cut()
+            timer.abort()
 
-    def spares(self, watch: Watch) -> None:
-        """The watch has ended by itself."""
+    def remove_timer(self, timer: AbortTimer) -> None:
+        """The exchange of this timer has ended by itself."""
         with self._lock:
-            self._watches.discard(watch)
+            self._timers.discard(timer)
 
 
-class Watch:
-    """Bounds what this thread does over the network within a `with`; `is_cut` when it had to."""
+class AbortTimer:
+    """Bounds what this thread does over the network within a `with`."""
 
     def __init__(self, seconds: float, cancellation: Cancellation | None = None) -> None:
-        self.is_cut = False
+        self.has_aborted = False
         self._seconds = seconds
         self._cancellation = cancellation
         self._lock = Lock()
         self._connections: list[socket.socket] = []
         self._timer: Timer | None = None
-        self._token: Token[tuple[Watch, ...]] | None = None
+        self._token: Token[tuple[AbortTimer, ...]] | None = None
 
     def __enter__(self) -> Self:
-        self._token = _watching.set((*_watching.get(), self))
-        self.allow(self._seconds)
+        self._token = _running_timers.set((*_running_timers.get(), self))
+        self.restart(self._seconds)
         if self._cancellation:
-            self._cancellation.cuts(self)
+            self._cancellation.add_timer(self)
         return self
 
     def __exit__(
@@ -89,49 +89,49 @@ class Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop_timer()
+        self._stop()
         if self._cancellation:
-            self._cancellation.spares(self)
+            self._cancellation.remove_timer(self)
         if self._token:
-            _watching.reset(self._token)
+            _running_timers.reset(self._token)
         with self._lock:
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
 
-    def allow(self, seconds: float) -> None:
-        """From now on so many seconds, whatever was left."""
-        self._stop_timer()
-        self._timer = Timer(max(0.0, seconds), self.cut)
+    def restart(self, seconds: float) -> None:
+        """Allow so many seconds from now on, whatever was left."""
+        self._stop()
+        self._timer = Timer(max(0.0, seconds), self.abort)
         self._timer.daemon = True
         self._timer.start()
 
-    def cut(self) -> None:
-        """Shut down every connection of the exchange; those that are opened later as well."""
+    def abort(self) -> None:
+        """Shut down every connection of the exchange, and those that it opens later."""
         with self._lock:
-            self.is_cut = True
+            self.has_aborted = True
             for connection in self._connections:
-                _shut(connection)
+                _shut_down(connection)
 
-    def hold(self, connection: socket.socket) -> None:
-        """Watch over this connection too, by a handle of its own: TLS takes the given one over."""
+    def add_connection(self, connection: socket.socket) -> None:
+        """Bound this connection too, by a handle of its own: TLS takes the given one over."""
         try:
             copy = socket.socket(fileno=os.dup(connection.fileno()))
         except OSError:
-            return  # it was closed meanwhile: there is nothing to watch
+            return  # it was closed meanwhile: there is nothing to bound
         with self._lock:
             self._connections.append(copy)
-            if self.is_cut:
-                _shut(copy)
+            if self.has_aborted:
+                _shut_down(copy)
 
-    def _stop_timer(self) -> None:
+    def _stop(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer.join()
 
 
-class WatchedAdapter(HTTPAdapter):
-    """requests' own, but each connection is held by the watches of the thread that uses it."""
+class AbortableAdapter(HTTPAdapter):
+    """requests' own, but the running timers of a thread know each connection that it uses."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
@@ -143,39 +143,39 @@ class WatchedAdapter(HTTPAdapter):
         return manager
 
 
-class _Watched(HTTPConnection):
+class _AbortableConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         """As urllib3 does: before the handshake and the tunnel, which can trickle as well."""
         connection = super()._new_conn()
-        _hold(connection)
+        _add_to_running_timers(connection)
         return connection
 
     def request(self, *arguments: Any, **options: Any) -> None:
         if self.sock is not None:
-            _hold(self.sock)
+            _add_to_running_timers(self.sock)
         super().request(*arguments, **options)
 
 
-class _WatchedTLS(_Watched, HTTPSConnection):
+class _AbortableTLSConnection(_AbortableConnection, HTTPSConnection):
     pass
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
+    ConnectionCls = _AbortableConnection
 
 
 class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _WatchedTLS
+    ConnectionCls = _AbortableTLSConnection
 
 
 _POOLS: dict[str, type[HTTPConnectionPool]] = {"http": _Pool, "https": _TLSPool}
 
 
-def _hold(connection: socket.socket) -> None:
-    for watch in _watching.get():
-        watch.hold(connection)
+def _add_to_running_timers(connection: socket.socket) -> None:
+    for timer in _running_timers.get():
+        timer.add_connection(connection)
 
 
-def _shut(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with suppress(OSError):  # the other side was faster
         connection.shutdown(socket.SHUT_RDWR)

@@ -63,7 +63,7 @@ _HEALS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class NetworkFailure:
     """A failed exchange: which host, which request, and all exceptions that led to it."""
 
     host: str
@@ -74,9 +74,9 @@ class Failing:
         return ConfigError(problem, next_step=next_step, request=self.request)
 
 
-def unreachable(error: BaseException, *, host: str, request: Request) -> SyncError:
+def network_error(error: BaseException, *, host: str, request: Request) -> SyncError:
     """The error that a failure below HTTP stands for: for a person where it can't heal."""
-    failing = Failing(host, request, tuple(_causes(error)))
+    failing = NetworkFailure(host, request, tuple(_causes_of(error)))
     for judge in (_certificate_error, _tls_error, _proxy_error, _address_error):
         found = judge(failing)
         if found is not None:
@@ -90,7 +90,7 @@ def cause_of(error: BaseException) -> str:
     """The innermost reason of a network error, without URLs, which can hold names and cookies."""
     innermost = error
     for _ in range(10):
-        deeper = _reasons(innermost)
+        deeper = _reasons_of(innermost)
         if not deeper:
             break
         innermost = deeper[0]
@@ -99,7 +99,7 @@ def cause_of(error: BaseException) -> str:
     return f"{type(innermost).__name__} {known}".strip()
 
 
-def _certificate_error(failing: Failing) -> SyncError | None:
+def _certificate_error(failing: NetworkFailure) -> SyncError | None:
     for cause in failing.causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             known = _CERTIFICATE.get(getattr(cause, "verify_code", 0))
@@ -115,7 +115,7 @@ def _certificate_error(failing: Failing) -> SyncError | None:
     return None
 
 
-def _tls_error(failing: Failing) -> SyncError | None:
+def _tls_error(failing: NetworkFailure) -> SyncError | None:
     for cause in failing.causes:
         reason = str(getattr(cause, "reason", "")) if isinstance(cause, ssl.SSLError) else ""
         if _UNREADABLE_BUNDLE.search(reason) or _NO_BUNDLE.search(str(cause)):
@@ -132,7 +132,7 @@ def _tls_error(failing: Failing) -> SyncError | None:
     return None
 
 
-def _proxy_error(failing: Failing) -> SyncError | None:
+def _proxy_error(failing: NetworkFailure) -> SyncError | None:
     for cause in failing.causes:
         found = _REFUSED_TUNNEL.search(str(cause))
         if found and found[1] == "407":
@@ -147,7 +147,7 @@ def _proxy_error(failing: Failing) -> SyncError | None:
     return None
 
 
-def _address_error(failing: Failing) -> SyncError | None:
+def _address_error(failing: NetworkFailure) -> SyncError | None:
     for cause in failing.causes:
         if isinstance(cause, _NO_ADDRESS):
             return failing.config_error(
@@ -164,7 +164,7 @@ def _address_error(failing: Failing) -> SyncError | None:
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _causes_of(error: BaseException) -> Iterator[BaseException]:
     """The error and all that it wraps, each once, the outermost first."""
     waiting, seen = [error], set[int]()
     while waiting:
@@ -172,9 +172,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if id(current) not in seen:
             seen.add(id(current))
             yield current
-            waiting += _reasons(current)
+            waiting += _reasons_of(current)
 
 
-def _reasons(error: BaseException) -> list[BaseException]:
+def _reasons_of(error: BaseException) -> list[BaseException]:
     candidates = [getattr(error, "reason", None), *error.args, error.__cause__]
     return [candidate for candidate in candidates if isinstance(candidate, BaseException)]

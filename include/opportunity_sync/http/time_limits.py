@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from opportunity_sync.http.watch import Cancellation
+from opportunity_sync.http.abort import Cancellation
 
 _CONNECT_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long one request may take: each wait for bytes, and all of it."""
+class TimeLimits:
+    """How long one exchange may still take; every property is in seconds from now."""
 
     silence_seconds: float
     deadline: float  # of time.monotonic
@@ -21,10 +21,12 @@ class Bounds:
 
     @property
     def remaining(self) -> float:
+        """Time that is left for all of it."""
         return self.deadline - time.monotonic()
 
     @property
     def is_over(self) -> bool:
+        """Whether no time is left, or nobody wants the answer any more."""
         return self.remaining <= 0 or self.cancellation.is_set
 
     @property
