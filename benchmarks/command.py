@@ -28,7 +28,7 @@ from report import Aim, aims, lines, machine, medians, plain_phases, single
 from saving import rendered, save
 from scenarios import extract_of, transform_of, whole_pass
 
-from dynamics_sandbox.generate import SMALLEST
+from dynamics_sandbox.made.generate import SMALLEST
 
 if TYPE_CHECKING:
     from saving import Figures

@@ -22,7 +22,7 @@ from made_pages import made_tables
 from page_server import served
 
 from dynamics_sandbox import Organisation, Sandbox
-from dynamics_sandbox.generate import generate
+from dynamics_sandbox.made.generate import generate
 from opportunity_sync.dynamics import (
     DataverseClient,
     DynamicsConnection,

@@ -7,11 +7,13 @@ its own token service and scripted faults, `SandboxAdmin` drives it from another
 
 from __future__ import annotations
 
-from dynamics_sandbox.client import SandboxAdmin, SandboxAdminError
-from dynamics_sandbox.faults import Fault, FaultKind
-from dynamics_sandbox.organisation import Organisation, Touch
-from dynamics_sandbox.schema import TABLES, Attribute, Table
-from dynamics_sandbox.server import Address, Sandbox
+from dynamics_sandbox.organisation.organisation import Organisation, Touch
+from dynamics_sandbox.schema.attribute import Attribute
+from dynamics_sandbox.schema.standard_tables import TABLES
+from dynamics_sandbox.schema.table import Table
+from dynamics_sandbox.server.admin_client import SandboxAdmin, SandboxAdminError
+from dynamics_sandbox.server.sandbox import Address, Sandbox
+from dynamics_sandbox.server.scripted_faults import Fault, FaultKind
 
 __all__ = [
     "TABLES",

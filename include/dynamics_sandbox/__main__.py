@@ -13,11 +13,11 @@ import sys
 import threading
 from pathlib import Path
 
-from dynamics_sandbox.findings import told
-from dynamics_sandbox.folder import FolderError, read_folder
-from dynamics_sandbox.folder_memory import organisation_of
-from dynamics_sandbox.organisation import Organisation
-from dynamics_sandbox.server import Address, Sandbox
+from dynamics_sandbox.exports.export_folder import FolderError, read_folder
+from dynamics_sandbox.exports.findings import told
+from dynamics_sandbox.organisation.folder_versions import organisation_of
+from dynamics_sandbox.organisation.organisation import Organisation
+from dynamics_sandbox.server.sandbox import Address, Sandbox
 
 
 def _arguments() -> argparse.Namespace:

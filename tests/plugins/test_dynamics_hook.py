@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dynamics_hook import DynamicsHook
-from dynamics_sandbox.certificates import make_server_certificate
+from dynamics_sandbox.server.certificates import make_server_certificate
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.settings import Settings
 

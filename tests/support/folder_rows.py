@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from dynamics_sandbox.folder import load_folder
+from dynamics_sandbox.exports.export_folder import load_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid5
 
 from dynamics_sandbox import TABLES, Organisation, Touch
-from dynamics_sandbox.schema import LOOKUP_TABLE, SYNC_FILTER
+from dynamics_sandbox.schema.attribute import LOOKUP_TABLE
+from dynamics_sandbox.schema.custom_columns import SYNC_FILTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dynamics_sandbox.certificates import ServerCertificate
+    from dynamics_sandbox.server.certificates import ServerCertificate
 
 JSON_HEADERS = {
     "Content-Type": "application/json; odata.metadata=minimal",

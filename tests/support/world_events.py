@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
-from dynamics_sandbox.schema import SYNC_FILTER
+from dynamics_sandbox.schema.custom_columns import SYNC_FILTER
 from histories import SETS, guid, has
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from dynamics_sandbox.certificates import ServerCertificate, make_server_certificate
+from dynamics_sandbox.server.certificates import ServerCertificate, make_server_certificate
 from opportunity_sync.dynamics import DataverseClient
 from opportunity_sync.dynamics.signin.authentication import TokenSource
 from opportunity_sync.dynamics.signin.credentials import DynamicsConnection

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dynamics_sandbox.certificates import make_server_certificate
+from dynamics_sandbox.server.certificates import make_server_certificate
 from opportunity_sync.dynamics import DataverseClient
 from opportunity_sync.errors import ConfigError, ResponseError, SyncError, TransientError
 from opportunity_sync.http.body import LARGEST_ANSWER
@@ -36,7 +36,7 @@ from raw_proxy import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dynamics_sandbox.certificates import ServerCertificate
+    from dynamics_sandbox.server.certificates import ServerCertificate
     from raw_proxy import Step
 
 PAGE = b'{"value":[]}'

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
-from dynamics_sandbox.schema import SYNC_FILTER
+from dynamics_sandbox.schema.custom_columns import SYNC_FILTER
 from opportunity_sync.errors import ConfigError
 from oracle import actual_store, differences, expected_store
 from organisations import untracked

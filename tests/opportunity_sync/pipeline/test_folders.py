@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Address, Sandbox
-from dynamics_sandbox.folder import read_folder
-from dynamics_sandbox.folder_memory import organisation_of
+from dynamics_sandbox.exports.export_folder import read_folder
+from dynamics_sandbox.organisation.folder_versions import organisation_of
 from sync_runs import SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:

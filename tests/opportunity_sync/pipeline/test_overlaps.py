@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
-from dynamics_sandbox.schema import SYNC_FILTER
+from dynamics_sandbox.schema.custom_columns import SYNC_FILTER
 from opportunity_sync.store import read_state
 from oracle import actual_store, differences, expected_store
 from sync_runs import SyncRuns, settings_for_tests

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dynamics_sandbox.certificates import make_server_certificate
+from dynamics_sandbox.server.certificates import make_server_certificate
 from opportunity_sync.dynamics.signin.authentication import TokenSource
 from opportunity_sync.errors import AuthenticationError, ConfigError, TransientError
 from opportunity_sync.http.abort import AbortTimer, Cancellation

@@ -1,0 +1,1 @@
+"""The token service: Microsoft Entra ID and the managed-identity endpoints."""

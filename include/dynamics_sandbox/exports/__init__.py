@@ -1,0 +1,1 @@
+"""Rows from a folder of exported Web API answers, checked and completed."""

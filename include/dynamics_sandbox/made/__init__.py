@@ -1,0 +1,1 @@
+"""Made-up rows: an organisation from a seed, with every case of the association rules in it."""

@@ -1,0 +1,1 @@
+"""The language of requests and answers: query options, filters, paging tokens, JSON, refusals."""

@@ -1,0 +1,36 @@
+"""JSON as Dataverse writes it: decimals keep their digits, any text can travel.
+
+U+0000 and lone surrogates, which UTF-8 can't carry, become escapes.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+
+def to_json(body: Any) -> bytes:
+    """JSON bytes with exact numbers; text that UTF-8 can't carry becomes escapes."""
+    try:
+        return orjson.dumps(body, default=_exact)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_escaped(body), default=_exact)
+
+
+def _exact(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(f"{value:f}")
+    raise TypeError(type(value).__name__)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _escaped(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    if isinstance(value, str) and not value.isascii():
+        return orjson.Fragment(json.dumps(value))
+    return value

@@ -1,0 +1,304 @@
+"""A Dynamics organisation in memory: rows that change as Dataverse changes them.
+
+Versions are organisation-wide and only grow, a delete cascades as the table reference says, a
+merge keeps the loser and moves its children, every connection is written twice. Tests mutate it
+while the server serves it, so every method holds one lock. Times are whole seconds of UTC; the
+clock can be set. What the caller may read (depth, hidden rows, secured columns) is set here too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from uuid import NAMESPACE_OID, uuid4, uuid5
+
+from dynamics_sandbox.exports.export_folder import load_folder
+from dynamics_sandbox.made.generate import generate
+from dynamics_sandbox.organisation.cascades import after_delete, after_merge
+from dynamics_sandbox.organisation.row_store import RowStore
+from dynamics_sandbox.organisation.surroundings import Surroundings
+from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE, Attribute
+from dynamics_sandbox.schema.standard_tables import TABLES
+
+if TYPE_CHECKING:
+    from dynamics_sandbox.schema.table import Table
+
+Rows = Mapping[str, Iterable[Mapping[str, Any]]]
+
+
+class Touch(StrEnum):
+    """What a change moves besides the columns it names."""
+
+    ALL = "all"  # versionnumber and modifiedon
+    VERSION = "version"  # versionnumber only: rollups, cascades
+    NOTHING = "nothing"  # neither: calculated columns
+
+
+def instant(moment: datetime | str) -> str:
+    """The wire form of a time: UTC, whole seconds."""
+    parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return parsed.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Organisation(Surroundings):
+    """The rows of every table and the one who reads them."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Table] | None = None,
+        rows: Rows | None = None,
+        *,
+        identity: str | None = None,
+    ) -> None:
+        """Serve these rows in these tables (the standard ones); `identity` fixes its id."""
+        super().__init__()
+        self.lock = threading.RLock()
+        given = rows or {}
+        self.stores = {
+            name: RowStore(table, given.get(name, ())) for name, table in (tables or TABLES).items()
+        }
+        self.set_of = {store.table.name: name for name, store in self.stores.items()}
+        self.business_unit_id = str(uuid5(NAMESPACE_OID, "dynamics-sandbox-business-unit"))
+        self.read_depth = dict.fromkeys(self.set_of, "Global")
+        self.hidden: dict[str, set[str]] = {}
+        self.is_field_security_administrator = False
+        self.oldest_delta_version = 0
+        self.generation = 0
+        self.version = max((self._newest(store) for store in self.stores.values()), default=0)
+        self._fixed_now: datetime | None = None
+        self._recycle_bin: dict[tuple[str, str], dict[str, Any]] = {}
+        self.organisation_id = self._first_id("organizations") or self._found(identity)
+        self.user_id = self._first_id("systemusers") or str(
+            uuid5(NAMESPACE_OID, "application-user")
+        )
+
+    @classmethod
+    def from_folder(cls, path: str | Path) -> Self:
+        """An organisation of the Web API JSON files in a folder."""
+        return cls(*load_folder(Path(path)), identity=str(Path(path).resolve()))
+
+    @classmethod
+    def generated(cls, *, seed: int, opportunities: int) -> Self:
+        """A realistic organisation made from a seed."""
+        return cls(*generate(seed=seed, opportunities=opportunities))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """The standard tables without rows."""
+        return cls()
+
+    def _first_id(self, set_name: str) -> str | None:
+        store = self.stores.get(set_name)
+        if not store or not store.order:
+            return None
+        return str(store.rows[store.order[0]][store.position[store.table.key]])
+
+    def _found(self, identity: str | None) -> str:
+        """Write the row of the organisation itself, which every organisation has."""
+        if "organizations" not in self.stores:
+            return str(uuid4())
+        made = str(uuid5(NAMESPACE_OID, identity) if identity else uuid4())
+        row = {
+            "organizationid": made,
+            "name": "Sandbox",
+            "languagecode": 1033,
+            "expirechangetrackingindays": 7,
+        }
+        known = self.stores["organizations"].by_property
+        return self.create("organizations", {name: row[name] for name in row if name in known})
+
+    @staticmethod
+    def _newest(store: RowStore) -> int:
+        place = store.position.get("versionnumber")
+        if place is None:
+            return 0
+        return max((row[place] or 0 for row in store.rows.values()), default=0)
+
+    @property
+    def now(self) -> datetime:
+        """The organisation's clock, in whole seconds of UTC."""
+        moment = self._fixed_now or datetime.now(UTC)
+        return moment.replace(microsecond=0)
+
+    @now.setter
+    def now(self, moment: datetime | str | None) -> None:
+        parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        self._fixed_now = None if parsed is None else parsed.astimezone(UTC)
+
+    @property
+    def change_tracking_days(self) -> int:
+        """How long a delta token is good for, from the organisation's own row."""
+        row = (
+            self.stores["organizations"].get(self.organisation_id)
+            if "organizations" in self.stores
+            else None
+        )
+        days = (row or {}).get("expirechangetrackingindays")
+        return 7 if days is None else int(days)
+
+    def next_version(self) -> int:
+        """A new version number."""
+        self.version += 1
+        self.generation += 1
+        return self.version
+
+    def restore_version_counter(self, version: int) -> None:
+        """Set the counter back, as an organisation restored from a backup has it."""
+        with self.lock:
+            self.version = version
+
+    def rows(self, set_name: str) -> list[dict[str, Any]]:
+        """Every row of a table as it is now, in key order, hidden ones too."""
+        with self.lock:
+            store = self.stores[set_name]
+            return [store.as_dict(store.rows[key]) for key in store.order]
+
+    def row(self, set_name: str, row_id: str) -> dict[str, Any]:
+        """One row; a `KeyError` where it is not there."""
+        with self.lock:
+            found = self.stores[set_name].get(row_id)
+        if found is None:
+            message = f"{set_name}({row_id}) does not exist"
+            raise KeyError(message)
+        return found
+
+    def create(
+        self, set_name: str, values: Mapping[str, Any], *, modified_at: datetime | str | None = None
+    ) -> str:
+        """Add a row and give its id; `modified_at` back-dates it as an import can."""
+        with self.lock:
+            store = self.stores[set_name]
+            stamp = instant(modified_at or self.now)
+            row_id = str(values.get(store.table.key) or uuid4()).lower()
+            defaults = {"createdon": stamp, "modifiedon": stamp, "statecode": 0, "statuscode": 1}
+            known = {name: value for name, value in defaults.items() if name in store.by_property}
+            fixed = {store.table.key: row_id, "versionnumber": self.next_version()}
+            store.put({**known, **self._with_types(store, values), **fixed})
+            return row_id
+
+    def _with_types(self, store: RowStore, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Lookups named by a bare id get the table that holds it; a cleared one loses its table."""
+        full = dict(values)
+        for name, value in values.items():
+            attribute = store.by_property.get(name)
+            if attribute is None or not attribute.is_lookup:
+                continue
+            full.setdefault(f"{name}{FORMATTED_VALUE}", None)
+            if f"{name}{LOOKUP_TABLE}" not in values:
+                full[f"{name}{LOOKUP_TABLE}"] = (
+                    None if value is None else self._table_of(value, attribute.targets)
+                )
+        return full
+
+    def _table_of(self, row_id: str, targets: Iterable[str]) -> str | None:
+        choices = [name for name in targets if name in self.set_of]
+        holding = (name for name in choices if self.stores[self.set_of[name]].get(row_id))
+        return next(holding, choices[0] if choices else None)
+
+    def update(
+        self,
+        set_name: str,
+        row_id: str,
+        values: Mapping[str, Any],
+        *,
+        modified_at: datetime | str | None = None,
+        touch: Touch | str = Touch.ALL,
+    ) -> None:
+        """Change a row; `touch` says whether its version and `modifiedon` move with it."""
+        with self.lock:
+            row = {**self.row(set_name, row_id), **self._with_types(self.stores[set_name], values)}
+            if touch == Touch.ALL:
+                row["modifiedon"] = instant(modified_at or self.now)
+            if touch != Touch.NOTHING and "versionnumber" not in values:
+                row["versionnumber"] = self.next_version()
+            self.generation += 1
+            self.stores[set_name].put(row)
+
+    def delete(self, set_name: str, row_id: str) -> None:
+        """Delete a row with what cascades from it; a row that isn't there is a `KeyError`."""
+        with self.lock:
+            self._recycle_bin[set_name, row_id] = self.row(set_name, row_id)
+            self.stores[set_name].remove(row_id, version=self.next_version())
+            after_delete(self, self.stores[set_name].table.name, row_id)
+
+    def restore(self, set_name: str, row_id: str) -> None:
+        """Bring a deleted row back as it was, but for a new version, as the recycle bin does."""
+        with self.lock:
+            self.create(set_name, self._recycle_bin.pop((set_name, row_id)))
+
+    def merge(self, set_name: str, loser: str, winner: str) -> None:
+        """Merge an account or contact into another: the loser stays, its children move."""
+        with self.lock:
+            table = self.stores[set_name].table.name
+            marks = {"merged": True, "_masterid_value": winner, "statecode": 1, "statuscode": 2}
+            self.update(set_name, loser, {**marks, f"_masterid_value{LOOKUP_TABLE}": table})
+            after_merge(self, table, loser=loser, winner=winner)
+
+    def deactivate(self, set_name: str, row_id: str) -> None:
+        """Set a row inactive."""
+        self.update(set_name, row_id, {"statecode": 1, "statuscode": 2})
+
+    def connect(self, opportunity_id: str, contact_id: str, role_id: str | None) -> tuple[str, str]:
+        """Connect a contact to an opportunity in a role; gives the ids of both mirrored rows."""
+        with self.lock:
+            first, second = str(uuid4()), str(uuid4())
+            ends = (("opportunity", opportunity_id, None), ("contact", contact_id, role_id))
+            self.create("connections", self._connection(first, second, ends))
+            self.create("connections", self._connection(second, first, ends[::-1]))
+            return first, second
+
+    def _connection(
+        self, own: str, twin: str, ends: tuple[tuple[str, str, str | None], ...]
+    ) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "connectionid": own,
+            "_relatedconnectionid_value": twin,
+            "ismaster": ends[0][0] == "opportunity",
+        }
+        for number, (table, row_id, role) in enumerate(ends, start=1):
+            row[f"_record{number}id_value"] = row_id
+            row[f"_record{number}id_value{LOOKUP_TABLE}"] = table
+            row[f"_record{number}roleid_value"] = role
+            row[f"record{number}objecttypecode"] = self.stores[
+                self.set_of[table]
+            ].table.object_type_code
+        known = self.stores["connections"].by_property
+        return {name: value for name, value in row.items() if name.partition("@")[0] in known}
+
+    def drop_attribute(self, set_name: str, name: str) -> None:
+        """Take a column out of a table."""
+        self._change_attributes(
+            set_name, lambda known: {key: known[key] for key in known if key != name}
+        )
+
+    def add_attribute(self, set_name: str, attribute: Attribute) -> None:
+        """Add a column to a table, or replace its definition; existing rows hold null."""
+        self._change_attributes(set_name, lambda known: {**known, attribute.name: attribute})
+
+    def _change_attributes(self, set_name: str, change: Any) -> None:
+        with self.lock:
+            store = self.stores[set_name]
+            self.generation += 1
+            self.metadata_version += 1
+            store.change_table(replace(store.table, attributes=change(store.table.attributes)))
+
+    def expire_delta_tokens(self) -> None:
+        """Make every delta token handed out so far too old."""
+        self.oldest_delta_version = self.next_version()
+
+    def hide(self, set_name: str, *row_ids: str) -> None:
+        """Take the reader's access to rows away, without any trace in them."""
+        with self.lock:
+            self.generation += 1
+            self.hidden.setdefault(set_name, set()).update(row_ids)
+
+    def show(self, set_name: str, *row_ids: str) -> None:
+        """Give the reader access to rows again."""
+        with self.lock:
+            self.generation += 1
+            self.hidden.get(set_name, set()).difference_update(row_ids)

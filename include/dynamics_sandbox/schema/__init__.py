@@ -1,0 +1,1 @@
+"""Tables and columns as data: what Dataverse has, and what customers add."""

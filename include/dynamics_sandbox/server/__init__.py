@@ -1,0 +1,1 @@
+"""The running sandbox: sockets, certificates, scripted faults, the log and the admin surface."""
