@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 from dynamics_sandbox.exports.export_folder import FolderError, read_folder
-from dynamics_sandbox.exports.findings import told
+from dynamics_sandbox.exports.findings import describe_findings
 from dynamics_sandbox.organisation.folder_versions import organisation_of
 from dynamics_sandbox.organisation.organisation import Organisation
 from dynamics_sandbox.server.sandbox import Address, Sandbox
@@ -51,7 +51,7 @@ def _organisation(arguments: argparse.Namespace) -> Organisation:
     if arguments.folder is None:
         return Organisation.generated(seed=arguments.seed, opportunities=arguments.opportunities)
     folder = read_folder(arguments.folder)
-    for line in told(folder.findings):
+    for line in describe_findings(folder.findings):
         print(line, file=sys.stderr)
     identity = str(arguments.folder.resolve())
     return organisation_of(folder, arguments.state_dir / "served.json", identity=identity)

@@ -11,22 +11,26 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dynamics_sandbox.exports.export_files import guid_of, read_files
 from dynamics_sandbox.exports.findings import Finding, FolderError
-from dynamics_sandbox.exports.inference import Observed, inferred, widened
+from dynamics_sandbox.exports.inference import Observed, infer_attribute, widen_attribute
 from dynamics_sandbox.exports.lookup_tables import name_tables
+from dynamics_sandbox.exports.supplied_values import (
+    currencies_named_in,
+    supply_times,
+    supply_versions,
+)
 from dynamics_sandbox.exports.written_values import (
     INSTANT,
     MIDNIGHT,
     ValueFaultError,
     as_number,
     as_served,
-    converted,
+    convert_value,
     is_whole,
 )
 from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE, Attribute
@@ -42,9 +46,6 @@ __all__ = ["FolderError", "LoadedFolder", "load_folder", "read_folder"]
 _Row = dict[str, Any]
 _Cell = tuple[int, Any]  # the number of a row, from 0, and its value
 _NOT_OF_DATAVERSE = frozenset({"from", "associated_tables"})  # notes of the export's makers
-_LONG_AGO = "2000-01-01T00:00:00Z"
-_ISO_CURRENCIES = {"US Dollar": ("USD", "$"), "Euro": ("EUR", "€"), "Pound Sterling": ("GBP", "£")}
-_TIMES = ("createdon", "modifiedon")
 _MARKS = (LOOKUP_TABLE, FORMATTED_VALUE)
 
 
@@ -73,7 +74,7 @@ def read_folder(path: str | Path) -> LoadedFolder:
     files = read_files(folder)
     raw = {name: _of_dataverse(rows, TABLES[name]) for name, rows in files.rows.items()}
     if "transactioncurrencies" not in raw:
-        raw["transactioncurrencies"] = _currencies_named_in(raw.values())
+        raw["transactioncurrencies"] = currencies_named_in(raw.values())
     findings = files.findings
     tables: dict[str, Table] = {}
     for name, table in TABLES.items():
@@ -86,8 +87,8 @@ def read_folder(path: str | Path) -> LoadedFolder:
         findings.append(Finding(files.names.get(name, name), untold, number, row_id, column))
     if any(finding.stops for finding in findings):
         raise FolderError(findings, folder=folder)
-    _supply_times(rows)
-    _supply_versions(tables, rows)
+    supply_times(rows)
+    supply_versions(tables, rows)
     return LoadedFolder(tables, rows, findings)
 
 
@@ -135,7 +136,7 @@ def _typed(table: Table, rows: list[_Row], *, file: str, findings: list[Finding]
         shown = _observed(name, rows, found, has_base_twin=f"{name}_base" in columns)
         attribute = _attribute(standard.get(name), shown)
         good, faults = _convert(rows, found, attribute)
-        added.append(widened(attribute, replace(shown, values=good)))
+        added.append(widen_attribute(attribute, replace(shown, values=good)))
         findings += [
             Finding(file, problem, number + 1, rows[number][table.key], name)
             for number, problem in faults
@@ -181,7 +182,7 @@ def _digits(label: str) -> str:
 
 def _attribute(standard: Attribute | None, shown: Observed) -> Attribute:
     """The column before its values are converted; dates have times where most values do."""
-    attribute = standard or inferred(shown)
+    attribute = standard or infer_attribute(shown)
     if standard is None or not attribute.date_only:
         return attribute
     instants = [text for text in map(str, shown.values) if INSTANT.fullmatch(text)]
@@ -196,7 +197,7 @@ def _convert(
     name, good, faults = attribute.property_name, [], []
     for number, value in found:
         try:
-            rows[number][name] = converted(value, attribute)
+            rows[number][name] = convert_value(value, attribute)
         except ValueFaultError as fault:
             rows[number][name] = as_served(value)
             faults.append((number, str(fault)))
@@ -223,59 +224,3 @@ def _clean(row: _Row, *, has_state: bool) -> _Row:
         reason = state + 1 if isinstance(state, int) else 1
         clean["statuscode"] = clean.get("statuscode") or reason
     return clean
-
-
-def _currencies_named_in(tables: Iterable[Iterable[_Row]]) -> list[_Row]:
-    """Currency rows for the ids that lookups name, in the order of those ids."""
-    column = "_transactioncurrencyid_value"
-    named: dict[str, _Row] = {}
-    for row in (row for rows in tables for row in rows if guid_of(row.get(column))):
-        name = str(row.get(f"{column}{FORMATTED_VALUE}") or "Currency")
-        code, symbol = _ISO_CURRENCIES.get(name, (None, None))
-        currency = {"currencyname": name, "isocurrencycode": code, "currencysymbol": symbol}
-        known = named.setdefault(row[column], {"transactioncurrencyid": row[column], **currency})
-        rate = as_number(row.get("exchangerate")) or known.get("exchangerate")
-        known["exchangerate"] = rate or Decimal(1)
-    fixed = {"currencyprecision": 2, "currencytype": 0}
-    return [{**named[row_id], **fixed} for row_id in sorted(named)]
-
-
-def _supply_times(rows: Mapping[str, list[_Row]]) -> None:
-    """A time that is missing is the row's other time, or that of the oldest row there is."""
-    everything = [row for found in rows.values() for row in found]
-    given = [
-        (row, [row.get(name) for name in _TIMES if _is_time(row.get(name))]) for row in everything
-    ]
-    oldest = min(
-        (row["createdon"] for row in everything if _is_time(row.get("createdon"))),
-        default=_LONG_AGO,
-    )
-    for row, times in given:
-        for name in _TIMES:
-            row[name] = row.get(name) or next(iter(times), oldest)
-
-
-def _is_time(value: object) -> bool:
-    """Whether a time is one by now: a faulty one must not be handed to other rows."""
-    if not (isinstance(value, str) and INSTANT.fullmatch(value)):
-        return False
-    try:
-        return bool(datetime.fromisoformat(value).astimezone(UTC))
-    except (ValueError, OverflowError):
-        return False
-
-
-def _supply_versions(tables: Mapping[str, Table], rows: Mapping[str, list[_Row]]) -> None:
-    """Versions for rows without one (or with another row's), in the order they were modified."""
-    taken: set[int] = set()
-    without: list[tuple[str, int, str, _Row]] = []
-    for place, (name, found) in enumerate(rows.items()):
-        for row in found:
-            version = row.get("versionnumber")
-            if not isinstance(version, int) or version < 1 or version in taken:
-                without.append((row["modifiedon"], place, row[tables[name].key], row))
-            else:
-                taken.add(version)
-    newest = max(taken, default=1_000_000)
-    for version, (*_, row) in enumerate(sorted(without, key=lambda item: item[:3]), newest + 1):
-        row["versionnumber"] = version

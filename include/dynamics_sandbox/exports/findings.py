@@ -43,11 +43,11 @@ class FolderError(ValueError):
     def __init__(self, findings: Iterable[Finding], *, folder: object) -> None:
         """What stops comes first."""
         self.findings = sorted(findings, key=lambda finding: not finding.stops)
-        lines = told(self.findings)
+        lines = describe_findings(self.findings)
         super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([f"{folder}", *lines]))
 
 
-def told(findings: Iterable[Finding]) -> list[str]:
+def describe_findings(findings: Iterable[Finding]) -> list[str]:
     """A line for each finding; where many rows have the same, some lines and a number."""
     alike: dict[tuple[str, str | None, str], list[Finding]] = defaultdict(list)
     for finding in findings:

@@ -36,7 +36,7 @@ class Observed:
     has_base_twin: bool = False
 
 
-def inferred(observed: Observed) -> Attribute:
+def infer_attribute(observed: Observed) -> Attribute:
     """A column that no standard table has, from its name and its values as they are written."""
     name, values = observed.property_name, observed.values
     if name.startswith("_") and name.endswith("_value"):
@@ -51,7 +51,7 @@ def inferred(observed: Observed) -> Attribute:
     return _text(observed)
 
 
-def widened(attribute: Attribute, observed: Observed) -> Attribute:
+def widen_attribute(attribute: Attribute, observed: Observed) -> Attribute:
     """The column as these values need it; they are of its type by now."""
     if attribute.options is not None:
         return replace(attribute, options=_with_labels(attribute, observed))

@@ -58,7 +58,7 @@ def as_boolean(value: object) -> bool | None:
     return value if isinstance(value, bool) else _WORDS.get(word)
 
 
-def converted(value: Any, attribute: Attribute) -> Any:
+def convert_value(value: Any, attribute: Attribute) -> Any:
     """The value as the Web API writes it for this column; a `ValueFaultError` where it isn't."""
     if attribute.is_lookup:
         return _guid(value, attribute)

@@ -22,7 +22,14 @@ from dynamics_sandbox.made.people import (
     person_name,
     with_twin,
 )
-from dynamics_sandbox.made.planted import ROLES, Reference, guid, lookup, mirrored, parent_customer
+from dynamics_sandbox.made.planted import (
+    ROLES,
+    Reference,
+    guid,
+    lookup,
+    mirror_connection,
+    parent_customer,
+)
 from dynamics_sandbox.made.texts import DIRTY
 from dynamics_sandbox.made.timeline import Dice
 from dynamics_sandbox.schema.custom_columns import MARKETO_COLUMNS, SYNC_FILTER
@@ -225,7 +232,7 @@ def _links(outline: Outline, dice: Dice) -> Iterator[list[dict[str, Any]]]:
             ends.reverse()
         ids = guid(outline.seed, "link", number), guid(outline.seed, "mirror", number)
         one, other = ends
-        pair = mirrored(ids, (one.reference, other.reference), (one.role, other.role))
+        pair = mirror_connection(ids, (one.reference, other.reference), (one.role, other.role))
         pair[0]["name"], pair[1]["name"] = other.name, one.name
         if dice.chance(0.03):
             for row in pair[dice.randrange(2) :]:

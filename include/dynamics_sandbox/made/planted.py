@@ -123,7 +123,7 @@ class Planted:
         first = guid(self.seed, "connection", len(self.rows["connection"]))
         second = guid(self.seed, "connection", len(self.rows["connection"]) + 1)
         known = tuple(None if word is None else self.role(word) for word in roles)
-        pair = mirrored((first, second), (one, other), known)
+        pair = mirror_connection((first, second), (one, other), known)
         self.rows["connection"].update(zip((first, second), pair, strict=True))
         return first, second
 
@@ -154,7 +154,7 @@ def parent_customer(parent: Reference | None) -> dict[str, Any]:
     return row
 
 
-def mirrored(
+def mirror_connection(
     ids: tuple[str, str], ends: tuple[Reference, Reference], roles: tuple[Reference | None, ...]
 ) -> list[dict[str, Any]]:
     """Both rows of a connection: ends and roles swapped, each naming the other."""

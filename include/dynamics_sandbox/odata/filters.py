@@ -1,66 +1,33 @@
 """`$filter`, from its text to a test of a row, with what an index can use of it.
 
 `odata-query` parses the text; here the tree becomes a Python predicate under Dataverse's rules:
-text compares without case, `contains` knows SQL wildcards, a type mismatch is a 400, and only the
-documented functions exist. The same code serves rows and metadata, which differ just in how a
-property path is resolved. Arrays and parameter aliases, which the parser does not know, are lifted
-out first. Nulls: equal to null only, unequal to everything else, never less or greater.
+text compares without case, `contains` knows SQL wildcards, and only the documented functions exist.
+The same code serves rows and metadata, which differ just in how a property path is resolved.
+Arrays and parameter aliases, which the parser does not know, are lifted out first.
 """
 
 from __future__ import annotations
 
 import json
-import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from odata_query import ast
 from odata_query.exceptions import ODataException
 from odata_query.grammar import ODataLexer, ODataParser
 
+from dynamics_sandbox.odata.comparisons import Filter, Operand, compare_columns, compare_value
 from dynamics_sandbox.odata.dataverse_error import bad_query, not_supported
-from dynamics_sandbox.odata.literals import Kind, comparable, literal_value
+from dynamics_sandbox.odata.literals import Kind, comparable
 from dynamics_sandbox.odata.query_functions import QUERY_FUNCTIONS
-from dynamics_sandbox.organisation.row_store import sort_key
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-Test = Callable[[Any], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """A property as a filter sees it: how to read it from a row, its kind, and its own name."""
-
-    read: Callable[[Any], Any]
-    kind: Kind
-    column: str | None = None  # set where it is a column of the row itself
-
-
 Resolve = Callable[[tuple[str, ...]], Operand]
 
-
-@dataclass(slots=True)
-class Filter:
-    """A predicate, and conditions that every row passing it must meet, for an index."""
-
-    test: Test
-    values: dict[str, Sequence[Any]] = field(default_factory=dict)  # column is one of
-    bounds: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # first <= column <= last
-    by_clock: bool = False
-
-
-_COMPARE: Mapping[type, Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
-}  # fmt: skip
 _FLIPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE}
-_OPERATOR_NAMES: Mapping[type, str] = {
-    ast.Eq: "Equal", ast.NotEq: "NotEqual", ast.Lt: "LessThan", ast.LtE: "LessThanOrEqual",
-    ast.Gt: "GreaterThan", ast.GtE: "GreaterThanOrEqual",
-}  # fmt: skip
 _LIFTED = re.compile(
     r"(?P<text>'(?:[^']|'')*')|(?P<enum>[\w.]+(?='))|(?P<alias>@\w+)"
     r"""|(?P<array>\[(?:'(?:[^']|'')*'|"(?:[^"\\]|\\.)*"|[^\]'"])*\])"""
@@ -165,11 +132,11 @@ class _Compiler:
             raise bad_query("The 'in' operator is not supported; use Microsoft.Dynamics.CRM.In.")
         left, right = self.operand(tree.left), self.operand(tree.right)
         if left and right:
-            return _columns_compared(kind, left, right)
+            return compare_columns(kind, left, right)
         if right:
-            return _compared(_FLIPPED.get(kind, kind), right, tree.left)
+            return compare_value(_FLIPPED.get(kind, kind), right, tree.left)
         if left:
-            return _compared(kind, left, tree.right)
+            return compare_value(kind, left, tree.right)
         raise bad_query("A comparison needs a property on one side.")
 
     def _call(self, tree: Any) -> Filter:
@@ -248,55 +215,6 @@ def _narrow(bounds: dict[str, tuple[Any, Any]], more: Mapping[str, tuple[Any, An
     for column, (first, last) in more.items():
         low, high = bounds.get(column, (first, last))
         bounds[column] = (max(low, first), min(high, last))
-
-
-def _columns_compared(kind: type, left: Operand, right: Operand) -> Filter:
-    if left.kind is not right.kind:
-        raise _mismatch(kind, left.kind, right.kind)
-    return Filter(_pair_test(kind, left.read, right.read))
-
-
-def _compared(kind: type, operand: Operand, node: Any) -> Filter:
-    """A property against a literal."""
-    value = literal_value(node, operand.kind)
-    if value is None and not isinstance(node, ast.Null):
-        raise _mismatch(kind, operand.kind, type(node).__name__)
-    read = operand.read
-    if operand.kind is Kind.GUID and kind in _COMPARE and value is not None:
-        read, value = _in_guid_order(read), sort_key(value)
-    made = Filter(_pair_test(kind, read, lambda _row: value))
-    if operand.column and value is not None:
-        if kind is ast.Eq and operand.kind is not Kind.TEXT:
-            made.values[operand.column] = [value]
-        elif operand.kind is Kind.INSTANT:
-            low, high = ("", value) if kind in {ast.Lt, ast.LtE} else (value, "9999")
-            made.bounds = {} if kind is ast.NotEq else {operand.column: (low, high)}
-    return made
-
-
-def _in_guid_order(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda row: None if (value := read(row)) is None else sort_key(value)
-
-
-def _mismatch(kind: type, left: str, right: str) -> Exception:
-    return bad_query(
-        "A binary operator with incompatible types was detected. "
-        f"Found operand types '{left}' and '{right}' for operator kind '{_OPERATOR_NAMES[kind]}'."
-    )
-
-
-def _pair_test(kind: type, left: Callable[[Any], Any], right: Callable[[Any], Any]) -> Test:
-    if kind is ast.Eq:
-        return lambda row: bool(left(row) == right(row))
-    if kind is ast.NotEq:
-        return lambda row: bool(left(row) != right(row))
-    compare = _COMPARE[kind]
-
-    def ordered(row: Any) -> bool:
-        first, second = left(row), right(row)
-        return first is not None and second is not None and compare(first, second)
-
-    return ordered
 
 
 def _like(text: str) -> str:

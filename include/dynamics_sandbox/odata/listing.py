@@ -13,7 +13,7 @@ from functools import total_ordering
 from typing import TYPE_CHECKING, Any
 
 from dynamics_sandbox.odata.dataverse_error import bad_query
-from dynamics_sandbox.odata.filters import Filter, Operand, compile_filter
+from dynamics_sandbox.odata.filters import compile_filter
 from dynamics_sandbox.odata.literals import Kind, comparable
 from dynamics_sandbox.odata.property_paths import PropertyPaths
 from dynamics_sandbox.organisation.row_store import Row, RowStore, sort_key
@@ -21,6 +21,7 @@ from dynamics_sandbox.organisation.row_store import Row, RowStore, sort_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from dynamics_sandbox.odata.comparisons import Filter, Operand
     from dynamics_sandbox.odata.page_tokens import Position
     from dynamics_sandbox.odata.query_options import Query
     from dynamics_sandbox.organisation.organisation import Organisation

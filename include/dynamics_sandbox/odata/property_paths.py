@@ -9,8 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from dynamics_sandbox.odata.comparisons import Operand
 from dynamics_sandbox.odata.dataverse_error import not_supported, unknown_property
-from dynamics_sandbox.odata.filters import Operand
 from dynamics_sandbox.odata.literals import Kind, kind_of
 from dynamics_sandbox.odata.query_options import navigation
 from dynamics_sandbox.organisation.row_store import NULL, Row, RowStore, sort_key

@@ -1,16 +1,13 @@
 """A Dynamics organisation in memory: rows that change as Dataverse changes them.
 
-Versions are organisation-wide and only grow, a delete cascades as the table reference says, a
-merge keeps the loser and moves its children, every connection is written twice. Tests mutate it
-while the server serves it, so every method holds one lock. Times are whole seconds of UTC; the
-clock can be set. What the caller may read (depth, hidden rows, secured columns) is set here too.
+A delete cascades as the table reference says, a merge keeps the loser and moves its children, every
+connection is written twice. The classes that it extends hold the rows and change what is around
+them: columns, rights, clocks.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -20,12 +17,12 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 from dynamics_sandbox.exports.export_folder import load_folder
 from dynamics_sandbox.made.generate import generate
 from dynamics_sandbox.organisation.cascades import after_delete, after_merge
-from dynamics_sandbox.organisation.row_store import RowStore
 from dynamics_sandbox.organisation.surroundings import Surroundings
-from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE, Attribute
+from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE
 from dynamics_sandbox.schema.standard_tables import TABLES
 
 if TYPE_CHECKING:
+    from dynamics_sandbox.organisation.row_store import RowStore
     from dynamics_sandbox.schema.table import Table
 
 Rows = Mapping[str, Iterable[Mapping[str, Any]]]
@@ -56,21 +53,8 @@ class Organisation(Surroundings):
         identity: str | None = None,
     ) -> None:
         """Serve these rows in these tables (the standard ones); `identity` fixes its id."""
-        super().__init__()
-        self.lock = threading.RLock()
-        given = rows or {}
-        self.stores = {
-            name: RowStore(table, given.get(name, ())) for name, table in (tables or TABLES).items()
-        }
-        self.set_of = {store.table.name: name for name, store in self.stores.items()}
+        super().__init__(tables or TABLES, rows or {})
         self.business_unit_id = str(uuid5(NAMESPACE_OID, "dynamics-sandbox-business-unit"))
-        self.read_depth = dict.fromkeys(self.set_of, "Global")
-        self.hidden: dict[str, set[str]] = {}
-        self.is_field_security_administrator = False
-        self.oldest_delta_version = 0
-        self.generation = 0
-        self.version = max((self._newest(store) for store in self.stores.values()), default=0)
-        self._fixed_now: datetime | None = None
         self._recycle_bin: dict[tuple[str, str], dict[str, Any]] = {}
         self.organisation_id = self._first_id("organizations") or self._found(identity)
         self.user_id = self._first_id("systemusers") or str(
@@ -112,24 +96,6 @@ class Organisation(Surroundings):
         known = self.stores["organizations"].by_property
         return self.create("organizations", {name: row[name] for name in row if name in known})
 
-    @staticmethod
-    def _newest(store: RowStore) -> int:
-        place = store.position.get("versionnumber")
-        if place is None:
-            return 0
-        return max((row[place] or 0 for row in store.rows.values()), default=0)
-
-    @property
-    def now(self) -> datetime:
-        """The organisation's clock, in whole seconds of UTC."""
-        moment = self._fixed_now or datetime.now(UTC)
-        return moment.replace(microsecond=0)
-
-    @now.setter
-    def now(self, moment: datetime | str | None) -> None:
-        parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        self._fixed_now = None if parsed is None else parsed.astimezone(UTC)
-
     @property
     def change_tracking_days(self) -> int:
         """How long a delta token is good for, from the organisation's own row."""
@@ -140,32 +106,6 @@ class Organisation(Surroundings):
         )
         days = (row or {}).get("expirechangetrackingindays")
         return 7 if days is None else int(days)
-
-    def next_version(self) -> int:
-        """A new version number."""
-        self.version += 1
-        self.generation += 1
-        return self.version
-
-    def restore_version_counter(self, version: int) -> None:
-        """Set the counter back, as an organisation restored from a backup has it."""
-        with self.lock:
-            self.version = version
-
-    def rows(self, set_name: str) -> list[dict[str, Any]]:
-        """Every row of a table as it is now, in key order, hidden ones too."""
-        with self.lock:
-            store = self.stores[set_name]
-            return [store.as_dict(store.rows[key]) for key in store.order]
-
-    def row(self, set_name: str, row_id: str) -> dict[str, Any]:
-        """One row; a `KeyError` where it is not there."""
-        with self.lock:
-            found = self.stores[set_name].get(row_id)
-        if found is None:
-            message = f"{set_name}({row_id}) does not exist"
-            raise KeyError(message)
-        return found
 
     def create(
         self, set_name: str, values: Mapping[str, Any], *, modified_at: datetime | str | None = None
@@ -269,36 +209,3 @@ class Organisation(Surroundings):
             ].table.object_type_code
         known = self.stores["connections"].by_property
         return {name: value for name, value in row.items() if name.partition("@")[0] in known}
-
-    def drop_attribute(self, set_name: str, name: str) -> None:
-        """Take a column out of a table."""
-        self._change_attributes(
-            set_name, lambda known: {key: known[key] for key in known if key != name}
-        )
-
-    def add_attribute(self, set_name: str, attribute: Attribute) -> None:
-        """Add a column to a table, or replace its definition; existing rows hold null."""
-        self._change_attributes(set_name, lambda known: {**known, attribute.name: attribute})
-
-    def _change_attributes(self, set_name: str, change: Any) -> None:
-        with self.lock:
-            store = self.stores[set_name]
-            self.generation += 1
-            self.metadata_version += 1
-            store.change_table(replace(store.table, attributes=change(store.table.attributes)))
-
-    def expire_delta_tokens(self) -> None:
-        """Make every delta token handed out so far too old."""
-        self.oldest_delta_version = self.next_version()
-
-    def hide(self, set_name: str, *row_ids: str) -> None:
-        """Take the reader's access to rows away, without any trace in them."""
-        with self.lock:
-            self.generation += 1
-            self.hidden.setdefault(set_name, set()).update(row_ids)
-
-    def show(self, set_name: str, *row_ids: str) -> None:
-        """Give the reader access to rows again."""
-        with self.lock:
-            self.generation += 1
-            self.hidden.get(set_name, set()).difference_update(row_ids)

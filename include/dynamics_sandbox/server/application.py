@@ -10,30 +10,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import format_datetime
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
 from dynamics_sandbox.entra.routes import answer_identity
 from dynamics_sandbox.odata.dataverse_error import EXPIRED_VERSION_STAMP, UNEXPECTED, DataverseError
-from dynamics_sandbox.odata.http_messages import Answer, Delivery, Incoming, json_answer
+from dynamics_sandbox.odata.http_messages import Answer, Delivery, Incoming
 from dynamics_sandbox.odata.page_tokens import from_cookie
 from dynamics_sandbox.odata.query_options import split_options
 from dynamics_sandbox.server.admin import AdminSurface
+from dynamics_sandbox.server.asgi import (
+    BodyTooLargeError,
+    Receive,
+    Scope,
+    Send,
+    deliver,
+    receive_request,
+)
 from dynamics_sandbox.server.request_log import LOGGED_HEADERS, LoggedRequest, RequestLog
 from dynamics_sandbox.server.scripted_faults import Fault, FaultKind, FaultScript
 from dynamics_sandbox.webapi.service import WebApi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dynamics_sandbox.entra.token_service import TokenService
     from dynamics_sandbox.organisation.organisation import Organisation
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-MAX_BODY = 64 * 1024 * 1024
 MAX_SECONDS = 600
 SIGN_IN_PAGE = (
     b"<!DOCTYPE html><html><head><title>Sign in to your account</title></head><body>"
@@ -41,10 +44,6 @@ SIGN_IN_PAGE = (
     b"</body></html>"
 )
 _LOG = logging.getLogger(__name__)
-
-
-class BodyTooLargeError(Exception):
-    """A request body beyond the bound."""
 
 
 class Application:
@@ -76,9 +75,9 @@ class Application:
             return
         started = time.monotonic()
         try:
-            incoming = await _incoming(scope, receive)
+            incoming = await receive_request(scope, receive)
         except BodyTooLargeError:
-            await _deliver(Answer(413), scope, send)
+            await deliver(Answer(413), scope, send)
             return
         struck: list[Fault] = []
         try:
@@ -92,7 +91,7 @@ class Application:
         answer.headers["Date"] = format_datetime(self._organisation.server_date(), usegmt=True)
         if not incoming.path.startswith("/sandbox/"):
             self._log(incoming, answer, started=started, struck=struck)
-        await _deliver(answer, scope, send)
+        await deliver(answer, scope, send)
 
     def _log(
         self, incoming: Incoming, answer: Answer, *, started: float, struck: list[Fault]
@@ -198,55 +197,3 @@ def _page(incoming: Incoming) -> int:
         return from_cookie(token).page if token else 1
     except DataverseError:
         return 0
-
-
-async def _incoming(scope: Scope, receive: Receive) -> Incoming:
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > MAX_BODY:
-            raise BodyTooLargeError
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        key, text = name.decode("latin-1"), value.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    raw_path = scope["raw_path"].decode("latin-1")
-    return Incoming(
-        method=scope["method"],
-        path=unquote(raw_path),
-        raw_path=raw_path,
-        raw_query=scope["query_string"].decode("latin-1"),
-        headers=headers,
-        origin=f"{scope['scheme']}://{headers.get('host', 'localhost')}",
-        body=bytes(body),
-    )
-
-
-async def _deliver(answer: Answer, scope: Scope, send: Send) -> None:
-    transport = scope.get("extensions", {}).get("sandbox.transport")
-    if answer.delivery is Delivery.NOTHING and transport is not None:
-        transport.abort()
-        return
-    headers = {"Content-Length": str(len(answer.body)), **answer.headers}
-    pairs = [
-        (name.lower().encode(), value.encode("latin-1", "replace"))
-        for name, value in headers.items()
-    ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": pairs})
-    if answer.delivery is Delivery.HALF and transport is not None:
-        await send(
-            {
-                "type": "http.response.body",
-                "body": answer.body[: len(answer.body) // 2],
-                "more_body": True,
-            }
-        )
-        transport.close()
-        return
-    await send({"type": "http.response.body", "body": answer.body})
-
-
-__all__ = ["Application", "json_answer"]

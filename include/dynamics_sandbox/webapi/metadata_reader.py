@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from dynamics_sandbox.odata.comparisons import Operand
 from dynamics_sandbox.odata.dataverse_error import (
     OBJECT_DOES_NOT_EXIST,
     DataverseError,
@@ -17,7 +18,7 @@ from dynamics_sandbox.odata.dataverse_error import (
     unknown_property,
     unknown_resource,
 )
-from dynamics_sandbox.odata.filters import Operand, compile_filter
+from dynamics_sandbox.odata.filters import compile_filter
 from dynamics_sandbox.odata.literals import Kind
 from dynamics_sandbox.odata.query_options import split_options
 from dynamics_sandbox.webapi.metadata_json import cast_extras, table_definition

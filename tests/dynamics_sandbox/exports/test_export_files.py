@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dynamics_sandbox.exports.export_folder import FolderError, load_folder, read_folder
-from dynamics_sandbox.exports.findings import told
+from dynamics_sandbox.exports.findings import describe_findings
 from dynamics_sandbox.schema.standard_tables import TABLES
 from folder_rows import (
     ACCOUNT,
@@ -198,7 +198,7 @@ def test_of_many_rows_with_one_fault_some_are_named_and_the_others_counted(tmp_p
         a_contact(f"c0000000-0000-0000-0000-{number:012}", birthdate="?") for number in range(30)
     ]
     findings = read_folder(a_folder(tmp_path, contacts=rows)).findings
-    lines = [line for line in told(findings) if "birthdate" in line]
+    lines = [line for line in describe_findings(findings) if "birthdate" in line]
     assert len(lines) == 11
     assert "column birthdate has 20 more rows like these" in lines[-1]
 
