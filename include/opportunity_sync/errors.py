@@ -9,6 +9,7 @@ SyncError
 │   ├── PrivilegeError          the application user may not read a table
 │   ├── QueryError              Dataverse refused a request as wrong; repeating it cannot help
 │   ├── WrongOrganizationError  the store holds another organisation's rows
+│   ├── FieldsFileError         the file that selects columns has faults, named with their lines
 │   ├── StagingError            staged rows are missing, superseded or unreadable
 │   └── UnsupportedStoreError   the store's kind of database is not supported yet
 ├── TransientError          wait and try again; `retry_after` in seconds where the server named it
@@ -21,6 +22,10 @@ SyncError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def visible(text: str) -> str:
@@ -97,6 +102,34 @@ class QueryError(ConfigError):
 
 class WrongOrganizationError(ConfigError):
     """The store belongs to another Dynamics organisation than the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFault:
+    """What is wrong on a line of a file, where the line is known, and what to write instead."""
+
+    line: int | None
+    problem: str
+    next_step: str
+
+    def __str__(self) -> str:
+        """Render as one clause: `line 3: "stge" is no default field (write "stage")`."""
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.problem} ({self.next_step})"
+
+
+class FieldsFileError(ConfigError):
+    """The fields file has faults: all of them, in the order of their lines."""
+
+    def __init__(self, faults: Iterable[FileFault], *, where: str = "") -> None:
+        """Name every fault; `where` is the file, without anything secret in its address."""
+        self.faults = tuple(sorted(faults, key=lambda fault: fault.line or 0))
+        file = f"The fields file {where}".rstrip()
+        count = f"{len(self.faults)} faults" if len(self.faults) > 1 else "a fault"
+        super().__init__(
+            f"{file} has {count}: {'; '.join(str(fault) for fault in self.faults)}.",
+            next_step="mend the lines that are named; until then no run reads or writes anything.",
+        )
 
 
 class StagingError(ConfigError):

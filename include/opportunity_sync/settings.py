@@ -60,6 +60,12 @@ class Settings(BaseModel):
     staging_keep_days: int = Field(
         default=7, ge=0, le=3650, description="Days that the staged rows of a failed run are kept."
     )
+    fields: Annotated[str, AfterValidator(_without_password)] = Field(
+        default="",
+        description="TOML file that selects the columns of opportunity, contact and account: a "
+        "path that every worker sees, or any fsspec URL. Empty: the default selection "
+        "(docs/store.md).",
+    )
     page_size: int = Field(
         default=5000,
         ge=1,

@@ -20,6 +20,7 @@ from opportunity_sync.model.fields import (
     Kind,
 )
 from opportunity_sync.model.model import EXTRACT_TASKS, Model
+from opportunity_sync.model.selection import CustomField, EntitySelection, Selection
 
 __all__ = [
     "ACCOUNT",
@@ -33,8 +34,11 @@ __all__ = [
     "VERSION",
     "VERSION_SOURCE",
     "Column",
+    "CustomField",
     "Entity",
+    "EntitySelection",
     "Field",
     "Kind",
     "Model",
+    "Selection",
 ]
