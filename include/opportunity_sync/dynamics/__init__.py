@@ -7,6 +7,7 @@ from opportunity_sync.dynamics.connection_test import check
 from opportunity_sync.dynamics.error_answers import is_expired_delta
 from opportunity_sync.dynamics.metadata.organization_plan import organization_plan
 from opportunity_sync.dynamics.metadata.privileges import sees_every_row
+from opportunity_sync.dynamics.metadata.security_check import require_unsecured
 from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, Page
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
 from opportunity_sync.dynamics.query import first_query, listing_query
@@ -34,6 +35,7 @@ __all__ = [
     "is_expired_delta",
     "listing_query",
     "organization_plan",
+    "require_unsecured",
     "same_origin",
     "sees_every_row",
     "staged_schema",

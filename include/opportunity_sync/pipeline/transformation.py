@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from opportunity_sync import __version__, store
 from opportunity_sync.core.frames import kept, to_frame
 from opportunity_sync.core.matching import UniqueKey
-from opportunity_sync.dynamics import DataverseClient, staged_schema
+from opportunity_sync.dynamics import DataverseClient, require_unsecured, staged_schema
 from opportunity_sync.errors import StagingError
 from opportunity_sync.model import CONTACT, OPPORTUNITY, VERSION, Entity
 from opportunity_sync.pipeline.extraction import published_reading, published_rows
@@ -131,6 +131,7 @@ def transform(
         if not _fetch_missing(client, begun, resolved.resolution, asked=asked, answers=answers):
             break
     require_few_refusals(begun, opened, answers, settings=settings)
+    _require_unsecured(client, begun, readings)
     Outcome(
         groups=groups | _stage_all(begun, groups, resolved),
         readings=readings,
@@ -140,6 +141,14 @@ def transform(
         compared={name: what.compared for name, what in opened.items()},
     ).publish(begun, OUTCOME)
     return _report(resolved.resolution)
+
+
+def _require_unsecured(client: DataverseClient, run: Run, answered: Mapping[str, Reading]) -> None:
+    """Refuse rows whose columns were hidden while they were read. Raises `ConfigError`."""
+    for entity in run.model:
+        brought = 0 if run.lists(entity) else published_reading(run, entity).rows
+        if brought or answered[entity.name].rows:
+            require_unsecured(client, entity, run.plan.of(entity))
 
 
 def read_outcome(run: Run, name: str = OUTCOME) -> Outcome:

@@ -161,6 +161,30 @@ def test_a_run_that_began_before_a_column_came_takes_nothing_from_it(
     assert drift(world_runs) == []
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["null", "masked"])
+@pytest.mark.parametrize("is_left_out", [False, True], ids=["told", "not told at once"])
+def test_a_column_that_is_hidden_while_it_is_read_is_not_taken_for_empty(
+    world_runs: SyncRuns, world: Organisation, masked: bool, is_left_out: bool
+) -> None:
+    """The run fails before it writes; the next one leaves the column out by itself."""
+    begun = world_runs.begin()
+    world.secure_column("contacts", "emailaddress1", masked=masked)
+    if is_left_out:
+        world.leave_out_of_metadata("contacts", "emailaddress1")
+    world_runs.extract(begun)
+    with pytest.raises(ConfigError, match="emailaddress1 came under column security"):
+        world_runs.transform(begun)
+    world_runs.finish(begun, succeeded=False)
+    later(world)
+    world_runs.run()
+    assert emails(world_runs) == [None] * 5
+    world.restore_column("contacts", "emailaddress1")
+    later(world)
+    world_runs.run()
+
+    assert drift(world_runs) == []
+
+
 def test_rows_that_a_run_wrote_without_a_column_that_is_just_filled_are_filled_too(
     world_runs: SyncRuns, world: Organisation
 ) -> None:
