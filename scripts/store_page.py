@@ -28,7 +28,8 @@ an instant is text `YYYY-MM-DDTHH:MM:SSZ`, a date `YYYY-MM-DD`, money plain deci
 
 Rows whose sync filter (`new_synctomkto`) is an explicit No are not in the public tables, or, once
 they were, stay as they were. Public tables change by addition only; names of private ones may
-change. `synced_at` moves when a row is written, and a row is written only when something differs.
+change. `synced_at` and `revision` move when a row is written, and a row is written only when
+something differs. How to read just what is new: [reading-the-store.md](reading-the-store.md).
 """
 
 PRIVATE_INTRODUCTION = """
@@ -49,14 +50,15 @@ TABLES = {
     "sync_error": "Records that a run refused, while the rest went on.",
     "refused_row": "Records that can't be taken now. Each is tried again by itself; its row goes "
     "when it passes, or is gone in Dynamics. The last two columns are private.",
+    "sync_store": "One row, which comes with the first rows: whose they are, and the number of the "
+    "last change.",
     "owed_column": "Columns that a row was written without, though the store has or is filling "
     "them: the record is asked for again by its id.",
     "choice_label": "The labels last written, so that a renamed option is noticed.",
     "sync_state": "How far each entity was read. A row may be deleted at any time: the table is "
     "then read whole.",
-    "sync_store": "One row: whose rows these are, and how often loads changed them.",
 }
-PUBLIC = tuple(TABLES)[:9]
+PUBLIC = tuple(TABLES)[:10]
 
 # By column, or by `table.column` where one name has several meanings.
 MEANINGS = {
@@ -65,6 +67,7 @@ MEANINGS = {
     "opportunity or contact is gone",
     "deleted_at": "when that was noticed",
     "synced_at": "when the row was last written",
+    "revision": "number of the change that wrote it",
     "deleted_revision": "number of the change that brought the deletion; only a run begun after it "
     "brings the record back to life",
     "opportunity.account_id": "the account by the rules of [associations.md](associations.md)",
@@ -141,7 +144,8 @@ MEANINGS = {
     "wanted": "JSON: the columns that the store has or is filling",
     "singleton": "always 1",
     "organization_id": "rows of any other organisation are refused",
-    "revision": "counts the loads that changed something; 0: empty",
+    "sync_store.revision": "number of the last change of the store, only ever higher; 0: no rows "
+    "yet",
     "epoch": "counts the times that Dynamics was restored from a backup; older versions rank below",
 }
 DIALECTS = [make_url(url).get_dialect()() for url in ("postgresql+psycopg://", "sqlite://")]

@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from doc_pages import (
     DECISIONS,
@@ -48,6 +49,8 @@ SOURCE_FILE = re.compile(r"[\w./-]*\w\.(?:py|md|toml|yaml|sh)|[\w.-]+/(?:[\w.-]+
 # Folders of a run's staging, which prose names like folders of the project.
 STAGED = {"derived/", "resolved/"}
 PACKAGE = re.compile(r"[A-Za-z][\w-]*")
+# What a reader of the page fills in, in a query.
+PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
 
 page = pytest.mark.parametrize(
     "path", [pytest.param(path, id=str(path.relative_to(PROJECT))) for path in PAGES]
@@ -202,7 +205,8 @@ def test_queries_run_on_the_store(path: Path, sqlite_url: str) -> None:
     migrate(engine)
     with locked(engine, wait_seconds=5) as connection:
         for statement in ";".join(queries).split(";"):
-            connection.exec_driver_sql(statement.strip() or "SELECT 1")
+            given = dict.fromkeys(PARAMETER.findall(statement), 0)
+            connection.execute(text(statement.strip() or "SELECT 1"), given)
     engine.dispose()
 
 

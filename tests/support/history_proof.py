@@ -27,6 +27,7 @@ from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store import migrate, store_engine
 from opportunity_sync.store.tables import tables_of
 from store_dumps import Dump, dump
+from store_reader import Reader, public_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,15 +91,20 @@ class Theatre:
     def play(self, told: Told, report: Report) -> None:
         """Play a history to its end. Raises `ConvergenceError` where the store is wrong then."""
         self.empty_store()
-        history = self.stage.history(told["options"])
+        history, reader = self.stage.history(told["options"]), Reader(self.engine)
         try:
-            history.play(told["steps"])
+            for step in told["steps"]:
+                history.play([step])
+                reader.come()
             history.end(told["final"])
         finally:
             report.runs += history.runs.count
         found = differences_at_the_end(history.organisation, self.engine)
         if found:
             raise ConvergenceError("\n".join(found))
+        reader.come()
+        if reader.copy != public_rows(self.engine):
+            raise ConvergenceError("A reader that came after every step has missed a row.")
         if told["options"]["seed"] % 8 == 0:
             self._require_rest(history)
         report.histories += 1

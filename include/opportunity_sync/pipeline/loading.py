@@ -87,7 +87,7 @@ def _write_everything(
         )
     store.claim_organization(connection, run.plan.organization_id, handed_to=run.new_organization)
     change = Change(revision=state.revision + 1, begun=run.revision, moment=moment)
-    outcome = _as_the_store_is_now(connection, run, outcome, revision=state.revision)
+    outcome = _as_the_store_is_now(connection, run, outcome, change=change, revision=state.revision)
     write = Write(connection, run, outcome, change)
     overtaken = [
         entity
@@ -107,15 +107,16 @@ def _write_everything(
 
 
 def _as_the_store_is_now(
-    connection: Connection, run: Run, outcome: Outcome, *, revision: int
+    connection: Connection, run: Run, outcome: Outcome, *, change: Change, revision: int
 ) -> Outcome:
-    """The outcome, resolved again where the store has moved since transform looked at it."""
+    """The outcome, resolved again where the store, at `revision`, moved since transform's look."""
     if run.new_epoch:
         log.warning("A new epoch begins: the versions read now replace all that is stored.")
-        store.begin_epoch(connection, run.plan.organization_id, model=run.model)
+        store.begin_epoch(connection, run.plan.organization_id, model=run.model, change=change)
     for name in run.filter_gone:
         log.warning("%s: the sync filter is gone, so rows that it left out are synced.", name)
-        store.forget_filter(connection, run.model[name])
+        if store.forget_filter(connection, run.model[name]):
+            store.bump_revision(connection, change.revision)
     if not run.new_epoch and revision == outcome.revision:
         return outcome
     log.info("The store has changed since transform: resolving again.")
@@ -171,10 +172,10 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
         if not entity.carries_account:
             continue
         for changes in run.folder.tables(outcome.groups[f"resolved/{entity.name}_account"]):
-            moved = store.write_account_changes(connection, entity, changes, moment=change.moment)
+            moved = store.write_account_changes(connection, entity, changes, change=change)
             counts[entity.name] += Counts(rewritten=moved)
     for name, relabelled in store.write_labels(
-        connection, run.plan.labels, model=run.model, moment=change.moment, fresh=fresh
+        connection, run.plan.labels, model=run.model, change=change, fresh=fresh
     ).items():
         counts[name] += Counts(rewritten=relabelled)
     return counts
@@ -203,7 +204,7 @@ def _write_associations(write: Write, counts: dict[str, Counts]) -> None:
             table.filter(table["is_synced"]).select(["opportunity_id"]) for table in affected
         ),
         roles=run.folder.tables(outcome.groups["resolved/roles"]),
-        moment=change.moment,
+        change=change,
     )
     counts[UNRESOLVED] += store.write_unresolved(
         connection,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import ColumnElement, Connection
 
+    from opportunity_sync.store.change import Change
+
 _ROLE = ("opportunity_id", "contact_id", "role", "is_primary", "source")
 _UNRESOLVED = ("opportunity_id", "kind", "reference_id", "reason")
 
@@ -42,7 +44,7 @@ def write_roles(
     *,
     affected: Iterable[pa.Table],
     roles: Iterable[pa.Table],
-    moment: datetime,
+    change: Change,
 ) -> Counts:
     """Make `roles` the living roles of the `affected` opportunities.
 
@@ -57,7 +59,7 @@ def write_roles(
         read,
     ):
         gone = and_(~stored.c.is_deleted, _no_longer(stored, touched, desired))
-        deletion = {"is_deleted": True, "deleted_at": moment, "synced_at": moment}
+        deletion = {"is_deleted": True, "deleted_at": change.moment, **change.stamps}
         deleted = connection.execute(update(stored).values(deletion).where(gone)).rowcount
         counts = upsert(
             connection,
@@ -66,7 +68,7 @@ def write_roles(
                 rows=select(desired).where(true()),
                 compared=("is_primary", "source"),
                 fixed={"is_deleted": False, "deleted_at": None},
-                stamps={"synced_at": moment},
+                stamps=change.stamps,
                 guard=lambda _given, differs: or_(stored.c.is_deleted, differs),
             ),
         )

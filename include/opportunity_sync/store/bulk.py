@@ -19,7 +19,7 @@ from sqlalchemy import Column, Index, MetaData, Table, delete, insert
 from sqlalchemy.exc import OperationalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -92,10 +92,13 @@ def append(connection: Connection, table: Table, rows: pa.Table) -> None:
         write(connection, table, plain.slice(start, _CHUNK_ROWS).combine_chunks())
 
 
-def stamped(rows: pa.Table, name: str, moment: datetime) -> pa.Table:
-    """The rows with one more column that holds the same instant throughout."""
-    instant = pa.scalar(moment, pa.timestamp("s", tz="UTC"))
-    return rows.append_column(name, pa.repeat(instant, rows.num_rows))
+def stamped(rows: pa.Table, stamps: Mapping[str, datetime | int]) -> pa.Table:
+    """The rows with more columns, each of which holds the same value throughout."""
+    for name, value in stamps.items():
+        kind = pa.int64() if isinstance(value, int) else pa.timestamp("s", tz="UTC")
+        scalar: Any = pa.scalar(value, kind)
+        rows = rows.append_column(name, pa.repeat(scalar, rows.num_rows))
+    return rows
 
 
 @contextmanager

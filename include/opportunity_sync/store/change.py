@@ -2,7 +2,8 @@
 
 Clocks of several machines cannot order what runs did; the store's revision can. A load takes the
 next number under the store's lock, and remembers the one that its run began with: whatever the
-store got in between, the run cannot have known.
+store got in between, the run cannot have known. The number stands in every public row that the
+change touches, so that readers can ask for what is new to them.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 class Change:
     """How a load writes.
 
-    `revision`: the number of this change, one more than the store's. `begun`: the store's revision
+    `revision`: the number of this change, higher than the store's. `begun`: the store's revision
     when the run began. `moment` becomes `synced_at` and `deleted_at`.
     """
 
     revision: int
     begun: int
     moment: datetime
+
+    @property
+    def stamps(self) -> dict[str, datetime | int]:
+        """What a public row gets with whatever else this change writes into it, by column."""
+        return {"synced_at": self.moment, "revision": self.revision}

@@ -38,7 +38,6 @@ from opportunity_sync.store.tables import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -61,15 +60,15 @@ def write_deleted(
     record. `recheck` owes it as a whole: another run may have known better, and the next one asks.
     A record that is deleted already was so until now: its deletion counts from this change on.
     """
-    fact, key, moment = fact_table(entity), entity.key_column, change.moment
+    fact, key = fact_table(entity), entity.key_column
     roles = 0
     with staged_keys(connection, entity, gone) as staged:
         keys = select(staged.c[key])
         marked, facts = _mark_facts(connection, fact, staged, key=key, revision=change.revision)
         if entity.is_public:
-            marked = _mark(connection, public_table(entity), staged, key=key, moment=moment)
+            marked = _mark(connection, public_table(entity), staged, key=key, change=change)
         if entity.has_roles:
-            roles = _mark(connection, opportunity_contact_role, staged, key=key, moment=moment)
+            roles = _mark(connection, opportunity_contact_role, staged, key=key, change=change)
         if entity.has_unresolved:
             of_gone = unresolved_association.c[key].in_(keys)
             connection.execute(delete(unresolved_association).where(of_gone))
@@ -133,9 +132,8 @@ def _mark_facts(
     return marked, repeated + marked + remembered
 
 
-def _mark(
-    connection: Connection, table: Table, staged: Table, *, key: str, moment: datetime
-) -> int:
-    statement = update(table).values(is_deleted=True, deleted_at=moment, synced_at=moment)
+def _mark(connection: Connection, table: Table, staged: Table, *, key: str, change: Change) -> int:
+    marks = {"is_deleted": True, "deleted_at": change.moment, **change.stamps}
+    statement = update(table).values(marks)
     is_live = and_(table.c[key].in_(select(staged.c[key])), ~table.c.is_deleted)
     return connection.execute(statement.where(is_live)).rowcount

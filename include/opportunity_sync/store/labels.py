@@ -21,11 +21,11 @@ from opportunity_sync.store.tables import choice_label, fact_table, is_excluded,
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
 
     from opportunity_sync.model import Model
+    from opportunity_sync.store.change import Change
 
 Labels = Mapping[int, str]
 KnownLabels = Mapping[str, Labels]  # by choice (`stage`) and code
@@ -48,7 +48,7 @@ def write_labels(
     labels: Mapping[str, KnownLabels],
     *,
     model: Model,
-    moment: datetime,
+    change: Change,
     fresh: Collection[str] = (),
 ) -> dict[str, int]:
     """Bring labels, by entity name and choice (`stage`), into the store; return rows relabelled.
@@ -69,7 +69,7 @@ def write_labels(
             continue
         _remember(connection, choice, renamed)
         if name not in fresh:
-            rows = _relabel(connection, choice, renamed, moment=moment)
+            rows = _relabel(connection, choice, renamed, change=change)
             changed[name] = changed.get(name, 0) + rows
     return changed
 
@@ -115,7 +115,7 @@ def _remember(connection: Connection, choice: _Choice, renamed: Labels) -> None:
     connection.execute(insert(choice_label), rows)
 
 
-def _relabel(connection: Connection, choice: _Choice, renamed: Labels, *, moment: datetime) -> int:
+def _relabel(connection: Connection, choice: _Choice, renamed: Labels, *, change: Change) -> int:
     """Rewrite the labels of all renamed options in one pass over the table."""
     public, fact = public_table(choice.entity), fact_table(choice.entity)
     code, label = public.c[f"{choice.column}_code"], public.c[f"{choice.column}_label"]
@@ -124,7 +124,7 @@ def _relabel(connection: Connection, choice: _Choice, renamed: Labels, *, moment
     excluded = exists().where(fact.c[key] == public.c[key], is_excluded(choice.entity, fact))
     statement = (
         update(public)
-        .values({label: given, "synced_at": moment})
+        .values({label: given, **change.stamps})
         .where(code.in_(renamed), label.is_distinct_from(given), ~excluded)
     )
     return connection.execute(statement).rowcount

@@ -43,8 +43,6 @@ from opportunity_sync.store.types import Identifier
 from opportunity_sync.store.upsert import Upsert, upsert
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import pyarrow as pa
 
     from opportunity_sync.store.change import Change
@@ -161,11 +159,11 @@ def merge_facts(writing: Writing, staged: Table) -> Counts:
 
 def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
     """Write public rows of what is current now and not excluded; counts are of public rows."""
-    connection, entity, moment = writing.connection, writing.entity, writing.change.moment
+    connection, entity, change = writing.connection, writing.entity, writing.change
     public, key = public_table(entity), entity.key_column
     moved = 0
     if has_stale and entity.carries_account:
-        moved = move_accounts(connection, entity, staged, moment=moment)
+        moved = move_accounts(connection, entity, staged, change=change)
     if not writing.reads_filter:
         _recall_filter(writing, staged)
     names = [column.name for column in public.c if column.name in staged.c and column.name != key]
@@ -180,7 +178,7 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
             ),
             compared=own,
             fixed={"is_deleted": False, "deleted_at": None},
-            stamps={"synced_at": moment},
+            stamps=change.stamps,
             guard=lambda given, differs: and_(
                 given[VERSION.name] >= public.c[VERSION.name], or_(public.c.is_deleted, differs)
             ),
@@ -210,14 +208,12 @@ def mark_stale(connection: Connection, entity: Entity, staged: Table) -> int:
     return connection.execute(statement).rowcount
 
 
-def move_accounts(
-    connection: Connection, entity: Entity, staged: Table, *, moment: datetime
-) -> int:
+def move_accounts(connection: Connection, entity: Entity, staged: Table, *, change: Change) -> int:
     """Write derived accounts that differ, whatever the version; not on excluded or deleted rows."""
     public, fact, key = public_table(entity), fact_table(entity), entity.key_column
     statement = (
         update(public)
-        .values({ACCOUNT_ID: staged.c[ACCOUNT_ID], "synced_at": moment})
+        .values({ACCOUNT_ID: staged.c[ACCOUNT_ID], **change.stamps})
         .where(
             public.c[key] == staged.c[key],
             fact.c[key] == staged.c[key],

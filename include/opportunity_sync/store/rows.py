@@ -47,7 +47,6 @@ from opportunity_sync.store.types import Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from datetime import datetime
 
     import pyarrow as pa
     from sqlalchemy import Connection
@@ -84,7 +83,7 @@ def write_rows(
 
 
 def write_account_changes(
-    connection: Connection, entity: Entity, changes: pa.Table, *, moment: datetime
+    connection: Connection, entity: Entity, changes: pa.Table, *, change: Change
 ) -> int:
     """Write `account_id` of rows that were not in the parts; return how many public rows changed.
 
@@ -96,7 +95,7 @@ def write_account_changes(
         append(connection, staged, changes)
         described(connection, staged)
         with looked_up_by_index(connection, changes.num_rows):
-            return move_accounts(connection, entity, staged, moment=moment)
+            return move_accounts(connection, entity, staged, change=change)
 
 
 def _writing(
@@ -141,7 +140,7 @@ def _fill(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
             inserted = part.num_rows
             if entity.is_public:
                 rows = _synced(entity, part) if writing.reads_filter else part
-                marked = stamped(_only(rows, tables[1]), "synced_at", writing.change.moment)
+                marked = stamped(_only(rows, tables[1]), writing.change.stamps)
                 append(connection, tables[1], marked)
                 inserted = rows.num_rows
             filtered = part.num_rows - inserted

@@ -2,8 +2,9 @@
 
 The watermark of an entity says up to when everything that windows can show is in the store. It
 moves in the transaction of the rows, only forwards, and only by a run whose window begins at or
-before it: anything else would leave a gap that no later run looks into. The revision counts the
-loads that changed something, so that a load can tell whether the store moved since its run looked.
+before it: anything else would leave a gap that no later run looks into. The revision is the number
+of the last change, by which a load can tell whether the store moved since its run looked, and a
+reader which rows are new. It only grows, over epochs and owners: no two changes have one number.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from opportunity_sync.model import Entity, Model
+    from opportunity_sync.store.change import Change
 
 Readings = dict[str, str]
 
@@ -139,19 +141,24 @@ def bump_revision(connection: Connection, to: int) -> None:
     connection.execute(update(sync_store).values(revision=to).where(is_forwards))
 
 
-def begin_epoch(connection: Connection, organization_id: str, *, model: Model) -> None:
+def begin_epoch(
+    connection: Connection, organization_id: str, *, model: Model, change: Change
+) -> None:
     """Rank everything stored below every version to come: the organisation went back in time.
 
     Or another one has taken its place: the store is this organisation's from now on. Rows are
     ordered by epoch, then version: those of earlier epochs all count as version 0 from now on, and
     runs that began in an earlier epoch are refused by `load`. What was tracked, refused or owed
-    counts no more, and no column is in the whole table until it has been read.
+    counts no more, and no column is in the whole table until it has been read. A reader sees every
+    row change, so the change has its number even if nothing else comes of it.
     """
     begun = {"epoch": sync_store.c.epoch + 1, "organization_id": organization_id}
     connection.execute(update(sync_store).values(begun))
-    public = [public_table(entity) for entity in model.public]
-    for table in (*public, *(fact_table(entity) for entity in model)):
-        connection.execute(update(table).values(version_number=0))
+    bump_revision(connection, change.revision)
+    for entity in model.public:
+        connection.execute(update(public_table(entity)).values(version_number=0, **change.stamps))
+    for entity in model:
+        connection.execute(update(fact_table(entity)).values(version_number=0))
     for table in (owed_column, refused_row):
         connection.execute(delete(table))
     nothing = {"delta_link": None, "link_columns": None, "columns": _NONE}

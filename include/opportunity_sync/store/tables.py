@@ -3,7 +3,7 @@
 Public tables (`contract.md` section 4) hold synced rows and change only by addition. Private
 ones keep what runs need of each other: `fact_*` every row ever seen, excluded and deleted ones
 too, with the columns the association rules read; `owed_column` what a row was written without;
-`choice_label`, `sync_state`, `sync_store`.
+`choice_label`, `sync_state`.
 No table of an entity is made at import: it is built from the entity that is asked about. The schema
 that databases really get is written in `migrations/`; a test keeps the two equal.
 """
@@ -74,6 +74,11 @@ def _is_deleted() -> Column[bool]:
     return Column("is_deleted", Boolean, nullable=False, server_default=false())
 
 
+def _revision() -> Column[int]:
+    """Number of the change that last touched the row; the default is for rows from before it."""
+    return Column("revision", BigInteger, nullable=False, server_default="1")
+
+
 def _index(table: Table, column: str) -> None:
     present = table.c[column].is_not(None)
     name = f"ix_{table.name}_{column}"
@@ -93,7 +98,9 @@ def public_table(entity: Entity) -> Table:
         _is_deleted(),
         Column("deleted_at", Instant),
         Column("synced_at", Instant, nullable=False),
+        _revision(),
     )
+    Index(f"ix_{entity.name}_revision", table.c.revision)
     if with_account:
         _index(table, ACCOUNT_ID)
     return table
@@ -140,8 +147,10 @@ opportunity_contact_role = Table(
     _is_deleted(),
     Column("deleted_at", Instant),
     Column("synced_at", Instant, nullable=False),
+    _revision(),
     PrimaryKeyConstraint("opportunity_id", "contact_id", "role"),
     Index("ix_opportunity_contact_role_contact_id", "contact_id"),
+    Index("ix_opportunity_contact_role_revision", "revision"),
 )
 
 unresolved_association = Table(

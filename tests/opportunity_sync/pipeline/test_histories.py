@@ -12,6 +12,7 @@ import pytest
 
 from oracle import LOOKUP_TYPE, Store, actual_store, differences, expected_store
 from store_dumps import dump
+from store_reader import Reader, public_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,18 +286,40 @@ def test_the_associations_follow_a_merge_at_once(
 def test_all_histories_one_after_another_on_both_databases(
     runs: SyncRuns, organisation: Organisation
 ) -> None:
-    """Changes on top of changes: the store follows each of them, and then rests."""
+    """Changes on top of changes: the store follows each, a reader the store, and both rest."""
     runs.run()
+    reader = Reader(runs.engine)
     for change in HISTORIES:
         change(organisation)
         runs.run("full" if change in SYSTEM_MADE else "continue")
 
         found = _without_excluded(runs, organisation)
         assert differences(expected_store(organisation), found) == [], change.__name__
-    rested = dump(runs.engine)
+        reader.come()
+        assert reader.copy == public_rows(runs.engine), change.__name__
+    rested, read = dump(runs.engine), reader.read
 
     assert runs.run("full")["changed"] == 0
     assert dump(runs.engine) == rested
+    reader.come()
+    assert reader.read == read
+
+
+def test_a_reader_follows_an_epoch_though_nothing_else_has_changed(
+    runs: SyncRuns, organisation: Organisation
+) -> None:
+    """Rows that the run does not bring change as well: versions of before count as 0."""
+    runs.run()
+    organisation.delete("contacts", contact_customers(organisation)[0][1])
+    runs.run("reconcile")
+    reader = Reader(runs.engine)
+    reader.come()
+    seen = reader.seen
+    runs.run("full", new_epoch=True)
+    reader.come()
+
+    assert reader.seen > seen
+    assert reader.copy == public_rows(runs.engine)
 
 
 def test_a_role_that_no_longer_follows_is_kept_and_marked(

@@ -9,7 +9,7 @@ import pyarrow as pa
 from opportunity_sync.store.associations import write_roles, write_unresolved
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.tables import opportunity_contact_role, unresolved_association
-from store_rows import NOON, dump, guid, later, only_row
+from store_rows import NOON, a_change, dump, guid, later, only_row
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,7 +59,7 @@ def roles(engine: Engine, of: list[pa.Table], *wanted: Any, moment: datetime = N
     """Write the roles as a run of its own."""
     tables = [pa.Table.from_pylist(list(wanted), schema=ROLE)]
     with engine.begin() as connection:
-        return write_roles(connection, affected=of, roles=tables, moment=moment)
+        return write_roles(connection, affected=of, roles=tables, change=a_change(0, moment))
 
 
 def gaps(engine: Engine, of: list[pa.Table], *wanted: Any, moment: datetime = NOON) -> Counts:
@@ -73,7 +73,7 @@ def test_a_role_is_inserted_and_then_left_alone(engine: Engine) -> None:
     """The same desired state again writes nothing."""
     assert roles(engine, affected(1), a_role()) == Counts(read=1, inserted=1)
     before = only_row(engine, opportunity_contact_role)
-    assert a_role() | {"is_deleted": False, "deleted_at": None, "synced_at": NOON} == before
+    assert a_role() | {"is_deleted": False, "deleted_at": None, **a_change().stamps} == before
     assert roles(engine, affected(1), a_role(), moment=later()) == Counts(read=1, unchanged=1)
     assert before == only_row(engine, opportunity_contact_role)
 
@@ -160,6 +160,6 @@ def test_desired_rows_may_come_in_many_parts(engine: Engine) -> None:
             connection,
             affected=(table for number in (1, 2, 3) for table in affected(number)),
             roles=iter(parts),
-            moment=NOON,
+            change=a_change(),
         )
     assert counts == Counts(read=3, inserted=3)

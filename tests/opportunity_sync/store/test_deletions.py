@@ -133,4 +133,4 @@ def write_role_of(engine: Engine, number: int, *names: str) -> None:
     )
     affected = part(OPPORTUNITY, {"id": number}).select(["opportunity_id"])
     with engine.begin() as connection:
-        write_roles(connection, affected=[affected], roles=[roles], moment=NOON)
+        write_roles(connection, affected=[affected], roles=[roles], change=a_change())

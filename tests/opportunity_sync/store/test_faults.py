@@ -24,7 +24,7 @@ from opportunity_sync.store.migrate import migrate
 from opportunity_sync.store.tables import public_table, sync_state
 from opportunity_sync.store.types import Identifier
 from opportunity_sync.store.watch import Waits
-from store_rows import NOON, part
+from store_rows import a_change, part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ def refused_person(engine: Engine, *, last_name: str | None = PERSON) -> SyncErr
 
     def load() -> None:
         with locked(engine, wait_seconds=0) as connection:
-            given = stamped(rows.select(names), "synced_at", NOON)
+            given = stamped(rows.select(names), a_change().stamps)
             append(connection, public_table(CONTACT), given)
 
     return error_of(load)

@@ -9,7 +9,7 @@ import pytest
 from opportunity_sync.model import DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store.labels import known_labels, write_labels
 from opportunity_sync.store.tables import choice_label, public_table
-from store_rows import NOON, dump, later, write
+from store_rows import NOON, a_change, dump, later, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def relabel(
     with engine.begin() as connection:
         labels = {"opportunity": {"stage": stages}}
         done = write_labels(
-            connection, labels, model=DEFAULT_MODEL, moment=later(minutes), fresh=fresh
+            connection, labels, model=DEFAULT_MODEL, change=a_change(0, later(minutes)), fresh=fresh
         )
     return done.get("opportunity", 0)
 
@@ -99,5 +99,5 @@ def test_choices_that_are_not_given_or_not_selected_are_left(store: Engine) -> N
     """Metadata that could not be read is no reason to clear labels."""
     with store.begin() as connection:
         labels = {"opportunity": {"salesstage": {0: "Qualify"}}, "connection": {}, "account": {}}
-        assert write_labels(connection, labels, model=DEFAULT_MODEL, moment=later(1)) == {}
+        assert write_labels(connection, labels, model=DEFAULT_MODEL, change=a_change()) == {}
     assert len(dump(store, choice_label)["choice_label"]) == 3

@@ -13,9 +13,10 @@ from sqlalchemy import MetaData, inspect, text
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 from opportunity_sync.store.counts import Counts
+from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.lock import locked
 from opportunity_sync.store.migrate import VERSION_TABLE, alembic_config, migrate
-from opportunity_sync.store.state import read_state
+from opportunity_sync.store.state import claim_organization, read_state
 from opportunity_sync.store.tables import COUNTS, ROLE, tables_of
 from store_rows import NOON, dump, guid, write
 
@@ -133,6 +134,48 @@ def test_a_run_after_the_upgrade_revives_what_was_deleted_before(
     migrate(empty_engine)
     counts = write(empty_engine, CONTACT, {"version_number": 5, "first_name": "Ada"}, begun=begun)
     assert counts == Counts(read=1, updated=int(is_alive), superseded=int(not is_alive))
+
+
+@pytest.mark.parametrize(("before", "after"), [(7, 7), (0, 1), (None, None)])
+def test_rows_of_before_have_a_number_that_readers_reach(
+    empty_engine: Engine, before: int | None, after: int | None
+) -> None:
+    """One that the store has given by then, also where somebody filled it by hand."""
+    a_store_of_the_first_revision(empty_engine)
+    with locked(empty_engine, wait_seconds=5) as connection:
+        command.upgrade(alembic_config(connection), "0002")
+        if before is None:
+            connection.execute(text("DELETE FROM sync_store"))
+        else:
+            connection.execute(text(f"UPDATE sync_store SET revision = {before}"))
+    migrate(empty_engine)
+    with empty_engine.connect() as connection:
+        assert differences(connection) == []
+        assert connection.scalar(text("SELECT revision FROM sync_store")) == after
+        assert connection.scalars(text("SELECT revision FROM contact")).all() == [1]
+
+
+def test_an_empty_store_that_is_upgraded_stays_empty(empty_engine: Engine) -> None:
+    """Its first load is a first load."""
+    with locked(empty_engine, wait_seconds=5) as connection:
+        command.upgrade(alembic_config(connection), "0002")
+        claim_organization(connection, guid(1))
+    migrate(empty_engine)
+    with empty_engine.connect() as connection:
+        assert read_state(connection).is_empty
+
+
+def test_a_column_for_rows_of_before_rewrites_no_table(postgres: str) -> None:
+    """PostgreSQL keeps their number in its catalogue: the files of the tables stay as they were."""
+    engine = store_engine(postgres)
+    a_store_of_the_first_revision(engine)
+    files = text("SELECT pg_relation_filenode(CAST(:table AS regclass))")
+    tables = [*(entity.name for entity in DEFAULT_MODEL.public), "opportunity_contact_role"]
+    with locked(engine, wait_seconds=5) as connection:
+        command.upgrade(alembic_config(connection), "0002")
+        before = [connection.scalar(files, {"table": table}) for table in tables]
+        command.upgrade(alembic_config(connection), "0003")
+        assert before == [connection.scalar(files, {"table": table}) for table in tables]
 
 
 def test_an_upgrade_can_be_taken_back(empty_engine: Engine) -> None:

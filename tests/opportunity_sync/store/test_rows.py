@@ -287,7 +287,8 @@ def test_account_changes_reach_rows_that_were_not_read(engine: Engine) -> None:
     accounts = [guid(51), None, guid(51), guid(50), guid(51)]
     changes = pa.table({"contact_id": ids, "account_id": pa.array(accounts, pa.string())})
     with engine.begin() as connection:
-        assert write_account_changes(connection, CONTACT, changes, moment=later()) == 2
+        change = a_change(0, later())
+        assert write_account_changes(connection, CONTACT, changes, change=change) == 2
     rows = {row["contact_id"]: row for row in dump(engine, CONTACTS)["contact"]}
     found = [(row["account_id"], row["synced_at"]) for row in rows.values()]
     assert found == [(guid(51), later()), (None, later()), (guid(50), NOON), (guid(50), NOON)]
@@ -351,7 +352,7 @@ def test_an_unnamed_option_keeps_the_label_that_is_known(store: Engine) -> None:
     """Metadata with a hole empties no label, in new rows as in those that are there."""
     with store.begin() as connection:
         given_labels = {"opportunity": {"stage": {1: "Won"}}}
-        write_labels(connection, given_labels, model=DEFAULT_MODEL, moment=NOON)
+        write_labels(connection, given_labels, model=DEFAULT_MODEL, change=a_change())
     given = {"stage_code": 1, "stage_label": None}
     write(store, OPPORTUNITY, given, {"id": 2, "stage_code": 5}, {"id": 3, "stage_code": None})
     labels = [row_of(store, OPPORTUNITY, number)["stage_label"] for number in (1, 2, 3)]

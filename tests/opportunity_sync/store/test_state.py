@@ -32,7 +32,7 @@ from opportunity_sync.store.state import (
     want_columns,
 )
 from opportunity_sync.store.tables import sync_state
-from store_rows import NOON, dump, guid, later, only_row, write
+from store_rows import NOON, a_change, dump, guid, later, only_row, write
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -205,7 +205,7 @@ def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) ->
         remember_owed(connection, CONTACT, [pa.table({"contact_id": [guid(1)]})], ["email"])
         refused = [refusal | {"code": "bad", "message": "a number"}]
         note_refused(connection, CONTACT, refused, moment=NOON, by={"tried_by": "1"})
-        begin_epoch(connection, guid(2), model=DEFAULT_MODEL)
+        begin_epoch(connection, guid(2), model=DEFAULT_MODEL, change=a_change())
         assert (count_owed(connection, CONTACT, ["email"]), refused_ids(connection, CONTACT)) == (
             0,
             {},
