@@ -46,7 +46,7 @@ def impatient(sandbox: Sandbox, sqlite_engine: Engine, tmp_path: Path) -> SyncRu
         page_size=60,
         request_timeout_seconds=4,
         request_attempts=3,
-        page_timeout_seconds=40,
+        page_timeout_seconds=15,
     )
     return SyncRuns(sandbox, sqlite_engine, settings)
 
