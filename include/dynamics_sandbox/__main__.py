@@ -17,6 +17,7 @@ from dynamics_sandbox.exports.export_folder import FolderError, read_folder
 from dynamics_sandbox.exports.findings import describe_findings
 from dynamics_sandbox.organisation.folder_versions import organisation_of
 from dynamics_sandbox.organisation.organisation import Organisation
+from dynamics_sandbox.schema.security_tables import SECURITY_TABLES
 from dynamics_sandbox.server.sandbox import Address, Sandbox
 
 
@@ -89,7 +90,9 @@ def _serve(
     ) as sandbox:
         sandbox.write_description(description)
         counts = ", ".join(
-            f"{len(store)} {name}" for name, store in organisation.stores.items() if len(store)
+            f"{len(store)} {name}"
+            for name, store in organisation.stores.items()
+            if len(store) and name not in SECURITY_TABLES
         )
         print(f"Sandbox ready at {sandbox.url} with {counts}; details in {description}", flush=True)
         while not stop.wait(0.5):

@@ -33,7 +33,7 @@ from dynamics_sandbox.exports.written_values import (
     convert_value,
     is_whole,
 )
-from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE, Attribute
+from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE, Attribute, Behaviour
 from dynamics_sandbox.schema.standard_tables import TABLES
 
 if TYPE_CHECKING:
@@ -183,11 +183,13 @@ def _digits(label: str) -> str:
 def _attribute(standard: Attribute | None, shown: Observed) -> Attribute:
     """The column before its values are converted; dates have times where most values do."""
     attribute = standard or infer_attribute(shown)
-    if standard is None or not attribute.date_only:
+    if standard is None or not attribute.is_date:
         return attribute
     instants = [text for text in map(str, shown.values) if INSTANT.fullmatch(text)]
     timed = sum(MIDNIGHT.fullmatch(text) is None for text in instants)
-    return replace(attribute, date_only=timed == 0 or timed < len(shown.values) - len(instants))
+    is_date = timed == 0 or timed < len(shown.values) - len(instants)
+    behaviour = Behaviour.DATE_ONLY if is_date else Behaviour.USER_LOCAL
+    return replace(attribute, behaviour=behaviour)
 
 
 def _convert(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dynamics_sandbox.exports.export_files import guid_of
 from dynamics_sandbox.exports.written_values import DATE, INSTANT, as_boolean, as_number, is_whole
 from dynamics_sandbox.schema import choices
-from dynamics_sandbox.schema.attribute import Attribute
+from dynamics_sandbox.schema.attribute import Attribute, Behaviour
 
 if TYPE_CHECKING:
     import re
@@ -80,7 +80,8 @@ def _text(observed: Observed) -> Attribute:
     if values and all(guid_of(value) for value in values):
         return Attribute(name, "Uniqueidentifier")
     if values and (is_all(DATE, values) or is_all(INSTANT, values)):
-        return Attribute(name, "DateTime", date_only=is_all(DATE, values))
+        behaviour = Behaviour.DATE_ONLY if is_all(DATE, values) else Behaviour.USER_LOCAL
+        return Attribute(name, "DateTime", behaviour=behaviour)
     texts = [value for value in values if isinstance(value, str)]
     is_memo = any(len(text) > _LONGEST_STRING or "\n" in text for text in texts)
     return Attribute(name, "Memo" if is_memo else "String", max_length=2000 if is_memo else 100)

@@ -121,7 +121,7 @@ def _text(value: Any, _attribute: Attribute) -> str:
 
 def _moment(value: Any, attribute: Attribute) -> str:
     text = value.strip() if isinstance(value, str) else ""
-    return _date(text, value) if attribute.date_only else _instant(text, value)
+    return _date(text, value) if attribute.is_date else _instant(text, value)
 
 
 def _date(text: str, value: Any) -> str:

@@ -56,6 +56,11 @@ class Listing:
         self.entries = entries
         self._orders = orders
 
+    def only(self, keys: frozenset[bytes]) -> Listing:
+        """The same rows as far as they are among these."""
+        kept = [entry for entry in self.entries if (entry[-1] if self._orders else entry) in keys]
+        return Listing(kept, self._orders)
+
     def page(self, position: Position, size: int) -> tuple[list[bytes], bool]:
         """Up to `size` keys after a position, and whether there are more."""
         start = 0 if position.last is None else bisect_right(self.entries, self._marker(position))
@@ -118,6 +123,12 @@ class Listings:
         if len(self._kept) > _KEPT_LISTINGS:
             self._kept.popitem(last=False)
         return kept
+
+    def find_within(self, set_name: str, query: Query, keys: frozenset[bytes]) -> Listing:
+        """The rows of a query among these; they are few, so nothing is kept."""
+        hidden = self._organisation.hidden.get(set_name, ())
+        found = self._look(self._organisation.stores[set_name], query, hidden)
+        return found.only(keys)
 
     def _look(self, store: RowStore, query: Query, hidden: Iterable[str]) -> Listing:
         columns = PropertyPaths(self._organisation, store)

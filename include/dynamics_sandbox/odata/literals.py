@@ -33,21 +33,10 @@ class Kind(StrEnum):
     DATE = "Edm.Date"
 
 
-_KINDS = {
-    "String": Kind.TEXT,
-    "Memo": Kind.TEXT,
-    "Boolean": Kind.BOOLEAN,
-    "Uniqueidentifier": Kind.GUID,
-}
-
-
 def kind_of(attribute: Attribute) -> Kind:
     """The kind of an attribute's property."""
-    if attribute.is_lookup:
-        return Kind.GUID
-    if attribute.type == "DateTime":
-        return Kind.DATE if attribute.date_only else Kind.INSTANT
-    return _KINDS.get(attribute.type, Kind.NUMBER)
+    edm = attribute.edm_type
+    return Kind(edm) if edm in set(Kind) else Kind.NUMBER
 
 
 def literal_value(node: Any, kind: Kind) -> Any:

@@ -6,70 +6,70 @@ page.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from dynamics_sandbox.odata.property_paths import primary_name, readable, related_row
+from dynamics_sandbox.odata.property_paths import (
+    find_readable,
+    is_answered,
+    primary_name,
+    related_row,
+)
 from dynamics_sandbox.odata.query_options import Expand, Preferences, navigation, navigation_name
+from dynamics_sandbox.organisation.row_store import NULL
 from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE, Attribute
+from dynamics_sandbox.schema.attribute_types import MULTI_SELECT
+from dynamics_sandbox.schema.security_tables import ReadUnmasked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dynamics_sandbox.organisation.organisation import Organisation
     from dynamics_sandbox.organisation.row_store import Row, RowStore
 
-NAVIGATION_OF = "@Microsoft.Dynamics.CRM.associatednavigationproperty"
-_CURRENCY = "_transactioncurrencyid_value"
+NAVIGATION_OF: Final = "@Microsoft.Dynamics.CRM.associatednavigationproperty"
+_CURRENCY: Final = "_transactioncurrencyid_value"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a request wants of each row; without a selection that is every column."""
+
+    select: Sequence[str] = ()
+    preferences: Preferences = field(default_factory=Preferences)
+    unmasked: ReadUnmasked = ReadUnmasked.NOT_ALLOWED  # for how many rows it asks without masks
 
 
 class Projection:
     """What of a table's rows goes into the answer."""
 
-    def __init__(
-        self,
-        organisation: Organisation,
-        store: RowStore,
-        *,
-        select: Sequence[str],
-        preferences: Preferences,
-    ) -> None:
-        """Check the selected columns and lay out the answer; an empty `select` means all."""
+    def __init__(self, organisation: Organisation, store: RowStore, wanted: Wanted) -> None:
+        """Check the selected columns and lay out the answer."""
         self._organisation = organisation
         self._store = store
-        self.names = self._chosen(select)
-        self._preferences = preferences
+        self._wanted = wanted
+        self.names = self._chosen(wanted.select)
         self._plan: list[tuple[str, int]] = []
         self._maybe: list[str] = []
         self._extras: list[tuple[str, Callable[[Row], str | None]]] = []
+        self._converted: list[tuple[str, Callable[[Any], Any]]] = []
         for name in self.names:
-            attribute, place = readable(organisation, store, name)
-            self._annotate(name, attribute)
-            self._plan.append((name, place))
+            self._lay_out(name)
         self._output = tuple(name for name, _ in self._plan)
-        self._take = itemgetter(*(place for _, place in self._plan), -1)
-        set_name = store.table.set_name
-        conversions = ((name, self._conversion(name)) for name in self.names)
-        self._converted = [(name, convert) for name, convert in conversions if convert]
-        self._key, self._garbled = (
-            store.position[store.table.key],
-            organisation.garbled.get(set_name, {}),
-        )
-        self._version = store.position.get("versionnumber", -1)
+        self._take = itemgetter(*(place for _, place in self._plan), NULL)
+        self._key = store.position[store.table.key]
+        self._garbled = organisation.garbled.get(store.table.set_name, {})
+        self._version = store.position.get("versionnumber", NULL)
         self._expanded: list[tuple[str, Callable[[Row], Any]]] = []
 
     def _chosen(self, select: Sequence[str]) -> list[str]:
+        known = self._store.by_property
         if not select:
-            return [
-                name
-                for name, attribute in self._store.by_property.items()
-                if self._is_known(attribute)
-            ]
+            return [name for name, defined in known.items() if self._is_known(defined)]
         names = list(dict.fromkeys(select))
-        money = any(
-            self._store.by_property.get(name, _NO_ATTRIBUTE).type == "Money" for name in names
-        )
-        if money and _CURRENCY in self._store.by_property and _CURRENCY not in names:
+        has_money = any(known[name].type == "Money" for name in names if name in known)
+        if has_money and _CURRENCY in known and _CURRENCY not in names:
             names.append(_CURRENCY)
         if self._store.table.key not in names:
             names.append(self._store.table.key)
@@ -77,23 +77,31 @@ class Projection:
 
     def _is_known(self, defined: Attribute) -> bool:
         shown = self._organisation.attribute(self._store.table.set_name, defined.name)
-        return bool(
-            shown and shown.is_valid_for_read and shown.property_name == defined.property_name
+        return bool(shown and is_answered(shown) and shown.property_name == defined.property_name)
+
+    def _lay_out(self, name: str) -> None:
+        attribute, place = find_readable(self._organisation, self._store, name)
+        self._plan.append((name, place))
+        convert = self._organisation.conversion(
+            self._store.table.set_name, attribute.name, self._wanted.unmasked
         )
-
-    def _conversion(self, name: str) -> Callable[[Any], Any] | None:
-        attribute = self._store.by_property[name]
-        return self._organisation.conversion(self._store.table.set_name, attribute.name)
-
-    def _annotate(self, name: str, attribute: Attribute) -> None:
-        preferences = self._preferences
-        if preferences.wants(FORMATTED_VALUE[1:]):
-            self._extras.append((f"{name}{FORMATTED_VALUE}", self._label(name, attribute)))
-        if not attribute.is_lookup:
+        if convert is not None:
+            self._converted.append((name, convert))
+        if place == NULL:  # nothing to annotate
             return
-        if preferences.wants(NAVIGATION_OF[1:]):
+        if attribute.is_lookup:
+            self._annotate_lookup(name, attribute)
+        elif self._wanted.preferences.wants(FORMATTED_VALUE[1:]):
+            label = _labelled(place, convert, _formatter(attribute))
+            self._extras.append((f"{name}{FORMATTED_VALUE}", label))
+
+    def _annotate_lookup(self, name: str, attribute: Attribute) -> None:
+        wants = self._wanted.preferences.wants
+        if wants(FORMATTED_VALUE[1:]):
+            self._extras.append((f"{name}{FORMATTED_VALUE}", self._lookup_label(name)))
+        if wants(NAVIGATION_OF[1:]):
             self._extras.append((f"{name}{NAVIGATION_OF}", self._navigation(name, attribute)))
-        if preferences.wants(LOOKUP_TABLE[1:]):
+        if wants(LOOKUP_TABLE[1:]):
             mark = f"{name}{LOOKUP_TABLE}"
             self._plan.append((mark, self._store.position[mark]))
             self._maybe.append(mark)
@@ -112,7 +120,7 @@ class Projection:
 
     def _target(self, table: str, select: Sequence[str]) -> Projection:
         store = self._organisation.stores[self._organisation.set_of[table]]
-        return Projection(self._organisation, store, select=select, preferences=self._preferences)
+        return Projection(self._organisation, store, replace(self._wanted, select=select))
 
     def _follow(self, name: str, inner: dict[str, Projection]) -> Callable[[Row], Any]:
         held, kind = self._store.position[name], self._store.position[f"{name}{LOOKUP_TABLE}"]
@@ -147,28 +155,40 @@ class Projection:
         kind = self._store.position[f"{name}{LOOKUP_TABLE}"]
         return lambda row: navigation_name(attribute, row[kind]) if row[kind] else None
 
-    def _label(self, name: str, attribute: Attribute) -> Callable[[Row], str | None]:
-        """The formatted value of a column, in the language and time zone of the organisation."""
-        place = readable(self._organisation, self._store, name)[1]
-        if attribute.is_lookup:
-            return self._lookup_label(name)
-        options = attribute.options
-        if options is not None:
-            return lambda row: None if row[place] is None else options.get(int(row[place]))
-        shape = _SHAPES.get(attribute.type)
-        return lambda row: None if row[place] is None or shape is None else shape(row[place])
-
     def _lookup_label(self, name: str) -> Callable[[Row], str | None]:
         held, kind = self._store.position[name], self._store.position[f"{name}{LOOKUP_TABLE}"]
-        given = self._store.position.get(f"{name}{FORMATTED_VALUE}", -1)
+        given = self._store.position.get(f"{name}{FORMATTED_VALUE}", NULL)
         return lambda row: primary_name(self._organisation, row[kind], row[held]) or row[given]
 
 
-_NO_ATTRIBUTE = Attribute("", "String")
-_SHAPES: dict[str, Callable[[Any], str]] = {
+def _labelled(
+    place: int,
+    convert: Callable[[Any], Any] | None,
+    shape: Callable[[Any], str | None] | None,
+) -> Callable[[Row], str | None]:
+    """The formatted value of a column, in the language and time zone of the organisation."""
+
+    def label(row: Row) -> str | None:
+        value = row[place] if convert is None else convert(row[place])
+        return None if value is None or shape is None else shape(value)
+
+    return label
+
+
+def _formatter(attribute: Attribute) -> Callable[[Any], str | None] | None:
+    options = attribute.options
+    if options is None:
+        return _SHAPES.get(attribute.type)
+    if attribute.type == MULTI_SELECT:
+        return lambda value: "; ".join(options.get(int(code), code) for code in value.split(","))
+    return lambda value: options.get(int(value))
+
+
+_SHAPES: Final[Mapping[str, Callable[[Any], str]]] = {
     "Money": lambda value: f"${value:,.2f}",
     "Decimal": lambda value: f"{value:,}",
     "Integer": lambda value: f"{value:,}",
     "BigInt": lambda value: f"{value:,}",
     "DateTime": str,
+    "EntityName": str.capitalize,
 }

@@ -13,6 +13,7 @@ from dynamics_sandbox.odata.comparisons import Operand
 from dynamics_sandbox.odata.dataverse_error import not_supported, unknown_property
 from dynamics_sandbox.odata.literals import Kind, kind_of
 from dynamics_sandbox.odata.query_options import navigation
+from dynamics_sandbox.organisation.column_security import Access
 from dynamics_sandbox.organisation.row_store import NULL, Row, RowStore, sort_key
 from dynamics_sandbox.schema.attribute import LOOKUP_TABLE, Attribute
 
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
 _PATH_STEPS = 2
 
 
-def readable(organisation: Organisation, store: RowStore, name: str) -> tuple[Attribute, int]:
+def is_answered(attribute: Attribute) -> bool:
+    """Whether queries know a column at all."""
+    return attribute.is_valid_for_read and attribute.is_property
+
+
+def find_readable(organisation: Organisation, store: RowStore, name: str) -> tuple[Attribute, int]:
     """A property's attribute and its place in a row; unknown ones are a 400."""
     defined = store.by_property.get(name)
     set_name = store.table.set_name
     attribute = None if defined is None else organisation.attribute(set_name, defined.name)
-    if attribute is None or not attribute.is_valid_for_read or attribute.property_name != name:
+    if attribute is None or not is_answered(attribute) or attribute.property_name != name:
         raise unknown_property(name, store.table.name)
-    is_hidden = organisation.is_hidden(set_name, attribute.name)
-    if is_hidden and not organisation.is_field_security_administrator:
+    if organisation.column_access(set_name, attribute.name) is Access.NOTHING:
         return attribute, NULL
     return attribute, store.position[name]
 
@@ -55,7 +60,7 @@ class PropertyPaths:
     def resolve(self, path: tuple[str, ...]) -> Operand:
         """A property of the row, or of a row one lookup away."""
         if len(path) == 1:
-            attribute, place = readable(self._organisation, self._store, path[0])
+            attribute, place = find_readable(self._organisation, self._store, path[0])
             column = path[0] if place != NULL else None
             return Operand(_reader(attribute, place), kind_of(attribute), column)
         if len(path) > _PATH_STEPS:
@@ -68,7 +73,7 @@ class PropertyPaths:
         if target not in organisation.set_of:
             raise unknown_property(name, store.table.name)
         set_name = organisation.set_of[target]
-        attribute, place = readable(organisation, organisation.stores[set_name], column)
+        attribute, place = find_readable(organisation, organisation.stores[set_name], column)
         inner = _reader(attribute, place)
         held, kind = (
             store.position[lookup.property_name],

@@ -1,8 +1,8 @@
 """The query options of a request, parsed once and checked against the table.
 
-`$select $filter $orderby $top $count $expand` and parameter aliases; any other option is refused,
-as is everything that change tracking does not allow. Property paths may lead through one
-single-valued navigation property.
+`$select $filter $orderby $top $count $expand`, `UnMaskedData` and parameter aliases; any other
+option is refused, as is everything that change tracking does not allow. Property paths may lead
+through one single-valued navigation property.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dynamics_sandbox.odata.dataverse_error import (
     not_supported,
     unknown_property,
 )
+from dynamics_sandbox.schema.security_tables import MANY_TO_MANY, ONE_TO_MANY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 MAX_PAGE_SIZE = 5000
 MAX_EXPANDS = 15
 _KNOWN = frozenset(
-    {"$select", "$filter", "$orderby", "$top", "$count", "$expand", "$skiptoken", "$deltatoken"}
+    {
+        *("$select", "$filter", "$orderby", "$top", "$count", "$expand"),
+        *("$skiptoken", "$deltatoken", "UnMaskedData"),
+    }
 )
 _ELSEWHERE = frozenset({"$apply", "fetchXml", "savedQuery", "userQuery", "sql"})
 _UNTRACKED = ("filter", "orderby", "expand", "top")
@@ -103,6 +107,7 @@ class Query:
     count: bool = False
     expand: tuple[Expand, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    unmasked_data: bool = False  # asks for values that lie under a mask
     skip_token: str | None = None
     delta_token: str | None = None
 
@@ -132,6 +137,7 @@ def parse_query(raw_query: str) -> Query:
         count=_flag(options.get("$count")),
         expand=_expands(options.get("$expand", "")),
         aliases={name: value for name, value in options.items() if name.startswith("@")},
+        unmasked_data=options.get("UnMaskedData", "").lower() == "true",
         skip_token=options.get("$skiptoken"),
         delta_token=options.get("$deltatoken"),
     )
@@ -210,6 +216,8 @@ def navigation(table: Table, name: str) -> tuple[Attribute, str | None]:
     lookup = table.attributes.get(base)
     if lookup and lookup.is_lookup and target in lookup.targets:
         return lookup, target
+    if name in MANY_TO_MANY or name in ONE_TO_MANY:
+        raise not_supported(f"$expand={name}")
     raise unknown_property(name, table.name)
 
 

@@ -1,4 +1,4 @@
-"""Columns that a customer adds, drops, secures or makes anew, and metadata answers with holes.
+"""Columns that a customer adds, drops or makes anew, and metadata answers with holes.
 
 Rows keep the values of a column that is away, so that it can come back. No version moves by any of
 this, as in Dataverse.
@@ -10,17 +10,21 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from dynamics_sandbox.organisation.conversions import fitted, masked
+from dynamics_sandbox.organisation.conversions import fit_value
 from dynamics_sandbox.organisation.held_rows import HeldRows
 from dynamics_sandbox.schema.attribute import Attribute
 from dynamics_sandbox.schema.custom_columns import MARKETO_COLUMNS, SYNC_FILTER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from dynamics_sandbox.schema.table import Table
 
 _CUSTOM = {attribute.name: attribute for attribute in (SYNC_FILTER, *MARKETO_COLUMNS)}
+_OF_MONEY = (
+    Attribute("transactioncurrencyid", "Lookup", targets=("transactioncurrency",)),
+    Attribute("exchangerate", "Decimal", precision=12),
+)
 
 
 @dataclass(slots=True)
@@ -28,7 +32,6 @@ class ColumnState:
     """How a column differs from its definition in the schema."""
 
     is_dropped: bool = False
-    is_masked: bool = False
     shown_as: Attribute | None = None
     missing_answers: int | None = 0  # metadata answers to come that lack it; None: all
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -44,32 +47,32 @@ class ChangingColumns(HeldRows):
         super().__init__(tables, rows)
         self._columns: dict[tuple[str, str], ColumnState] = {}
 
+    def add_column(
+        self, set_name: str, column: Attribute | str, kind: str | None = None, **properties: Any
+    ) -> None:
+        """Add a column that no row fills yet, or give one that is there another definition.
+
+        A column by its name alone needs a type, unless it is one of the known custom ones. An
+        amount brings its twin in base currency, and the currency where the table has none.
+        """
+        added = replace(_column(column, kind), **properties)
+        with self.lock:
+            self._columns.pop((set_name, added.name), None)
+            known = self.stores[set_name].table.attributes
+            companions = {item.name: item for item in _companions(added) if item.name not in known}
+            self._define_columns(set_name, {**known, **companions, added.name: added})
+
+    def remove_column(self, set_name: str, name: str) -> None:
+        """Take a column out of a table for good, with its values."""
+        with self.lock:
+            self._defined(set_name, name)
+            self._columns.pop((set_name, name), None)
+            known = self.stores[set_name].table.attributes
+            self._define_columns(set_name, {key: known[key] for key in known if key != name})
+
     def drop_column(self, set_name: str, name: str) -> None:
         """Take a column out of the organisation; `restore_column` brings its values back."""
-        self._state(set_name, name).is_dropped = True
-
-    def secure_column(self, set_name: str, name: str, *, masked: bool = False) -> None:
-        """Put a column under column security: it reads as null, or as a masked text."""
-        shown = replace(self._defined(set_name, name), is_secured=True)
-        state = self._state(set_name, name)
-        state.shown_as, state.is_masked = shown, masked
-
-    def retype_column(self, set_name: str, name: str, kind: str, **properties: Any) -> None:
-        """Make a column anew with another type; the values are made to fit it.
-
-        `kind` and the properties are those of `Attribute`: `date_only=False` makes of a date a
-        time of the user's zone, midnight of UTC.
-        """
-        attribute = replace(self._defined(set_name, name), type=kind, **properties)
-        self._state(set_name, name).shown_as = attribute
-
-    def leave_out_of_metadata(self, set_name: str, name: str, times: int | None = 1) -> None:
-        """Let so many metadata answers lack a column that queries know; None: until restored."""
-        self._state(set_name, name).missing_answers = times
-
-    def garble_metadata(self, set_name: str, name: str, **properties: Any) -> None:
-        """Give properties of a column's metadata other values, fitting or not."""
-        self._state(set_name, name).metadata.update(properties)
+        self._alter(set_name, name, is_dropped=True)
 
     def restore_column(self, set_name: str, name: str) -> None:
         """Bring a column back as the schema has it, with its values."""
@@ -77,19 +80,27 @@ class ChangingColumns(HeldRows):
             self._columns.pop((set_name, name), None)
             self._note_new_metadata()
 
-    def add_column(
-        self, set_name: str, name: str, kind: str | None = None, **properties: Any
-    ) -> None:
-        """Add a column that no row fills yet; the known custom ones need no more than a name."""
-        plain = _CUSTOM.get(name) if kind is None else Attribute(name, kind)
-        if plain is None:
-            message = f"{name} needs a type"
-            raise ValueError(message)
+    def retype_column(self, set_name: str, name: str, kind: str, **properties: Any) -> None:
+        """Make a column anew with another type; the values are made to fit it.
+
+        `kind` and the properties are those of `Attribute`: a date with the behaviour UserLocal is
+        a time of the user's zone, midnight of UTC.
+        """
+        self._redefine(set_name, name, type=kind, **properties)
+
+    def set_valid_for_read(self, set_name: str, name: str, *, valid: bool) -> None:
+        """Say that a column can, or can't, be read; one that can't is unknown to queries."""
+        self._redefine(set_name, name, is_valid_for_read=valid)
+
+    def leave_out_of_metadata(self, set_name: str, name: str, times: int | None = 1) -> None:
+        """Let so many metadata answers lack a column that queries know; None: until restored."""
+        self._alter(set_name, name, missing_answers=times)
+
+    def garble_metadata(self, set_name: str, name: str, **properties: Any) -> None:
+        """Give properties of a column's metadata other values, fitting or not."""
         with self.lock:
-            store = self.stores[set_name]
-            attributes = {**store.table.attributes, name: replace(plain, **properties)}
-            store.change_table(replace(store.table, attributes=attributes))
-            self._note_new_metadata()
+            known = self.odd_metadata(set_name, name)
+            self._alter(set_name, name, metadata={**known, **properties})
 
     def table(self, set_name: str) -> Table:
         """The table as the organisation shows it now: what its metadata names and queries know."""
@@ -106,23 +117,15 @@ class ChangingColumns(HeldRows):
             return defined
         return None if state.is_dropped else state.shown_as or defined
 
-    def conversion(self, set_name: str, name: str) -> Callable[[Any], Any] | None:
-        """How the values of a column differ from those that the rows hold, if they do."""
+    def retyping(self, set_name: str, name: str) -> Callable[[Any], Any] | None:
+        """What makes a value that a row holds fit the type that its column has now, if need be."""
         state = self._columns.get((set_name, name))
         if state is None or state.shown_as is None:
             return None
         shown = state.shown_as
-        if state.is_masked:
-            return masked
         if shown.type == self._defined(set_name, name).type and shown.type != "DateTime":
             return None
-        return partial(fitted, shown)
-
-    def is_hidden(self, set_name: str, name: str) -> bool:
-        """Whether column security makes a column read as null."""
-        attribute, state = self.attribute(set_name, name), self._columns.get((set_name, name))
-        is_masked = state is not None and state.is_masked
-        return bool(attribute and attribute.is_secured and not is_masked)
+        return partial(fit_value, shown)
 
     def takes_from_metadata(self, set_name: str, name: str) -> bool:
         """Whether a metadata answer lacks this column; each such answer is counted."""
@@ -142,24 +145,38 @@ class ChangingColumns(HeldRows):
     def _defined(self, set_name: str, name: str) -> Attribute:
         return self.stores[set_name].table.attributes[name]
 
-    def _state(self, set_name: str, name: str) -> ColumnState:
-        self._defined(set_name, name)
+    def _define_columns(self, set_name: str, columns: Mapping[str, Attribute]) -> None:
+        store = self.stores[set_name]
+        store.change_table(replace(store.table, attributes=columns))
+        self._note_new_metadata()
+
+    def _redefine(self, set_name: str, name: str, **properties: Any) -> None:
+        """Show a column with other properties, on top of those that differ already."""
         with self.lock:
-            self._note_new_metadata()
-            return self._columns.setdefault((set_name, name), ColumnState())
+            state = self._columns.get((set_name, name))
+            shown = (state.shown_as if state else None) or self._defined(set_name, name)
+            self._alter(set_name, name, shown_as=replace(shown, **properties))
 
-    def drop_attribute(self, set_name: str, name: str) -> None:
-        """Take a column out of a table."""
-        self._change_attributes(
-            set_name, lambda known: {key: known[key] for key in known if key != name}
-        )
-
-    def add_attribute(self, set_name: str, attribute: Attribute) -> None:
-        """Add a column to a table, or replace its definition; existing rows hold null."""
-        self._change_attributes(set_name, lambda known: {**known, attribute.name: attribute})
-
-    def _change_attributes(self, set_name: str, change: Any) -> None:
+    def _alter(self, set_name: str, name: str, **difference: Any) -> None:
         with self.lock:
-            store = self.stores[set_name]
+            self._defined(set_name, name)
+            state = self._columns.get((set_name, name), ColumnState())
+            self._columns[set_name, name] = replace(state, **difference)
             self._note_new_metadata()
-            store.change_table(replace(store.table, attributes=change(store.table.attributes)))
+
+
+def _column(column: Attribute | str, kind: str | None) -> Attribute:
+    if isinstance(column, Attribute):
+        return column
+    if kind is not None:
+        return Attribute(column, kind)
+    if column not in _CUSTOM:
+        raise ValueError(f"{column} needs a type")
+    return _CUSTOM[column]
+
+
+def _companions(column: Attribute) -> Iterator[Attribute]:
+    """What Dataverse adds to a table beside a new column."""
+    if column.type == "Money" and not column.name.endswith("_base"):
+        yield replace(column, name=f"{column.name}_base", precision=4)
+        yield from _OF_MONEY

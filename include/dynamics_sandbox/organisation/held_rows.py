@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from dynamics_sandbox.schema.table import Table
 
 
+def instant(moment: datetime | str) -> str:
+    """The wire form of a time: UTC, whole seconds."""
+    parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return parsed.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class HeldRows:
     """Rows by table, as they are now."""
 
@@ -69,6 +75,12 @@ class HeldRows:
             message = f"{set_name}({row_id}) does not exist"
             raise KeyError(message)
         return found
+
+    def _first_id(self, set_name: str) -> str | None:
+        store = self.stores.get(set_name)
+        if not store or not store.order:
+            return None
+        return str(store.rows[store.order[0]][store.position[store.table.key]])
 
     def _note_new_metadata(self) -> None:
         self.generation += 1

@@ -8,7 +8,6 @@ them: columns, rights, clocks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,11 +16,14 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 from dynamics_sandbox.exports.export_folder import load_folder
 from dynamics_sandbox.made.generate import generate
 from dynamics_sandbox.organisation.cascades import after_delete, after_merge
+from dynamics_sandbox.organisation.held_rows import instant
 from dynamics_sandbox.organisation.surroundings import Surroundings
 from dynamics_sandbox.schema.attribute import FORMATTED_VALUE, LOOKUP_TABLE
 from dynamics_sandbox.schema.standard_tables import TABLES
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from dynamics_sandbox.organisation.row_store import RowStore
     from dynamics_sandbox.schema.table import Table
 
@@ -34,12 +36,6 @@ class Touch(StrEnum):
     ALL = "all"  # versionnumber and modifiedon
     VERSION = "version"  # versionnumber only: rollups, cascades
     NOTHING = "nothing"  # neither: calculated columns
-
-
-def instant(moment: datetime | str) -> str:
-    """The wire form of a time: UTC, whole seconds."""
-    parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    return parsed.astimezone(UTC).replace(microsecond=0).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Organisation(Surroundings):
@@ -57,9 +53,6 @@ class Organisation(Surroundings):
         self.business_unit_id = str(uuid5(NAMESPACE_OID, "dynamics-sandbox-business-unit"))
         self._recycle_bin: dict[tuple[str, str], dict[str, Any]] = {}
         self.organisation_id = self._first_id("organizations") or self._found(identity)
-        self.user_id = self._first_id("systemusers") or str(
-            uuid5(NAMESPACE_OID, "application-user")
-        )
 
     @classmethod
     def from_folder(cls, path: str | Path) -> Self:
@@ -75,12 +68,6 @@ class Organisation(Surroundings):
     def empty(cls) -> Self:
         """The standard tables without rows."""
         return cls()
-
-    def _first_id(self, set_name: str) -> str | None:
-        store = self.stores.get(set_name)
-        if not store or not store.order:
-            return None
-        return str(store.rows[store.order[0]][store.position[store.table.key]])
 
     def _found(self, identity: str | None) -> str:
         """Write the row of the organisation itself, which every organisation has."""
@@ -131,11 +118,11 @@ class Organisation(Surroundings):
             full.setdefault(f"{name}{FORMATTED_VALUE}", None)
             if f"{name}{LOOKUP_TABLE}" not in values:
                 full[f"{name}{LOOKUP_TABLE}"] = (
-                    None if value is None else self._table_of(value, attribute.targets)
+                    None if value is None else self._table_holding(value, attribute.targets)
                 )
         return full
 
-    def _table_of(self, row_id: str, targets: Iterable[str]) -> str | None:
+    def _table_holding(self, row_id: str, targets: Iterable[str]) -> str | None:
         choices = [name for name in targets if name in self.set_of]
         holding = (name for name in choices if self.stores[self.set_of[name]].get(row_id))
         return next(holding, choices[0] if choices else None)

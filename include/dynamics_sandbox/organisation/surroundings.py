@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from dynamics_sandbox.organisation.changing_columns import ChangingColumns
+from dynamics_sandbox.organisation.column_security import ColumnSecurity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEPTHS = ("None", "Basic", "Local", "Deep", "Global")
 
 
-class Surroundings(ChangingColumns):
+class Surroundings(ColumnSecurity):
     """Rows, and what a reader meets around them."""
 
     def __init__(
@@ -34,7 +34,6 @@ class Surroundings(ChangingColumns):
         self.read_depth = dict.fromkeys(self.set_of, "Global")
         self.team_depth: dict[str, str] = {}
         self.hidden: dict[str, set[str]] = {}
-        self.is_field_security_administrator = False
         self.garbled: dict[str, dict[str, dict[str, Any]]] = {}
         self.oldest_delta_version = 0
         self.oldest_version_of: dict[str, int] = {}

@@ -47,6 +47,11 @@ YES_NO: Mapping[int, str] = options("0=No; 1=Yes")
 ALLOW: Mapping[int, str] = options("0=Allow; 1=Do Not Allow")
 SEND: Mapping[int, str] = options("0=Send; 1=Do Not Send")
 
+COMPONENT_STATE: Mapping[int, str] = options(
+    "0=Published; 1=Unpublished; 2=Deleted; 3=Deleted Unpublished",
+)
+MANAGED: Mapping[int, str] = options("0=Unmanaged; 1=Managed")
+
 ACTIVE_STATE: Mapping[str, Mapping[int, str]] = {
     "statecode": _ACTIVE,
     "statuscode": _ACTIVE_REASON,
@@ -119,7 +124,7 @@ CONNECTION_ROLE: Mapping[str, Mapping[int, str]] = {
         "1=Business; 2=Family; 3=Social; 4=Sales; 5=Other;"
         "1000=Stakeholder; 1001=Sales Team; 1002=Service",
     ),
-    "componentstate": options("0=Published; 1=Unpublished; 2=Deleted; 3=Deleted Unpublished"),
+    "componentstate": COMPONENT_STATE,
 }
 
 SYSTEM_USER: Mapping[str, Mapping[int, str]] = {

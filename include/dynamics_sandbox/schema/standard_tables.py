@@ -10,10 +10,11 @@ values. What a customer adds (`new_synctomkto`) or the native Marketo solution l
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dynamics_sandbox.schema import choices
-from dynamics_sandbox.schema.attribute import Attribute
+from dynamics_sandbox.schema.attribute import Attribute, Behaviour
 from dynamics_sandbox.schema.table import Table
 
 if TYPE_CHECKING:
@@ -30,8 +31,13 @@ def _texts(names: str, kind: str = "String") -> Iterator[Attribute]:
         yield Attribute(name, kind, max_length=int(length))
 
 
+def _required(*attributes: Attribute) -> Iterator[Attribute]:
+    """Columns that every form asks for; imports can leave them empty all the same."""
+    return (replace(attribute, required_level="ApplicationRequired") for attribute in attributes)
+
+
 def _dates(names: str) -> Iterator[Attribute]:
-    return (Attribute(name, "DateTime", date_only=True) for name in names.split())
+    return (Attribute(name, "DateTime", behaviour=Behaviour.DATE_ONLY) for name in names.split())
 
 
 def _booleans(names: str, labels: Mapping[int, str] = choices.YES_NO) -> Iterator[Attribute]:
@@ -99,7 +105,8 @@ _PROCESS = (
 
 _OPPORTUNITY = (
     *_OWNED, *_CURRENCY, *_PROCESS, *_choices(choices.OPPORTUNITY),
-    *_texts("name:300 stepname:200 emailaddress:100"),
+    *_required(*_texts("name:300")),
+    *_texts("stepname:200 emailaddress:100"),
     *_texts("description:2000 currentsituation:2000 customerneed:2000", "Memo"),
     *_texts("customerpainpoints:2000 proposedsolution:2000", "Memo"),
     *_texts("qualificationcomments:2000 quotecomments:2000", "Memo"),
@@ -124,7 +131,8 @@ _OPPORTUNITY = (
 )  # fmt: skip
 _CONTACT = (
     *_OWNED, *_CURRENCY, *_PROCESS, *_ADDRESS, *_MAILING, *_choices(choices.CONTACT),
-    *_texts("fullname:160 firstname:50 middlename:50 lastname:50 nickname:100 salutation:100"),
+    *_texts("fullname:160 firstname:50 middlename:50 nickname:100 salutation:100"),
+    *_required(*_texts("lastname:50")),
     *_texts("suffix:10 jobtitle:100 department:100 mobilephone:50 pager:50 managername:100"),
     *_texts("assistantname:100 spousesname:100 childrensnames:255 managerphone:50"),
     *_texts("assistantphone:50 business2:50 home2:50 callback:50 company:50"),
@@ -139,7 +147,8 @@ _CONTACT = (
 )  # fmt: skip
 _ACCOUNT = (
     *_OWNED, *_CURRENCY, *_PROCESS, *_ADDRESS, *_MAILING, *_choices(choices.ACCOUNT),
-    *_texts("name:160 accountnumber:20 sic:20 tickersymbol:10 stockexchange:20"),
+    *_required(*_texts("name:160")),
+    *_texts("accountnumber:20 sic:20 tickersymbol:10 stockexchange:20"),
     *_money("revenue marketcap"),
     *_plain("Integer", "numberofemployees sharesoutstanding"),
     *_lookups("primarycontactid>contact parentaccountid>account masterid>account"),
@@ -153,7 +162,7 @@ _CONNECTION = (
     *_OWNED, *_CURRENCY, *_choices(choices.CONNECTION),
     *_texts("name:500"),
     *_texts("description:2000", "Memo"),
-    *_plain("DateTime", "effectivestart effectiveend"),
+    *(Attribute(f"effective{end}", "DateTime", format="DateOnly") for end in ("start", "end")),
     *_booleans("ismaster"),
     *_lookups(f"record1id>{_PARTIES} record2id>{_PARTIES}"),
     *_lookups("record1roleid>connectionrole record2roleid>connectionrole"),

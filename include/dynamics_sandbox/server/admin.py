@@ -44,7 +44,7 @@ class AdminSurface:
         self._organisation = organisation
         self._operations: Mapping[str, Callable[..., Any]] = {
             **{name: getattr(organisation, name) for name in _OF_ORGANISATION},
-            "add_attribute": self._add_attribute,
+            "add_column": self._add_column,
             "version": lambda: organisation.version,
             "set_clock": self._set_clock,
             "add_fault": lambda **options: asdict(faults.add(**options)),
@@ -58,8 +58,12 @@ class AdminSurface:
             "set_token_seconds": lambda seconds: setattr(tokens, "token_seconds", seconds),
         }
 
-    def _add_attribute(self, set_name: str, attribute: Mapping[str, Any]) -> None:
-        self._organisation.add_attribute(set_name, Attribute(**attribute))
+    def _add_column(
+        self, set_name: str, column: Mapping[str, Any] | str, kind: str | None = None
+    ) -> None:
+        """A column as an object with the fields of `Attribute`, or by its name."""
+        named = column if isinstance(column, str) else _attribute(column)
+        self._organisation.add_column(set_name, named, kind)
 
     def _set_clock(self, moment: str | None = None) -> str:
         self._organisation.now = moment
@@ -86,10 +90,19 @@ class AdminSurface:
             return json_answer({"error": f"{type(error).__name__}: {error}"}, 400)
 
 
+def _attribute(fields: Mapping[str, Any]) -> Attribute:
+    """JSON has neither tuples nor whole numbers as names."""
+    options, targets = fields.get("options"), fields.get("targets", ())
+    numbered = options and {int(value): text for value, text in options.items()}
+    return Attribute(**{**fields, "targets": tuple(targets), "options": numbered})
+
+
 _OF_ORGANISATION = (
     "create", "update", "delete", "restore", "merge", "deactivate", "connect", "rows", "row",
-    "drop_attribute", "hide", "show", "expire_delta_tokens", "restore_version_counter",
-    "drop_column", "secure_column", "retype_column", "restore_column", "add_column",
-    "leave_out_of_metadata", "garble_metadata", "garble", "mend", "set_read_depth",
-    "set_team_depth", "skew_clock", "set_change_tracking", "switch_identity",
+    "hide", "show", "expire_delta_tokens", "restore_version_counter",
+    "remove_column", "drop_column", "restore_column", "retype_column", "set_valid_for_read",
+    "leave_out_of_metadata", "garble_metadata", "garble", "mend",
+    "secure_column", "unsecure_column", "mask_column", "unmask_column", "grant_column",
+    "revoke_column", "join_team", "leave_team", "set_read_depth", "set_team_depth",
+    "skew_clock", "set_change_tracking", "switch_identity",
 )  # fmt: skip

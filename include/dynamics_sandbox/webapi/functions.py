@@ -2,6 +2,7 @@
 
 `WhoAmI`, `RetrieveVersion`, `RetrieveUserPrivileges` (which counts what teams give as Basic),
 `RetrieveUserSetOfPrivilegesByNames` (which counts it in full), `RetrievePrincipalAccess`,
+`RetrievePrincipalAttributePrivileges` (what a user or team may do with secured columns),
 `RetrieveTotalRecordCount` and the service document.
 """
 
@@ -16,18 +17,22 @@ from uuid import NAMESPACE_OID, uuid5
 from dynamics_sandbox.odata.dataverse_error import bad_query, no_such_row, unknown_resource
 from dynamics_sandbox.odata.query_options import split_options
 from dynamics_sandbox.organisation.row_store import sort_key
-from dynamics_sandbox.webapi.table_reader import Request, privilege_name
+from dynamics_sandbox.webapi.metadata_json import metadata_id
+from dynamics_sandbox.webapi.table_reader import TableReader, privilege_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dynamics_sandbox.organisation.organisation import Organisation
+    from dynamics_sandbox.webapi.table_request import Request
 
-_OF_USER = re.compile(
-    r"systemusers\((?P<user>[0-9a-fA-F-]{36})\)/Microsoft\.Dynamics\.CRM\.(?P<name>\w+)(?P<arguments>\(.*\))?"
+_OF_PRINCIPAL = re.compile(
+    r"(?P<set>systemusers|teams)\((?P<id>[0-9a-fA-F-]{36})\)"
+    r"/Microsoft\.Dynamics\.CRM\.(?P<name>\w+)(?P<arguments>\(.*\))?"
 )
 _COUNT = re.compile(r"RetrieveTotalRecordCount\(EntityNames=(?P<names>.+)\)")
 _TARGET = re.compile(r"(?P<set>\w+)\((?P<id>[0-9a-fA-F-]{36})\)")
+_OF_COLUMNS = "RetrievePrincipalAttributePrivileges"
 _BY_NAMES = "RetrieveUserSetOfPrivilegesByNames"
 _PRIVILEGE_NAMES = re.compile(r"\(PrivilegeNames=(?P<names>@\w+|\[.*\])\)")
 _TYPE = "Microsoft.Dynamics.CRM"
@@ -36,9 +41,10 @@ _TYPE = "Microsoft.Dynamics.CRM"
 class Functions:
     """Functions on one organisation."""
 
-    def __init__(self, organisation: Organisation) -> None:
-        """Answer for this organisation."""
+    def __init__(self, organisation: Organisation, tables: TableReader) -> None:
+        """Answer for this organisation, whose tables are read by `tables`."""
         self._organisation = organisation
+        self._tables = tables
 
     def call(self, rest: str, request: Request) -> dict[str, Any] | None:
         """The result of a function, or nothing where the path names none."""
@@ -47,8 +53,8 @@ class Functions:
             return plain[name](request)
         if match := _COUNT.fullmatch(rest):
             return self._record_counts(match["names"], request)
-        if match := _OF_USER.fullmatch(rest):
-            return self._of_user(match, request)
+        if match := _OF_PRINCIPAL.fullmatch(rest):
+            return self._of_principal(match, request)
         return None
 
     def _context(self, request: Request, name: str) -> str:
@@ -92,13 +98,15 @@ class Functions:
             "EntityRecordCountCollection": collection,
         }
 
-    def _of_user(self, match: re.Match[str], request: Request) -> dict[str, Any]:
-        user = match["user"].lower()
-        known = user == self._organisation.user_id or self._organisation.stores["systemusers"].get(
-            user
-        )
-        if not known:
-            raise no_such_row("systemuser", user)
+    def _of_principal(self, match: re.Match[str], request: Request) -> dict[str, Any]:
+        """A function of one user or team; all but one are of users only."""
+        store, row_id = self._organisation.stores[match["set"]], match["id"].lower()
+        if row_id != self._organisation.user_id and not store.get(row_id):
+            raise no_such_row(store.table.name, row_id)
+        if match["name"] == _OF_COLUMNS:
+            return self._column_privileges(match["set"], row_id, request=request)
+        if match["set"] != "systemusers":
+            raise unknown_resource(f"{_TYPE}.{match['name']}")
         if match["name"] == "RetrieveUserPrivileges":
             return self._privileges(match["name"], self._own_depths(), request)
         if match["name"] == _BY_NAMES:
@@ -106,6 +114,30 @@ class Functions:
         if match["name"] == "RetrievePrincipalAccess":
             return self._access(request)
         raise unknown_resource(f"{_TYPE}.{match['name']}")
+
+    def _column_privileges(
+        self, set_name: str, principal_id: str, *, request: Request
+    ) -> dict[str, Any]:
+        """The rights on columns that are secured now; columns are named by their metadata's id."""
+        self._tables.store("systemusers")  # asks for the privilege to read users
+        organisation = self._organisation
+        rights = organisation.column_rights(set_name, principal_id)
+        privileges = [
+            {
+                "AttributeId": metadata_id(table, name),
+                "CanRead": allowed["canread"],
+                "CanCreate": allowed["cancreate"],
+                "CanUpdate": allowed["canupdate"],
+                "CanReadUnMasked": allowed["canreadunmasked"],
+            }
+            for (table, name), allowed in sorted(rights.items())
+            if (column := organisation.attribute(organisation.set_of[table], name))
+            and column.is_secured
+        ]
+        return {
+            "@odata.context": self._context(request, _OF_COLUMNS),
+            "AttributePrivileges": privileges,
+        }
 
     def _own_depths(self) -> dict[str, str]:
         """Of own roles as they are, of teams' roles Basic, however deep they reach."""

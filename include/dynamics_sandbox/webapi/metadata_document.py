@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from dynamics_sandbox.odata.literals import Kind, kind_of
 from dynamics_sandbox.odata.query_options import navigation_name
 
 if TYPE_CHECKING:
@@ -20,14 +19,11 @@ _HEAD = (
     '<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>'
     '<Schema Namespace="Microsoft.Dynamics.CRM" Alias="mscrm" xmlns="http://docs.oasis-open.org/odata/ns/edm">'
     '<EntityType Name="crmbaseentity" Abstract="true" />'
+    '<ComplexType Name="BooleanManagedProperty"><Property Name="Value" Type="Edm.Boolean" />'
+    '<Property Name="CanBeChanged" Type="Edm.Boolean" />'
+    '<Property Name="ManagedPropertyLogicalName" Type="Edm.String" /></ComplexType>'
 )
 _TAIL = "</Schema></edmx:DataServices></edmx:Edmx>"
-_NUMBERS = {
-    "BigInt": "Edm.Int64",
-    "Money": "Edm.Decimal",
-    "Decimal": "Edm.Decimal",
-    "Double": "Edm.Double",
-}
 _TRACKING = "Org.OData.Capabilities.V1.ChangeTracking"
 
 
@@ -42,20 +38,14 @@ def metadata_document(organisation: Organisation) -> bytes:
     ).encode()
 
 
-def edm_type(attribute: Attribute) -> str:
-    """The Edm type of an attribute's property."""
-    kind = kind_of(attribute)
-    return _NUMBERS.get(attribute.type, "Edm.Int32") if kind is Kind.NUMBER else kind.value
-
-
 def _entity_type(table: Table, names: dict[str, Table]) -> Iterator[str]:
     yield f'<EntityType Name={quoteattr(table.name)} BaseType="mscrm.crmbaseentity">'
     yield f"<Key><PropertyRef Name={quoteattr(table.key)} /></Key>"
     for attribute in table.attributes.values():
-        if attribute.is_valid_for_read:
-            scale = ' Scale="Variable"' if edm_type(attribute) == "Edm.Decimal" else ""
+        if attribute.is_valid_for_read and attribute.is_property:
+            scale = ' Scale="Variable"' if attribute.edm_type == "Edm.Decimal" else ""
             name = quoteattr(attribute.property_name)
-            yield f'<Property Name={name} Type="{edm_type(attribute)}"{scale} />'
+            yield f'<Property Name={name} Type="{attribute.edm_type}"{scale} />'
     for attribute, target in _navigations(table, names):
         name = quoteattr(navigation_name(attribute, target.name))
         yield (

@@ -1,28 +1,31 @@
 """A table or column of the schema as Dataverse's metadata JSON.
 
-Common properties only; what belongs to a type (lengths, targets, option sets) is added by
-`cast_extras`. Ids are derived from names, so that they stay the same between runs.
+Common properties only; what belongs to a type (lengths, targets, option sets) comes with a cast to
+it (`metadata_casts`). Ids are derived from names, so that they stay the same between runs. Where a
+property is not described for each kind of column (`IsLogical`, `IsRetrievable`,
+`IsValidODataAttribute`), its value here is not verified.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from dynamics_sandbox.schema.attribute_types import TYPES
+from dynamics_sandbox.schema.shadow_columns import metadata_columns
 
+if TYPE_CHECKING:
     from dynamics_sandbox.schema.attribute import Attribute
     from dynamics_sandbox.schema.table import Table
 
-_LANGUAGE = 1033
-_TYPE_NAMES = {
-    "Boolean": "Boolean",
-    "Uniqueidentifier": "UniqueIdentifier",
-    "Customer": "Lookup",
-    "Owner": "Lookup",
-}
+_LANGUAGE: Final = 1033
+_STANDARD_PREFIXES: Final = ("address1_", "schedulefollowup_", "entityimage_")
+_SYSTEM_REQUIRED: Final = frozenset({"statecode", "ownerid"})
+# Columns of the system, beside primary names, lookups and computed columns, can't be secured.
+_NEVER_SECURED: Final = frozenset(
+    {"createdon", "modifiedon", "overriddencreatedon", "statecode", "statuscode", "versionnumber"}
+)
 
 
 @cache
@@ -32,7 +35,9 @@ def metadata_id(*names: str) -> str:
 
 
 def label(text: str) -> dict[str, Any]:
-    """A label in the organisation's base language."""
+    """A label in the organisation's base language; an empty text is no label at all."""
+    if not text:
+        return {"LocalizedLabels": [], "UserLocalizedLabel": None}
     localized = {
         "Label": text,
         "LanguageCode": _LANGUAGE,
@@ -42,9 +47,9 @@ def label(text: str) -> dict[str, Any]:
     return {"LocalizedLabels": [localized], "UserLocalizedLabel": localized}
 
 
-def managed(value: Any) -> dict[str, Any]:
+def managed_property(value: Any, name: str = "") -> dict[str, Any]:
     """A managed property."""
-    return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": ""}
+    return {"Value": value, "CanBeChanged": True, "ManagedPropertyLogicalName": name}
 
 
 def table_definition(table: Table) -> dict[str, Any]:
@@ -57,10 +62,10 @@ def table_definition(table: Table) -> dict[str, Any]:
         "LogicalCollectionName": table.set_name,
         "CollectionSchemaName": table.set_name.capitalize(),
         "PrimaryIdAttribute": table.key,
-        "PrimaryNameAttribute": table.primary_name,
+        "PrimaryNameAttribute": table.primary_name or None,
         "ObjectTypeCode": table.object_type_code,
         "ChangeTrackingEnabled": table.change_tracking,
-        "CanChangeTrackingBeEnabled": managed(value=True),
+        "CanChangeTrackingBeEnabled": managed_property(value=True),
         "IsCustomEntity": False,
         "IsIntersect": False,
         "IsActivity": False,
@@ -73,142 +78,75 @@ def table_definition(table: Table) -> dict[str, Any]:
         "DisplayCollectionName": label(table.set_name.capitalize()),
         "Description": label(table.name),
         "Attributes": [
-            attribute_definition(table, attribute) for attribute in table.attributes.values()
+            attribute_definition(table, attribute) for attribute in metadata_columns(table).values()
         ],
     }
 
 
 def attribute_definition(table: Table, attribute: Attribute) -> dict[str, Any]:
-    """`AttributeMetadata`: what every column has."""
-    name = _TYPE_NAMES.get(attribute.type, attribute.type)
-    is_custom = "_" in attribute.name and not attribute.name.startswith(
-        ("address1_", "schedulefollowup_")
-    )
+    """`AttributeMetadata`: what every column has; the base class itself goes without saying."""
+    kind = TYPES[attribute.type]
+    metadata_class = f"#Microsoft.Dynamics.CRM.{kind.metadata_class}AttributeMetadata"
     return {
-        "@odata.type": f"#Microsoft.Dynamics.CRM.{name}AttributeMetadata",
+        **({} if kind.metadata_class is None else {"@odata.type": metadata_class}),
         "MetadataId": metadata_id(table.name, attribute.name),
         "LogicalName": attribute.name,
         "SchemaName": attribute.name.capitalize(),
         "EntityLogicalName": table.name,
-        "AttributeType": attribute.type,
-        "AttributeTypeName": {"Value": f"{name}Type"},
-        "AttributeOf": None,
-        "DisplayName": label(attribute.name.capitalize()),
-        "IsValidForRead": attribute.is_valid_for_read,
-        "IsValidForCreate": True,
-        "IsValidForUpdate": True,
-        "IsValidODataAttribute": attribute.is_valid_for_read,
-        "IsSecured": attribute.is_secured,
-        "CanBeSecuredForRead": attribute.name != table.key,
-        "IsLogical": False,
+        "AttributeType": kind.attribute_type,
+        "AttributeTypeName": {"Value": kind.type_name},
+        "AttributeOf": attribute.attribute_of,
+        "DisplayName": label(display_name(attribute)),
+        "Description": label(""),
+        "IsLogical": attribute.attribute_of is not None,
         "IsPrimaryId": attribute.name == table.key,
         "IsPrimaryName": attribute.name == table.primary_name,
-        "IsCustomAttribute": is_custom,
-        "IsRetrievable": attribute.is_valid_for_read,
-        "RequiredLevel": managed("SystemRequired" if attribute.name == table.key else "None"),
-        "SourceType": attribute.source_type,
+        "IsCustomAttribute": _is_custom(attribute),
+        "RequiredLevel": managed_property(
+            _required_level(table, attribute), "canmodifyrequirementlevelsettings"
+        ),
+        "SourceType": int(attribute.source_type),
         "IsFilterable": True,
         "IsSearchable": True,
+        **_use(table, attribute),
     }
 
 
-def cast_extras(table: Table, attribute: Attribute) -> dict[str, Any]:
-    """The properties that come only with a cast to the attribute's own type."""
-    make = _EXTRAS.get(attribute.type)
-    return {} if make is None else make(table, attribute)
+def display_name(attribute: Attribute) -> str:
+    """What a form calls the column."""
+    given = attribute.display_name
+    return attribute.name.capitalize() if given is None else given
 
 
-def _text(_table: Table, attribute: Attribute) -> dict[str, Any]:
+def _use(table: Table, attribute: Attribute) -> dict[str, Any]:
+    """What may be done with a column's values."""
+    readable, is_secured = attribute.is_valid_for_read, attribute.is_secured
+    is_written = attribute.attribute_of is None and not attribute.is_computed
+    can_be_secured = is_secured or _can_be_secured(table, attribute)
     return {
-        "MaxLength": attribute.max_length,
-        "Format": "Text" if attribute.type == "String" else "TextArea",
+        "IsValidForRead": readable,
+        "IsValidForCreate": is_written,
+        "IsValidForUpdate": is_written,
+        "IsRetrievable": readable,
+        "IsValidODataAttribute": readable and attribute.is_property,
+        "IsSecured": is_secured,
+        "CanBeSecuredForRead": can_be_secured,
+        "CanBeSecuredForCreate": can_be_secured and is_written,
+        "CanBeSecuredForUpdate": can_be_secured and is_written,
     }
 
 
-def _lookup(_table: Table, attribute: Attribute) -> dict[str, Any]:
-    return {"Targets": list(attribute.targets), "Format": "None"}
+def _can_be_secured(table: Table, attribute: Attribute) -> bool:
+    is_named = attribute.name in {table.key, table.primary_name} | _NEVER_SECURED
+    is_scalar = attribute.is_property and not attribute.is_lookup
+    return is_scalar and not is_named and not attribute.is_computed
 
 
-def _number(_table: Table, attribute: Attribute) -> dict[str, Any]:
-    return {"Precision": attribute.precision, "MinValue": None, "MaxValue": None}
+def _is_custom(attribute: Attribute) -> bool:
+    own = attribute.attribute_of or attribute.name
+    return "_" in own and not own.startswith(_STANDARD_PREFIXES)
 
 
-def _money(_table: Table, attribute: Attribute) -> dict[str, Any]:
-    return {
-        "Precision": attribute.precision,
-        "PrecisionSource": 2,
-        "IsBaseCurrency": attribute.name.endswith("_base"),
-        "CalculationOf": attribute.name.removesuffix("_base")
-        if attribute.name.endswith("_base")
-        else None,
-    }
-
-
-def _time(_table: Table, attribute: Attribute) -> dict[str, Any]:
-    behaviour = "DateOnly" if attribute.date_only else "UserLocal"
-    return {
-        "Format": "DateOnly" if attribute.date_only else "DateAndTime",
-        "DateTimeBehavior": {"Value": behaviour},
-    }
-
-
-def _boolean(table: Table, attribute: Attribute) -> dict[str, Any]:
-    options = attribute.options or {0: "No", 1: "Yes"}
-    sides = {
-        "FalseOption": _option(0, options.get(0, "No")),
-        "TrueOption": _option(1, options.get(1, "Yes")),
-    }
-    return {
-        "OptionSet": {**_option_set(table, attribute, "Boolean"), **sides},
-        "GlobalOptionSet": None,
-        "DefaultValue": False,
-    }
-
-
-def _choice(table: Table, attribute: Attribute) -> dict[str, Any]:
-    kind = attribute.type if attribute.type in {"State", "Status"} else "Picklist"
-    options = [_option(value, text) for value, text in (attribute.options or {}).items()]
-    return {
-        "OptionSet": {**_option_set(table, attribute, kind), "Options": options},
-        "GlobalOptionSet": None,
-        "DefaultFormValue": -1,
-    }
-
-
-def _option(value: int, text: str) -> dict[str, Any]:
-    return {
-        "Value": value,
-        "Label": label(text),
-        "Description": label(""),
-        "Color": None,
-        "IsManaged": True,
-    }
-
-
-def _option_set(table: Table, attribute: Attribute, kind: str) -> dict[str, Any]:
-    return {
-        "MetadataId": metadata_id(table.name, attribute.name, "options"),
-        "Name": f"{table.name}_{attribute.name}",
-        "OptionSetType": kind,
-        "IsGlobal": False,
-        "IsCustomOptionSet": False,
-        "DisplayName": label(attribute.name.capitalize()),
-    }
-
-
-_EXTRAS: Mapping[str, Callable[[Table, Attribute], dict[str, Any]]] = {
-    "String": _text,
-    "Memo": _text,
-    "Lookup": _lookup,
-    "Customer": _lookup,
-    "Owner": _lookup,
-    "Money": _money,
-    "Decimal": _number,
-    "Double": _number,
-    "Integer": _number,
-    "DateTime": _time,
-    "Boolean": _boolean,
-    "Picklist": _choice,
-    "State": _choice,
-    "Status": _choice,
-}
+def _required_level(table: Table, attribute: Attribute) -> str:
+    is_needed = attribute.name == table.key or attribute.name in _SYSTEM_REQUIRED
+    return "SystemRequired" if is_needed else attribute.required_level

@@ -21,13 +21,15 @@ from dynamics_sandbox.odata.dataverse_error import (
 from dynamics_sandbox.odata.filters import compile_filter
 from dynamics_sandbox.odata.literals import Kind
 from dynamics_sandbox.odata.query_options import split_options
-from dynamics_sandbox.webapi.metadata_json import cast_extras, table_definition
+from dynamics_sandbox.schema.shadow_columns import metadata_columns
+from dynamics_sandbox.webapi.metadata_casts import cast_properties
+from dynamics_sandbox.webapi.metadata_json import table_definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from dynamics_sandbox.organisation.organisation import Organisation
-    from dynamics_sandbox.webapi.table_reader import Request
+    from dynamics_sandbox.webapi.table_request import Request
 
 Definition = dict[str, Any]
 
@@ -47,6 +49,7 @@ class MetadataReader:
     def __init__(self, organisation: Organisation) -> None:
         """Describe this organisation."""
         self._organisation = organisation
+        self._described: tuple[int, list[Definition]] = (0, [])
 
     def answer(self, rest: str, request: Request) -> dict[str, Any]:
         """The answer to a path that begins with `EntityDefinitions`."""
@@ -57,11 +60,7 @@ class MetadataReader:
         for name in options:
             if name not in _OPTIONS and not name.startswith("@"):
                 raise bad_query(f"The query parameter {name} is not supported.")
-        with self._organisation.lock:
-            tables = [
-                table_definition(self._organisation.table(name))
-                for name in self._organisation.stores
-            ]
+        tables = self._tables()
         if path["attributes"]:
             table = _keyed(tables, path["key"], "entity")
             context = f"{request.base}/$metadata#EntityDefinitions('{table['LogicalName']}')"
@@ -75,6 +74,16 @@ class MetadataReader:
             "@odata.context": context,
             "value": [self._table(table, options) for table in chosen],
         }
+
+    def _tables(self) -> list[Definition]:
+        """Every table as it is now; described anew when any of them has changed."""
+        organisation = self._organisation
+        with organisation.lock:
+            if self._described[0] != organisation.metadata_version:
+                tables = (organisation.table(name) for name in organisation.stores)
+                described = [table_definition(table) for table in tables]
+                self._described = organisation.metadata_version, described
+            return self._described[1]
 
     def _filtered(
         self, definitions: Sequence[Definition], options: Mapping[str, str]
@@ -121,9 +130,9 @@ class MetadataReader:
             columns = [_keyed(asked, path["column"], "attribute")]
         if path["cast"]:
             columns = self._cast(set_name, columns, path["cast"])
+            context += f"/Microsoft.Dynamics.CRM.{path['cast']}"
         if path["column"] is None:
             columns = self._shown(set_name, columns)
-            context += f"/Microsoft.Dynamics.CRM.{path['cast']}"
         expanded = _expanded(options.get("$expand"))
         rendered = [
             {
@@ -151,11 +160,11 @@ class MetadataReader:
         if cast == "EnumAttributeMetadata" or not cast.endswith("AttributeMetadata"):
             raise bad_query(f"The type 'Microsoft.Dynamics.CRM.{cast}' can't be cast to.")
         table = self._organisation.table(set_name)
-        wanted = f"#Microsoft.Dynamics.CRM.{cast}"
+        known, wanted = metadata_columns(table), f"#Microsoft.Dynamics.CRM.{cast}"
         return [
-            {**column, **cast_extras(table, table.attributes[column["LogicalName"]])}
+            {**column, **cast_properties(table, known[column["LogicalName"]])}
             for column in columns
-            if column["@odata.type"] == wanted
+            if column.get("@odata.type") == wanted
         ]
 
 

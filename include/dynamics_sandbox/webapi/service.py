@@ -19,7 +19,8 @@ from dynamics_sandbox.webapi.batch import answer_batch
 from dynamics_sandbox.webapi.functions import Functions
 from dynamics_sandbox.webapi.metadata_document import metadata_document
 from dynamics_sandbox.webapi.metadata_reader import MetadataReader
-from dynamics_sandbox.webapi.table_reader import Request, TableReader
+from dynamics_sandbox.webapi.table_reader import TableReader
+from dynamics_sandbox.webapi.table_request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -41,7 +42,7 @@ class WebApi:
         """Serve this organisation."""
         self._organisation = organisation
         self._tables = TableReader(organisation)
-        self._functions = Functions(organisation)
+        self._functions = Functions(organisation, self._tables)
         self._metadata = MetadataReader(organisation)
 
     def answer(self, incoming: Incoming, faults: Collection[str] = ()) -> Answer:
@@ -96,9 +97,7 @@ class WebApi:
         if body is None and rest.startswith("EntityDefinitions"):
             body = self._metadata.answer(rest, request)
         if body is None and (match := _ROW.fullmatch(rest)):
-            if match["rest"]:
-                raise unknown_resource(match["rest"])
-            body = self._tables.row(match["set"], match["id"].lower(), request)
+            body = self._of_row(match, request)
         if body is None:
             body = self._collection(rest, request)
         if isinstance(body, Answer):
@@ -106,6 +105,12 @@ class WebApi:
         if "lose_delta_link" in request.faults:
             body.pop("@odata.deltaLink", None)
         return Answer(200, to_json(body), {**_standard_headers(), **_applied(request.preferences)})
+
+    def _of_row(self, match: re.Match[str], request: Request) -> dict[str, Any]:
+        set_name, row_id = match["set"], match["id"].lower()
+        if match["rest"]:
+            return self._tables.related(set_name, row_id, navigation=match["rest"], request=request)
+        return self._tables.row(set_name, row_id, request)
 
     def _collection(self, rest: str, request: Request) -> Any:
         match = _SET.fullmatch(rest)

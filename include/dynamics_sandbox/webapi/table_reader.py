@@ -1,69 +1,49 @@
-"""GET on a table: pages of rows, one row, a count, the change feed.
+"""GET on a table: pages of rows, one row, rows related to one, a count.
 
 All evaluation happens under the organisation's lock and yields tuples, so that rows may be changed
-while answers are being written. The faults that concern paging are applied here, where a page and
-its continuation are made.
+while answers are being written. The faults that concern a page are applied here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from dynamics_sandbox.odata.dataverse_error import (
-    EXPIRED_VERSION_STAMP,
     PRIVILEGE_DENIED,
     DataverseError,
     bad_query,
     no_such_row,
     unknown_resource,
 )
-from dynamics_sandbox.odata.listing import Listings
-from dynamics_sandbox.odata.page_tokens import (
-    Position,
-    from_cookie,
-    from_delta_token,
-    to_cookie,
-    to_delta_token,
-    with_token,
-)
-from dynamics_sandbox.odata.projection import Projection
-from dynamics_sandbox.odata.query_options import (
-    Preferences,
-    Query,
-    parse_query,
-    refuse_with_tracking,
-)
+from dynamics_sandbox.odata.listing import Listing, Listings
+from dynamics_sandbox.odata.page_tokens import Position, from_cookie, to_cookie
+from dynamics_sandbox.odata.projection import Projection, Wanted
+from dynamics_sandbox.odata.query_options import Query, parse_query
 from dynamics_sandbox.organisation.row_store import RowStore, sort_key
+from dynamics_sandbox.schema.security_tables import ReadUnmasked
+from dynamics_sandbox.webapi.change_feed import ChangeFeed
+from dynamics_sandbox.webapi.related_rows import related_ids
+from dynamics_sandbox.webapi.table_request import COUNT_LIMIT, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from dynamics_sandbox.organisation.organisation import Organisation
 
-COUNT_LIMIT = 5000
-_PRIVILEGE_NAMES = {
+# Of the privileges' names only those of the standard tables are verified.
+_PRIVILEGE_NAMES: Final = {
     "systemuser": "User",
     "connectionrole": "ConnectionRole",
     "transactioncurrency": "TransactionCurrency",
+    "fieldsecurityprofile": "FieldSecurityProfile",
+    "fieldpermission": "FieldPermission",
+    "maskingrule": "MaskingRule",
+    "attributemaskingrule": "AttributeMaskingRule",
 }
 
 
 def privilege_name(table: str) -> str:
     """The privilege that reading a table needs."""
     return f"prvRead{_PRIVILEGE_NAMES.get(table, table.capitalize())}"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A GET as the reader sees it: base is `https://host/api/data/v9.2`, url the whole of it."""
-
-    base: str
-    url: str
-    raw_query: str
-    preferences: Preferences
-    faults: Collection[str] = ()
 
 
 class TableReader:
@@ -73,6 +53,7 @@ class TableReader:
         """Read this organisation."""
         self._organisation = organisation
         self._listings = Listings(organisation)
+        self._feed = ChangeFeed(organisation)
 
     def store(self, set_name: str, *, tracking: bool = False) -> RowStore:
         """The rows of a set, if it exists and the caller may read it."""
@@ -106,39 +87,61 @@ class TableReader:
         )
         with self._organisation.lock:
             store = self.store(set_name, tracking=tracking)
-            if tracking:
-                self._check_tracking(store, request)
-                position = replace(
-                    position,
-                    is_tracking=True,
-                    snapshot=position.snapshot or self._organisation.version,
-                )
-            if query.delta_token is not None:
-                return self._changes(store, query, position, request=request)
-            return self._rows(store, query, position, request=request)
+            if not tracking:
+                return self._page(store, query, position, request=request)
+            self._feed.check(store, request)
+            snapshot = position.snapshot or self._organisation.version
+            position = replace(position, is_tracking=True, snapshot=snapshot)
+            if query.delta_token is None:
+                return self._page(store, query, position, request=request)
+            wanted = _wanted(query, request)
+            return self._feed.changes(
+                store, query, position=position, request=request, wanted=wanted
+            )
 
-    @staticmethod
-    def _check_tracking(store: RowStore, request: Request) -> None:
-        refuse_with_tracking(request.raw_query)
-        if not store.table.change_tracking:
-            message = f"Change tracking is not enabled for the entity '{store.table.name}'."
-            raise DataverseError(400, "0x80044353", message)
+    def related(
+        self, set_name: str, row_id: str, *, navigation: str, request: Request
+    ) -> dict[str, Any]:
+        """One page of the rows that a collection-valued navigation property leads to."""
+        query = parse_query(request.raw_query)
+        position = from_cookie(query.skip_token) if query.skip_token else Position()
+        with self._organisation.lock:
+            store = self.store(set_name)
+            target, ids = related_ids(self._organisation, set_name, row_id, navigation=navigation)
+            is_caller = (set_name, row_id) == ("systemusers", self._organisation.user_id)
+            if sort_key(row_id) not in store.rows and not is_caller:
+                raise no_such_row(store.table.name, row_id)
+            within = frozenset(map(sort_key, ids))
+            listing = self._listings.find_within(target, query, within)
+            return self._rows(self.store(target), query, position, request=request, listing=listing)
 
-    def _rows(
+    def _page(
         self, store: RowStore, query: Query, position: Position, *, request: Request
     ) -> dict[str, Any]:
+        is_first = query.skip_token is None
+        listing = self._listings.find(store.table.set_name, query, is_first=is_first)
+        return self._rows(store, query, position, request=request, listing=listing)
+
+    def _rows(
+        self,
+        store: RowStore,
+        query: Query,
+        position: Position,
+        *,
+        request: Request,
+        listing: Listing,
+    ) -> dict[str, Any]:
+        projection = self._projection(store, query, _wanted(query, request))
         size = request.preferences.page_size
-        projection = self._projection(store, query, request)
-        listing = self._listings.find(
-            store.table.set_name, query, is_first=query.skip_token is None
-        )
         is_cut = query.top is not None and not request.preferences.has_page_size
         size = min(size, query.top or 0) if is_cut else size
         keys, has_more = listing.page(position, size) if size else ([], False)
         if "empty_page" in request.faults:
             keys, has_more = [], True
         rows = [store.rows[key] for key in keys]
-        body = self._frame(store, query, request, total=len(listing.entries))
+        set_name, version = store.table.set_name, self._organisation.metadata_version
+        total = len(listing.entries)
+        body = request.frame(set_name, query, total=total, metadata_version=version)
         body["value"] = [projection.render(row) for row in rows]
         if has_more and not is_cut:
             kept = rows[:-1] if "duplicate_row" in request.faults and len(rows) > 1 else rows
@@ -149,102 +152,20 @@ class TableReader:
                 last=position.last if last is None else last[store.position[store.table.key]],
                 values=position.values if last is None else listing.values_of(last),
             )
-            body["@odata.nextLink"] = self._link(request, "$skiptoken", to_cookie(following))
+            body["@odata.nextLink"] = request.link("$skiptoken", to_cookie(following))
         elif position.is_tracking:
-            body["@odata.deltaLink"] = self._delta_link(request, position.snapshot)
+            body["@odata.deltaLink"] = self._feed.link(
+                set_name,
+                position.snapshot,
+                request=request,
+                columns=() if query.select else projection.names,
+            )
         return body
 
-    def _projection(self, store: RowStore, query: Query, request: Request) -> Projection:
-        projection = Projection(
-            self._organisation, store, select=query.select, preferences=request.preferences
-        )
+    def _projection(self, store: RowStore, query: Query, wanted: Wanted) -> Projection:
+        projection = Projection(self._organisation, store, wanted)
         projection.expand(query.expand)
         return projection
-
-    def _frame(
-        self, store: RowStore, query: Query, request: Request, *, total: int
-    ) -> dict[str, Any]:
-        chosen = f"({','.join(query.select)})" if query.select else ""
-        body: dict[str, Any] = {
-            "@odata.context": f"{request.base}/$metadata#{store.table.set_name}{chosen}"
-        }
-        if query.count:
-            body["@odata.count"] = min(total, COUNT_LIMIT)
-        if request.preferences.wants("Microsoft.Dynamics.CRM.totalrecordcount"):
-            body["@Microsoft.Dynamics.CRM.totalrecordcount"] = (
-                min(total, COUNT_LIMIT) if query.count else -1
-            )
-            body["@Microsoft.Dynamics.CRM.totalrecordcountlimitexceeded"] = (
-                query.count and total > COUNT_LIMIT
-            )
-            body["@Microsoft.Dynamics.CRM.globalmetadataversion"] = str(
-                self._organisation.metadata_version
-            )
-        return body
-
-    def _link(self, request: Request, name: str, token: str) -> str:
-        if "repeat_next_link" in request.faults:
-            return request.url
-        link = with_token(request.url, name, token)
-        if "foreign_next_link" in request.faults:
-            return link.replace(request.base, "https://elsewhere.example/api/data/v9.2", 1)
-        return link
-
-    def _delta_link(self, request: Request, version: int) -> str:
-        token = to_delta_token(version, self._organisation.now)
-        return with_token(request.url, "$deltatoken", token)
-
-    def _changes(
-        self, store: RowStore, query: Query, position: Position, *, request: Request
-    ) -> dict[str, Any]:
-        """Rows changed since the token, by version, then what was deleted."""
-        since = self._token_version(query.delta_token or "", store.table.set_name)
-        size = request.preferences.page_size
-        projection = self._projection(store, query, request)
-        after = max(since, position.after)
-        hidden = {
-            sort_key(row_id) for row_id in self._organisation.hidden.get(store.table.set_name, ())
-        }
-        changed = [
-            pair
-            for pair in store.between("versionnumber", after + 1, position.snapshot)
-            if pair[1] not in hidden
-        ]
-        deleted = store.deleted_between(since, position.snapshot)[position.deleted :]
-        rows, room = changed[:size], max(size - len(changed), 0)
-        body = self._frame(store, query, request, total=len(changed))
-        body["@odata.context"] += "/$delta"
-        context = f"{request.base}/$metadata#{store.table.set_name}/$deletedEntity"
-        body["value"] = [projection.render(store.rows[key]) for _, key in rows] + [
-            {"@odata.context": context, "id": stone.row_id, "reason": "deleted"}
-            for stone in deleted[:room]
-        ]
-        if len(changed) > len(rows) or len(deleted) > room:
-            following = replace(
-                position,
-                page=position.page + 1,
-                after=rows[-1][0] if rows else after,
-                deleted=position.deleted + min(room, len(deleted)),
-            )
-            body["@odata.nextLink"] = self._link(request, "$skiptoken", to_cookie(following))
-        else:
-            body["@odata.deltaLink"] = self._delta_link(request, position.snapshot)
-        return body
-
-    def _token_version(self, token: str, set_name: str) -> int:
-        version, made_at = from_delta_token(token)
-        age = self._organisation.now - made_at
-        days = timedelta(days=self._organisation.change_tracking_days)
-        oldest = max(
-            self._organisation.oldest_delta_version,
-            self._organisation.oldest_version_of.get(set_name, 0),
-        )
-        if age > days or version < oldest:
-            message = (
-                "Version stamp associated with the client has expired. Please perform a full sync."
-            )
-            raise DataverseError(400, EXPIRED_VERSION_STAMP, message)
-        return version
 
     def row(self, set_name: str, row_id: str, request: Request) -> dict[str, Any]:
         """One row by key."""
@@ -253,7 +174,8 @@ class TableReader:
             raise bad_query("The query option can't be applied to a single row.")
         with self._organisation.lock:
             store = self.store(set_name)
-            projection = self._projection(store, query, request)
+            wanted = _wanted(query, request, asked=ReadUnmasked.ONE_RECORD)
+            projection = self._projection(store, query, wanted)
             row = store.rows.get(sort_key(row_id))
             if row is None:
                 raise no_such_row(store.table.name, row_id)
@@ -263,8 +185,7 @@ class TableReader:
                     PRIVILEGE_DENIED,
                     "SecLib::AccessCheckEx failed. Returned hr = -2147187962.",
                 )
-            chosen = f"({','.join(query.select)})" if query.select else ""
-            context = f"{request.base}/$metadata#{set_name}{chosen}/$entity"
+            context = f"{request.context(set_name, query)}/$entity"
             return {"@odata.context": context, **projection.render(row)}
 
     def count(self, set_name: str, request: Request) -> str:
@@ -273,10 +194,14 @@ class TableReader:
         with self._organisation.lock:
             store = self.store(set_name)
             if query.delta_token is not None:
-                since = self._token_version(query.delta_token, set_name)
-                upto = self._organisation.version
-                changed = store.between("versionnumber", since + 1, upto)
-                return str(len(changed) + len(store.deleted_between(since, upto)))
-            return str(
-                min(len(self._listings.find(set_name, query, is_first=True).entries), COUNT_LIMIT)
-            )
+                return str(self._feed.count(store, query.delta_token))
+            listing = self._listings.find(set_name, query, is_first=True)
+            return str(min(len(listing.entries), COUNT_LIMIT))
+
+
+def _wanted(
+    query: Query, request: Request, *, asked: ReadUnmasked = ReadUnmasked.ALL_RECORDS
+) -> Wanted:
+    """What the rows of the answer are to hold; unmasked values where the request asks for them."""
+    unmasked = asked if query.unmasked_data else ReadUnmasked.NOT_ALLOWED
+    return Wanted(query.select, request.preferences, unmasked)

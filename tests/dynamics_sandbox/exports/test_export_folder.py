@@ -142,8 +142,8 @@ def test_an_unknown_column_gets_the_type_its_values_show(
 
 def test_dates_without_a_time_are_told_from_instants(tmp_path: Path) -> None:
     """Edm.Date and Edm.DateTimeOffset are different types on the wire."""
-    assert attribute_of(tmp_path, "2026-02-03", None).date_only
-    assert not attribute_of(tmp_path, "2026-02-03T04:05:06Z").date_only
+    assert attribute_of(tmp_path, "2026-02-03", None).is_date
+    assert not attribute_of(tmp_path, "2026-02-03T04:05:06Z").is_date
 
 
 def test_a_number_with_a_base_twin_is_money(tmp_path: Path) -> None:

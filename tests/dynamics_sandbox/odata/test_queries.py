@@ -290,7 +290,7 @@ def test_secured_columns_read_as_null_and_can_not_be_searched(
     organisation: Organisation, caller: Caller, people: dict[str, str]
 ) -> None:
     """Unless the reader is in a field security profile."""
-    organisation.add_attribute("contacts", Attribute("jobtitle", "String", is_secured=True))
+    organisation.add_column("contacts", Attribute("jobtitle", "String", is_secured=True))
     organisation.update("contacts", people["Ada"], {"jobtitle": "Countess"})
     path = "contacts?$select=jobtitle&$filter=jobtitle ne null"
     assert caller.read(path)["value"] == []
@@ -306,9 +306,9 @@ def test_columns_come_and_go(
 ) -> None:
     """An added column is null in old rows; a dropped one can no longer be selected."""
     version = organisation.row("contacts", people["Ada"])["versionnumber"]
-    organisation.add_attribute("contacts", Attribute("new_synctomkto", "Boolean"))
+    organisation.add_column("contacts", Attribute("new_synctomkto", "Boolean"))
     assert caller.values("contacts?$select=new_synctomkto", "new_synctomkto") == [None] * 4
-    organisation.drop_attribute("contacts", "jobtitle")
+    organisation.remove_column("contacts", "jobtitle")
     assert caller.refusal("contacts?$select=jobtitle")[0] == 400
     assert version == organisation.row("contacts", people["Ada"])["versionnumber"]
     assert organisation.row("contacts", people["Ada"])["fullname"] == "Ada Byron"

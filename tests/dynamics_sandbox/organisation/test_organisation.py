@@ -213,7 +213,7 @@ def test_indexes_follow_changes(organisation: Organisation) -> None:
     assert sorted([first, second]) == children()
     organisation.update("contacts", first, {"nickname": "x"}, modified_at="2020-01-01T00:00:00Z")
     assert len(store.between("modifiedon", "2026-01-01", "2026-12-31")) == 1
-    organisation.add_attribute("contacts", Attribute("new_x", "String"))
+    organisation.add_column("contacts", Attribute("new_x", "String"))
     organisation.delete("contacts", second)
     assert [first] == children()
 

@@ -1,120 +1,26 @@
-"""Columns, metadata, privileges and clocks change around the rows, and each change shows."""
+"""Answers, privileges and clocks change around the rows, and each change shows."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from dynamics_sandbox import Organisation, SandboxAdmin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dynamics_sandbox import Sandbox
     from sandbox_caller import Caller
 
-ATTRIBUTES = "EntityDefinitions(LogicalName='contact')?$expand=Attributes"
 TRACKED = "odata.track-changes"
-
-
-def metadata(caller: Caller, name: str) -> Mapping[str, Any] | None:
-    """A contact column as the table's metadata has it, if it does."""
-    columns = caller.read(ATTRIBUTES)["Attributes"]
-    return next((column for column in columns if column["LogicalName"] == name), None)
 
 
 @pytest.fixture
 def ada(organisation: Organisation) -> str:
     """A contact with a job."""
     return organisation.create("contacts", {"fullname": "Ada", "jobtitle": "Countess"})
-
-
-def test_a_dropped_column_is_gone_everywhere_and_comes_back_with_its_values(
-    caller: Caller, organisation: Organisation, ada: str
-) -> None:
-    """From metadata, queries and the links that name it."""
-    link = caller.read("contacts?$select=fullname,jobtitle", TRACKED)["@odata.deltaLink"]
-    organisation.drop_column("contacts", "jobtitle")
-    unknown = "Could not find a property named 'jobtitle' on type 'Microsoft.Dynamics.CRM.contact'."
-    for asked in ("contacts?$select=jobtitle", "contacts?$filter=jobtitle eq 'x'", link):
-        assert caller.refusal(asked) == (400, "0x80060888", unknown)
-    assert metadata(caller, "jobtitle") is None
-    assert 'Name="jobtitle"' not in caller.get("$metadata").text
-    assert "jobtitle" not in caller.read(f"contacts({ada})")
-    organisation.restore_column("contacts", "jobtitle")
-    assert caller.read(f"contacts({ada})?$select=jobtitle")["jobtitle"] == "Countess"
-    assert caller.read(link)["value"] == []
-
-
-def test_a_secured_column_reads_as_null_and_a_masked_one_as_a_false_text(
-    caller: Caller, organisation: Organisation, ada: str
-) -> None:
-    """Nothing in the row tells so; the metadata does."""
-    organisation.secure_column("contacts", "jobtitle")
-    assert (metadata(caller, "jobtitle") or {})["IsSecured"]
-    assert caller.read(f"contacts({ada})?$select=jobtitle")["jobtitle"] is None
-    assert caller.read("contacts?$filter=jobtitle ne null")["value"] == []
-    organisation.secure_column("contacts", "jobtitle", masked=True)
-    assert caller.read(f"contacts({ada})?$select=jobtitle")["jobtitle"] == "C***"
-
-
-@pytest.mark.parametrize(
-    ("kind", "value"), [("Integer", 8), ("Boolean", True), ("DateTime", "2026-01-01T00:00:00Z")]
-)
-def test_a_retyped_column_has_values_of_its_new_type(
-    caller: Caller, organisation: Organisation, ada: str, kind: str, value: Any
-) -> None:
-    """As metadata says and rows hold."""
-    organisation.retype_column("contacts", "jobtitle", kind)
-    assert (metadata(caller, "jobtitle") or {})["AttributeType"] == kind
-    assert caller.read(f"contacts({ada})?$select=jobtitle")["jobtitle"] == value
-
-
-def test_a_date_can_become_a_time_of_the_users_zone(
-    caller: Caller, organisation: Organisation
-) -> None:
-    """As it is in organisations that were upgraded from the time before dates."""
-    row = organisation.create("opportunities", {"actualclosedate": "2026-02-03"})
-    organisation.retype_column("opportunities", "actualclosedate", "DateTime", date_only=False)
-    path = f"opportunities({row})?$select=actualclosedate"
-    assert caller.read(path)["actualclosedate"] == "2026-02-03T00:00:00Z"
-
-
-def test_metadata_can_lack_a_column_for_some_answers(
-    caller: Caller, organisation: Organisation, ada: str
-) -> None:
-    """While queries know it all the time."""
-    organisation.leave_out_of_metadata("contacts", "jobtitle", 2)
-    own = "EntityDefinitions(LogicalName='contact')/Attributes(LogicalName='jobtitle')"
-    assert metadata(caller, "jobtitle") is None
-    assert caller.refusal(own)[0] == 404
-    assert caller.read("contacts?$select=jobtitle")["value"][0]["contactid"] == ada
-    assert caller.read(own)["LogicalName"] == "jobtitle"
-
-
-def test_metadata_can_have_holes(caller: Caller, organisation: Organisation) -> None:
-    """Where a reader expects a type, a list or a label."""
-    organisation.garble_metadata("contacts", "jobtitle", AttributeType=None)
-    organisation.garble_metadata("contacts", "statecode", OptionSet={"Options": None})
-    assert (metadata(caller, "jobtitle") or {})["AttributeType"] is None
-    cast = "EntityDefinitions(LogicalName='contact')/Attributes/Microsoft.Dynamics.CRM"
-    (state,) = caller.read(f"{cast}.StateAttributeMetadata?$expand=OptionSet")["value"]
-    assert state["OptionSet"] == {"Options": None}
-
-
-def test_a_custom_column_can_come_later(
-    caller: Caller, organisation: Organisation, ada: str
-) -> None:
-    """Null in the rows that are there."""
-    organisation.add_column("contacts", "new_synctomkto")
-    assert (metadata(caller, "new_synctomkto") or {})["AttributeType"] == "Boolean"
-    path = f"contacts({ada})?$select=new_synctomkto"
-    assert caller.read(path)["new_synctomkto"] is None
-    organisation.update("contacts", ada, {"new_synctomkto": False})
-    assert caller.read(path)["new_synctomkto"] is False
 
 
 def test_one_row_can_come_with_any_value(

@@ -127,9 +127,14 @@ def test_microsofts_client_lists_tables_and_their_columns(
     assert set(stores) == set(tables)
     info = microsoft.tables.get("contact")
     assert (info["entity_set_name"], info["primary_id_attribute"]) == ("contacts", "contactid")
-    columns = microsoft.tables.list_columns("contact", select=["LogicalName", "AttributeType"])
+    selected = ["LogicalName", "AttributeType", "AttributeOf"]
+    columns = microsoft.tables.list_columns("contact", select=selected)
     expected = {name: item.type for name, item in stores["contacts"].table.attributes.items()}
-    assert expected == {column["LogicalName"]: column["AttributeType"] for column in columns}
+    assert expected == {
+        column["LogicalName"]: column["AttributeType"]
+        for column in columns
+        if column["AttributeOf"] is None
+    }
     column = microsoft.tables.get_column("contact", "statecode")
     assert (column["AttributeType"], column["IsValidForRead"]) == ("State", True)
     assert microsoft.tables.get_column("contact", "nosuchcolumn") is None

@@ -49,9 +49,27 @@ def test_rows_can_be_changed_from_another_process(admin: SandboxAdmin, caller: C
     admin.call("delete", "opportunities", deal)
     assert admin.call("rows", "connections") == []
     admin.call("restore", "opportunities", deal)
-    admin.call("add_attribute", "contacts", {"name": "new_synctomkto", "type": "Boolean"})
+    admin.call("add_column", "contacts", {"name": "new_synctomkto", "type": "Boolean"})
     assert caller.values("contacts?$select=new_synctomkto", "new_synctomkto") == [None]
     assert admin.call("set_clock", "2026-01-01T00:00:00Z") == "2026-01-01T00:00:00+00:00"
+
+
+def test_columns_and_rights_can_be_changed_from_another_process(
+    admin: SandboxAdmin, caller: Caller
+) -> None:
+    """A column is an object with the fields of an attribute, or a name with a type."""
+    colour = {"name": "new_colour", "type": "Picklist", "options": {"1": "Red"}}
+    admin.call("add_column", "contacts", colour)
+    admin.call("add_column", "contacts", "new_count", "Integer")
+    admin.call("create", "contacts", {"new_colour": 1, "new_count": 7})
+    admin.call("secure_column", "contacts", "new_colour")
+    assert caller.values("contacts?$select=new_colour", "new_colour") == [None]
+    admin.call("grant_column", "contacts", "new_colour")
+    [row] = caller.read("contacts?$select=new_colour", 'odata.include-annotations="*"')["value"]
+    label = row["new_colour@OData.Community.Display.V1.FormattedValue"]
+    assert (row["new_colour"], label) == (1, "Red")
+    admin.call("remove_column", "contacts", "new_count")
+    assert caller.refusal("contacts?$select=new_count")[0] == 400
 
 
 def test_faults_and_the_log_are_in_reach_of_other_processes(

@@ -317,7 +317,7 @@ def test_a_renamed_option_is_counted_and_told(ticking: Ticking) -> None:
     ticking.run()
     state = organisation.stores["contacts"].table.attributes["statecode"]
     renamed = {**(state.options or {}), 0: "In use"}
-    organisation.add_attribute("contacts", replace(state, options=renamed))
+    organisation.add_column("contacts", replace(state, options=renamed))
     ticking.later(minutes=30)
     told = ticking.run()
 

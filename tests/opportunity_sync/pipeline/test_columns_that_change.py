@@ -224,7 +224,7 @@ def test_a_column_that_somebody_took_from_the_store_is_read_again(
 @pytest.fixture
 def filtered(world_runs: SyncRuns, world: Organisation) -> SyncRuns:
     """A store in which one contact is left out by an explicit No."""
-    world.add_attribute("contacts", SYNC_FILTER)
+    world.add_column("contacts", SYNC_FILTER)
     world.update("contacts", world.rows("contacts")[0]["contactid"], {"new_synctomkto": False})
     world_runs.run()
     return world_runs
@@ -260,7 +260,7 @@ def test_a_sync_filter_that_is_gone_for_good_is_accepted_once(
 
 def test_a_filter_that_was_never_used_may_go(world_runs: SyncRuns, world: Organisation) -> None:
     """Without an explicit No its absence changes nothing."""
-    world.add_attribute("contacts", SYNC_FILTER)
+    world.add_column("contacts", SYNC_FILTER)
     world_runs.run()
     world.drop_column("contacts", "new_synctomkto")
     later(world)
@@ -274,7 +274,9 @@ def test_the_time_zone_of_a_day_counts_as_another_reading(engine: Engine, tmp_pa
     organisation = Organisation.empty()
     organisation.now = MORNING
     organisation.create("opportunities", {"name": "Pump", "actualclosedate": "2026-02-03"})
-    organisation.retype_column("opportunities", "actualclosedate", "DateTime", date_only=False)
+    organisation.retype_column(
+        "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
+    )
     days = []
     with Sandbox(organisation) as sandbox:
         for zone in ("UTC", "America/New_York"):

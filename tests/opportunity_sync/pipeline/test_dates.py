@@ -46,7 +46,9 @@ def test_a_close_date_is_the_day_in_the_time_zone(
     days: dict[str, str],
 ) -> None:
     """In upgraded organisations it was null for every opportunity."""
-    organisation.retype_column("opportunities", "actualclosedate", "DateTime", date_only=False)
+    organisation.retype_column(
+        "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
+    )
     organisation.garble_metadata(
         "opportunities", "actualclosedate", DateTimeBehavior={"Value": behaviour}, Format=None
     )
@@ -65,7 +67,9 @@ def test_a_run_that_took_the_days_of_another_zone_leaves_none_of_them(
     sqlite_runs: SyncRuns, organisation: Organisation
 ) -> None:
     """It began before the setting changed, and loads after the whole table was read anew."""
-    organisation.retype_column("opportunities", "actualclosedate", "DateTime", date_only=False)
+    organisation.retype_column(
+        "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
+    )
     won = organisation.create(
         "opportunities", {"name": "Won", "actualclosedate": "2026-02-03T23:00:00Z"}
     )

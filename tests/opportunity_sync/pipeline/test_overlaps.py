@@ -36,7 +36,7 @@ def small() -> Organisation:
     organisation = Organisation.empty()
     organisation.now = MORNING
     for name in ("accounts", "contacts", "opportunities"):
-        organisation.add_attribute(name, SYNC_FILTER)
+        organisation.add_column(name, SYNC_FILTER)
     account = organisation.create("accounts", {"name": "Contoso"})
     contact = organisation.create(
         "contacts", {"lastname": "Byron", "_parentcustomerid_value": account}

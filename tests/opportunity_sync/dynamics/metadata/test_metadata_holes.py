@@ -145,7 +145,7 @@ def test_a_masked_column_is_told_from_a_secured_one(
         ("connectionrole", "category"),
     ],
 )
-@pytest.mark.parametrize("event", ["dropped", "secured", "masked", "retyped", "refused"])
+@pytest.mark.parametrize("event", ["dropped", "secured", "retyped", "refused"])
 def test_a_rule_column_that_cannot_be_read_stops_the_run(
     client: DataverseClient,
     organisation: Organisation,
@@ -166,7 +166,7 @@ def test_a_rule_column_that_cannot_be_read_stops_the_run(
         body = json.dumps({"error": {"code": "0x80060888", "message": text}})
         sandbox.faults.add("status", entity.set_name, status=400, body=body)
     else:
-        organisation.secure_column(entity.set_name, source, masked=event == "masked")
+        organisation.secure_column(entity.set_name, source)
     with pytest.raises(ConfigError, match=rf"{entity_name}\.{source} can't be read"):
         plan_of(client, entity)
 
@@ -355,7 +355,9 @@ def closed(organisation: Organisation) -> str:
 
 def behave(organisation: Organisation, behaviour: Any, **properties: Any) -> None:
     """Let the close date come as an instant, with this behaviour in its metadata."""
-    organisation.retype_column("opportunities", "actualclosedate", "DateTime", date_only=False)
+    organisation.retype_column(
+        "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
+    )
     organisation.garble_metadata(
         "opportunities", "actualclosedate", DateTimeBehavior=behaviour, **properties
     )

@@ -46,7 +46,7 @@ def entity_of(set_name: str) -> Entity:
 def change(organisation: Organisation, set_name: str, name: str, **properties: Any) -> None:
     """Change properties of a column."""
     attribute: Attribute = TABLES[set_name].attributes[name]
-    organisation.add_attribute(set_name, replace(attribute, **properties))
+    organisation.add_column(set_name, replace(attribute, **properties))
 
 
 def test_a_standard_organisation_is_read_in_full(client: DataverseClient) -> None:
@@ -82,7 +82,7 @@ def test_a_plan_travels_as_json(client: DataverseClient) -> None:
         ("contacts", "emailaddress1", {"is_secured": True}, "secured", "column security"),
         ("accounts", "revenue", {"type": "String"}, "retyped", "String, and money was expected"),
         ("accounts", "numberofemployees", {"type": "Double"}, "retyped", "integer was expected"),
-        ("contacts", "createdon", {"date_only": True}, "retyped", "an instant was expected"),
+        ("contacts", "createdon", {"behaviour": "DateOnly"}, "retyped", "an instant was expected"),
     ],
 )
 def test_a_column_that_cannot_be_read_is_left_out_by_name(
@@ -108,7 +108,7 @@ def test_a_missing_column_is_left_out_and_the_rest_is_read(
     client: DataverseClient, organisation: Organisation
 ) -> None:
     """The native sync stops here."""
-    organisation.drop_attribute("contacts", "jobtitle")
+    organisation.remove_column("contacts", "jobtitle")
     organisation.create("contacts", {"lastname": "Byron"})
     plan = the_plan(client, CONTACT)
     missing = LeftOut("jobtitle", "the organisation has no such column", "missing")
@@ -125,7 +125,7 @@ def test_a_missing_optional_column_is_passed_over_without_a_word(
     """An organisation without the sync filter is an ordinary one."""
     for set_name in ("opportunities", "accounts"):
         if "new_synctomkto" in TABLES[set_name].attributes:
-            organisation.drop_attribute(set_name, "new_synctomkto")
+            organisation.remove_column(set_name, "new_synctomkto")
     with caplog.at_level(logging.WARNING):
         plan = the_plan(client, OPPORTUNITY, ACCOUNT)
     assert "sync_filter" not in plan.of(OPPORTUNITY).columns
@@ -173,7 +173,7 @@ def test_the_readings_follow_the_columns_only(
     renamed = the_plan(client, CONTACT)
     assert options == renamed.labels["contact"]["person_status"]
     assert before == renamed.of(CONTACT).readings(CONTACT)
-    organisation.drop_attribute("contacts", "jobtitle")
+    organisation.remove_column("contacts", "jobtitle")
     after = the_plan(client, CONTACT).of(CONTACT).readings(CONTACT)
     assert before.keys() - after.keys() == {"job_title"}
 
