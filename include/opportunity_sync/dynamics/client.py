@@ -8,7 +8,6 @@ page is already on its way while the caller works on the current one, never more
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +17,7 @@ from urllib.parse import quote
 import requests
 
 from opportunity_sync.dynamics.error_answers import API_ROOT, DATAVERSE, is_missing_record
+from opportunity_sync.dynamics.guids import is_guid
 from opportunity_sync.dynamics.pages.envelope import read_object
 from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, Page, Trail, require_own_link
 from opportunity_sync.dynamics.signin.signed_session import BearerAuth
@@ -37,15 +37,12 @@ log = logging.getLogger(__name__)
 IDS_PER_REQUEST: Final = 100  # the most values of `In` is not documented; 500 is said to fail
 _SAFE: Final = "$,()'=:/@*"
 
-_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
 Params = Mapping[str, str]
 Result = TypeVar("Result")
 
 
 class DataverseClient:
-    """Reads one organisation through a session; `counters` tells what that took.
+    """Reads one organisation through a session; `counters` says what that took.
 
     `first_wait_seconds` is the back-off before the second attempt where the server names none.
     """
@@ -111,7 +108,7 @@ class DataverseClient:
                 page = coming.result()
                 if page.next_link is None:
                     break
-                trail.follow(page.next_link)
+                trail.note_followed(page.next_link)
                 coming = reader.submit(fetch, page.next_link)
                 yield page
             yield page
@@ -122,7 +119,7 @@ class DataverseClient:
     def by_ids(
         self, entity: Entity, ids: Sequence[str], *, select: Sequence[str]
     ) -> Iterator[Page]:
-        """Pages of the rows with these keys; a key that is not there, or not readable, has none."""
+        """Pages of the rows with these keys; a row that is gone or not readable is not on them."""
         for start in range(0, len(ids), IDS_PER_REQUEST):
             values = ",".join(f"'{key}'" for key in ids[start : start + IDS_PER_REQUEST])
             condition = (
@@ -152,8 +149,8 @@ class DataverseClient:
 
         def is_the_record(answer: Answer, found: dict[str, Any]) -> bool:
             key = str(found.get(entity.key)).lower()
-            # With an id that nobody can read it may be the record, and is there in any case.
-            is_another = _GUID.fullmatch(key) is not None and key != record_id.lower()
+            # An id that nobody can read may be the one asked for, and some record is there.
+            is_another = is_guid(key) and key != record_id.lower()
             if entity.key not in found or is_another:
                 raise answer.broken("The answer is not the record that was asked for.")
             return True
@@ -183,7 +180,7 @@ class DataverseClient:
         prefer: tuple[str, ...],
         prove: Callable[[Answer, dict[str, Any]], Result],
     ) -> Result:
-        """What `prove` makes of the JSON object of an answer; asked again where it is none."""
+        """What `prove` makes of an answer's JSON object; asked for again where it is none."""
 
         def whole_object(limits: TimeLimits) -> Result:
             answer = self._get_answer(url, prefer, limits)
@@ -193,7 +190,7 @@ class DataverseClient:
 
     def _get_page(self, trail: Trail, url: str, *, cancellation: Cancellation) -> Page:
         def whole_page(limits: TimeLimits) -> Page:
-            return trail.page(self._get_answer(url, trail.prefer, limits))
+            return trail.prove_page(self._get_answer(url, trail.prefer, limits))
 
         return self._retries.run(whole_page, cancellation)
 
@@ -219,7 +216,7 @@ class DataverseClient:
     def _prepare_request(
         self, url: str, prefer: tuple[str, ...], limits: TimeLimits
     ) -> requests.PreparedRequest:
-        """The request, signed: for its token the token service may have to be asked."""
+        """The request, signed; the token service may have to be asked for that."""
         headers = {"Prefer": ",".join(prefer)} if prefer else {}
         with AbortTimer(limits.remaining, limits.cancellation):
             request = self._session.prepare_request(requests.Request("GET", url, headers=headers))
@@ -231,7 +228,7 @@ def _require_identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:
     identity = {}
     for name in ("UserId", "OrganizationId"):
         value = found.get(name)
-        if not isinstance(value, str) or not _GUID.fullmatch(value):
+        if not isinstance(value, str) or not is_guid(value):
             raise answer.broken(f"The answer to WhoAmI has no {name}.")
         identity[name] = value.lower()
     return identity

@@ -1,4 +1,4 @@
-"""What the Test button of the connection form says: who answers, and what may not all be seen."""
+"""What the Test button of the connection form says: who answers, and which rows can't be seen."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Labels = dict[str, dict[int, str]]
 
-# What keeps a column from being read: the organisation has none such, column security hides it or
-# gives masked texts, its type is another than ours, or only a query turned out not to know it.
+# What keeps a column from being read: the organisation has no such column; column security hides
+# it; or masks its texts; its type is another than ours; or a query turned out not to know it.
 LeftOutState: TypeAlias = Literal["missing", "secured", "masked", "retyped", "refused"]
 
 
@@ -53,10 +53,10 @@ class EntityPlan(msgspec.Struct, frozen=True):
         return (entity.key, VERSION_SOURCE, *(field.select for field in self.fields(entity)))
 
     def readings(self, entity: Entity) -> dict[str, str]:
-        """How each planned field is read; the same values come out as long as this is the same.
+        """How each planned field is read: as long as this stays the same, so do the values.
 
-        Mostly there is but one way, the empty text; a day that is taken of an instant depends on
-        the time zone.
+        Most fields can be read in one way only, which is the empty text. A day that is taken from
+        an instant depends on the time zone.
         """
         return {
             field.column: f"day in {self.zones[field.column]}" if field.column in self.zones else ""
@@ -65,7 +65,7 @@ class EntityPlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is read of one organisation; `language` is the LCID the labels are in, if known."""
+    """What is read of one organisation; `language` is the LCID of the labels, if known."""
 
     organization_id: str
     language: int | None
@@ -100,7 +100,7 @@ class Plan(msgspec.Struct, frozen=True):
         return {name: dict(plan.labels) for name, plan in self.entities.items() if plan.labels}
 
     def with_labels(self, known: Mapping[str, Mapping[str, Mapping[int, str]]]) -> Self:
-        """The plan, with labels that the store knows beside those of the metadata, which win.
+        """The plan with the labels that the store knows; where both have one, the metadata's wins.
 
         `known` goes by entity, field and code. An option that is no longer named keeps its label.
         """

@@ -23,7 +23,7 @@ def first_query(  # noqa: PLR0917 - a window reads best as start, end
 ) -> tuple[str, dict[str, str]]:
     """Path and parameters; without a start or end the window is open on that side."""
     params = {"$select": ",".join(plan.of(entity).select(entity))}
-    # A bound inside a second reaches to the second's edge: too much is read, never too little.
+    # A bound within a second is moved to the second's edge: too much is read, never too little.
     bounds = (("ge", window_start, _NOTHING), ("lt", window_end, timedelta(microseconds=999_999)))
     literals = [(sign, at and _literal(at, beyond)) for sign, at, beyond in bounds]
     conditions = [f"{MODIFIED_SOURCE} {sign} {literal}" for sign, literal in literals if literal]

@@ -1,8 +1,8 @@
-"""When two URLs are of one server: the one notion that token, links and saved links go by.
+"""Whether two URLs are of one server: the one rule that tokens, links and saved links go by.
 
 `HTTPS://Contoso.crm.dynamics.com.:443` and `https://contoso.crm.dynamics.com` are one address. A
 URL that programs read in different ways (a user name, a backslash, a control character) is of no
-server at all: it could carry the token to another host than the one that was compared.
+server at all: it could carry a token to another host than the one that was compared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a failed connection means, judged by its cause and not by the library's exception.
 
-One and the same exception covers a server that restarts and a certificate of another host. The
-first heals; the second is for a person, who needs OpenSSL's own reason to mend the right thing.
+The library raises the same exception for a server that restarts and for a certificate of another
+host. The first heals. The second is for a person, who needs OpenSSL's own reason to mend the right
+thing.
 """
 
 from __future__ import annotations

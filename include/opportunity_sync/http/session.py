@@ -1,8 +1,8 @@
-"""Sessions that trust what the connection says, and nothing the machine's environment sneaks in.
+"""Sessions that take from the machine's environment no more than they should.
 
-requests takes the CA bundle, `.netrc` passwords and proxies from the environment together or
-not at all. Here proxies still come from the environment, `.netrc` never does, and the bundle
-of the connection wins over `REQUESTS_CA_BUNDLE` for token and API requests alike.
+requests takes the CA bundle, the passwords of `.netrc` and proxies from the environment together or
+not at all. Here proxies still come from it, passwords never do, and the bundle of the connection
+wins over `REQUESTS_CA_BUNDLE`. Cookies are not kept and redirects not followed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Texts of other systems, fit to be shown: no secret in any spelling, one short visible line.
+"""Makes texts of other systems fit to be shown: one short visible line, without any secret.
 
 Services echo what they were sent: as it was, encoded for a URL, as JSON or in base64, broken over
-lines, or only a part of it. So every run of eight characters that a secret has too is taken out.
-A secret too short for that could be part of any word, and counts only where it stands alone.
+lines, or only in part. So every run of eight characters that is part of a secret is taken out. A
+secret too short for that could be part of any word, and counts only where it stands alone.
 """
 
 from __future__ import annotations

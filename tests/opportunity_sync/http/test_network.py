@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from dynamics_sandbox.server.certificates import ServerCertificate, make_server_certificate
 from opportunity_sync.dynamics import DataverseClient
-from opportunity_sync.dynamics.signin.authentication import TokenSource
 from opportunity_sync.dynamics.signin.credentials import DynamicsConnection
+from opportunity_sync.dynamics.signin.token_source import TokenSource
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from opportunity_sync.http.session import StrictSession
 from opportunity_sync.settings import Settings

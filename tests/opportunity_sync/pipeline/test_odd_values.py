@@ -19,8 +19,8 @@ from sqlalchemy import select, text
 
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.dynamics import DataverseClient, PageDecoder, Plan
-from opportunity_sync.dynamics.signin.authentication import TokenSource
 from opportunity_sync.dynamics.signin.signed_session import HEADERS, BearerAuth
+from opportunity_sync.dynamics.signin.token_source import TokenSource
 from opportunity_sync.http.session import StrictSession
 from opportunity_sync.model import CONTACT, OPPORTUNITY, Entity, Kind
 from opportunity_sync.store import store_engine

@@ -1,7 +1,7 @@
 """Columns as the organisation defines them, and what keeps a selected one from being read.
 
-Metadata answers have holes: a column without a type, a list that is null. Only the columns that
-are selected are looked at; what can't be understood of one of them counts as not said, and an
+Answers about metadata have holes, such as a column without a type or a list that is null. Only the
+selected columns are looked at. What can't be understood of one of them counts as not said. An
 answer that has no list of columns at all is asked for again.
 """
 
@@ -30,7 +30,7 @@ TABLE_QUERY: Final[Mapping[str, str]] = {
     "$select": "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled",
     "$expand": f"Attributes($select={_COMMON})",
 }
-# Source: reference 2.2 and 6.
+# Which types of Dataverse's columns our kinds can be read from (`AttributeTypeCode`).
 FITTING_TYPES: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.TEXT: frozenset({"String", "Memo"}),
     Kind.INTEGER: frozenset({"Integer", "BigInt"}) | CHOICES,
@@ -61,7 +61,7 @@ def table_path(entity: Entity) -> str:
 
 
 def require_list(answer: Mapping[str, Any], member: str, *, of: str) -> list[dict[str, Any]]:
-    """The objects in a list of an answer; what is none of them is passed over.
+    """The objects in a list of an answer; other items of the list are passed over.
 
     Raises:
         ResponseError: there is no list.
@@ -75,7 +75,7 @@ def require_list(answer: Mapping[str, Any], member: str, *, of: str) -> list[dic
 def read_attributes(
     client: DataverseClient, entity: Entity, columns: Sequence[Mapping[str, Any]]
 ) -> dict[str, Attribute]:
-    """The selected columns that the table has, by name; for times also how they behave."""
+    """The selected columns that the table has, by name; of times also how they behave."""
     wanted = {field.source for field in entity.all_fields}
     found = {
         name: _parse_attribute(name, column)
@@ -96,7 +96,7 @@ def read_columns_of_type(
 ) -> list[dict[str, Any]]:
     """The table's columns of one type, with the properties that only this type has.
 
-    There are none where Dataverse refuses to tell: rows can be read without it.
+    There are none where Dataverse refuses to say: rows can be read without it.
 
     Raises:
         ResponseError: the answer has no list.
@@ -118,7 +118,7 @@ def read_columns_of_type(
 
 
 def read_attribute(client: DataverseClient, entity: Entity, name: str) -> Attribute | None:
-    """One column as an answer about it alone has it; None where there is no such answer."""
+    """One column as the answer about it alone describes it; None where there is no such answer."""
     path = f"{table_path(entity)}/Attributes(LogicalName='{name}')"
     try:
         return _parse_attribute(name, client.get_json(path, {"$select": _COMMON}))
@@ -148,7 +148,7 @@ def _add_behaviour(attribute: Attribute, time: Mapping[str, Any]) -> Attribute:
 
 
 def obstacle(field: Field, attribute: Attribute) -> tuple[LeftOutState, str] | None:
-    """Why a column that is there can't be read; None where it can, as far as metadata tells."""
+    """Why a column that is there can't be read; None where metadata names no reason."""
     if attribute.is_secured:
         return "secured", "column security hides or masks it: it would read as null"
     found = attribute.attribute_type

@@ -1,7 +1,7 @@
 """Choice labels from option-set metadata: in one language for all rows, whoever reads them.
 
-The formatted values on rows come in the reading user's language and would change with it. What
-an answer does not name has no label here, which does not mean that it lost its last one.
+The formatted values on rows come in the reading user's language and would change with it. An option
+that an answer does not name has no label here. That does not mean that it lost its last one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_labels(
 
 
 def _labelled_options(column: Mapping[str, Any], language: int | None) -> Iterator[tuple[int, str]]:
-    """Code and label of the options that have both; those of a shared option set come first."""
+    """Code and label of the options that have both, those of a shared option set first."""
     for name in ("GlobalOptionSet", "OptionSet"):
         option_set = column.get(name)
         for option in _objects_in(option_set, "Options"):
@@ -59,7 +59,7 @@ def _best_label(label: Any, language: int | None) -> str | None:
     texts = [item for item in every if isinstance(item.get("Label"), str) and item["Label"]]
     wanted = [item for item in texts if language and item.get("LanguageCode") == language]
     best = next(iter((*wanted, *(item for item in texts if item is own), *texts)), None)
-    # PostgreSQL has no form for U+0000: as in rows, the replacement character stands for it.
+    # PostgreSQL has no form for U+0000. As in rows, the replacement character stands for it.
     return None if best is None else str(best["Label"]).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 

@@ -1,9 +1,9 @@
-"""The organisation's metadata, asked once per run, made into a plan of what can be read.
+"""The organisation's metadata, asked for once per run and made into a plan of what can be read.
 
-The native sync stops at a column that was renamed or secured; here the column is left out, said
-by name, and the run goes on. A secured column is left out too: it reads as null, or as a masked
-text, and both would overwrite good data. Metadata's own flags are known to be wrong at times,
-so each table is finally asked for one row with all its planned columns.
+Marketo's own sync stops at a column that was renamed or secured. Here the column is left out, the
+log names it, and the run goes on. A secured column reads as null or as a masked text, and either
+would overwrite good data. Metadata's own flags are known to be wrong at times, so in the end each
+table is asked for one row with all its planned columns.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Planner:
     depths: ReadDepths
 
     def plan(self, entity: Entity) -> EntityPlan:
-        """The plan of one table, proven by one row."""
+        """The plan of one table, proven by reading one row."""
         client, definition = self.client, self._read_definition(entity)
         attributes = read_attributes(
             client, entity, require_list(definition, "Attributes", of=f"table {entity.name}")
@@ -126,9 +126,10 @@ class _Planner:
     def _find_unfit_without_metadata(
         self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]
     ) -> dict[Field, LeftOut | None]:
-        """Of columns that only a query knows, those that a second look shows to be no good.
+        """Of the columns that only a query knows, those that turn out to be unfit after all.
 
-        The others are read as what they are by default; `attributes` learns what was seen.
+        Metadata is asked about each by itself, and `attributes` takes up the answer. The others are
+        read as what they are by default.
         """
         doubtful = [
             field
@@ -182,7 +183,7 @@ def organization_plan(
 
 
 def _read_base_language(client: DataverseClient) -> int | None:
-    """The organisation's base language; None where it may not be read: the user's is taken."""
+    """The organisation's base language; None where it may not be read, and the user's counts."""
     try:
         answer = client.get_json("organizations", {"$select": "languagecode"})
     except ConfigError as error:
@@ -198,7 +199,7 @@ def _read_base_language(client: DataverseClient) -> int | None:
 
 
 def _require_no_rule_needs(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
-    """The column left out by name, or None: without a word where it is optional and absent.
+    """The column to leave out by name; None where it is optional and absent, so not worth a word.
 
     Raises:
         ConfigError: the association rules need the column.
@@ -220,7 +221,7 @@ def _left_out_of_query(field: Field, attribute: Attribute | None) -> LeftOut:
 
 
 def _missing_rule_column_error(entity: Entity, field: Field, reason: str) -> ConfigError:
-    """Without a column that the association rules read, their result would be wrong in silence."""
+    """Without a column that they read, the rules would be wrong, and nobody would notice."""
     return ConfigError(
         f"{entity.name}.{field.source} can't be read, and the association rules need it: {reason}.",
         next_step="let the application user read the column (column security, the table's "

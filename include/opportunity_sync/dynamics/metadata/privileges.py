@@ -1,10 +1,10 @@
 """Whether the application user sees every row of a table: without that, absence proves nothing.
 
-Rows that a user may not read are left out of every answer without a word, so a row that is
-missing from a listing is a deleted row only where the read privilege has the depth "Global",
-which the security role's form calls Organization. Privileges come from the user's own roles and
-from those of its teams; the function that is asked by names counts both in full, the older one
-counts what comes through a team as "Basic" whatever it is.
+Dataverse leaves the rows that a user may not read out of every answer, without a word. So a row
+that is missing from a listing is a deleted row only where the read privilege has the depth
+"Global", which the security role's form calls Organization. Privileges come from the user's own
+roles and from those of its teams. `RetrieveUserSetOfPrivilegesByNames` counts both in full. The
+older `RetrieveUserPrivileges` says "Basic" of whatever comes through a team.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class ReadDepths:
         self._refusal: ConfigError | None = None
         names = [entity.privilege for entity in entities]
         try:
-            self._depths = _depths(client, _OF_USER.format(user=user_id), names)
+            self._depths = _read_depths(client, _OF_USER.format(user=user_id), names)
         except ConfigError as error:
             self._refusal = error
 
@@ -86,8 +86,8 @@ def privilege_warnings(
     return ReadDepths(client, user_id, entities).warnings(entities)
 
 
-def _depths(client: DataverseClient, of_user: str, names: Sequence[str]) -> dict[str, str]:
-    """The greatest depth by privilege in lower case; the older function where the other lacks."""
+def _read_depths(client: DataverseClient, of_user: str, names: Sequence[str]) -> dict[str, str]:
+    """The greatest depth by privilege in lower case; the older function fills what is missing."""
     try:
         found = _read_held_depths(client, f"{of_user}{_BY_NAMES}", {"@names": json.dumps(names)})
     except ConfigError:

@@ -1,8 +1,8 @@
-"""Which of the columns a table is said to have, or to lack, a query for one row really knows.
+"""What a query for a few rows shows of columns that metadata can be wrong about.
 
-Metadata is wrong at times, both ways: a column is missing from one answer, or its flags say that
-it can't be read. Before a column is given up it is asked for, together with all the others:
-Dataverse names the first that it does not know, that one is left out, and the rest is asked again.
+Metadata can lack a column that is there, and name one that no query knows. So all columns are asked
+for at once, before any of them is given up. Dataverse names the first that it does not know. That
+one is left out, and the rest is asked for again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def find_unknown_fields(
 def find_masked_fields(
     client: DataverseClient, entity: Entity, fields: Sequence[Field]
 ) -> frozenset[Field]:
-    """Of fields under column security those that give something, a text that may be masked."""
+    """Of fields under column security those that have a value, which may be a masked text."""
     if not fields:
         return frozenset()
     params = {"$select": ",".join(field.select for field in fields), "$top": _SAMPLE}
@@ -61,7 +61,7 @@ def find_masked_fields(
 
 
 def has_instants(client: DataverseClient, entity: Entity, field: Field) -> bool:
-    """Whether a time's values have an hour; no where no row has a value yet, or may show it."""
+    """Whether a time's values have an hour; no, where no row has a value yet or may show one."""
     params = {"$select": field.select, "$filter": f"{field.select} ne null", "$top": "1"}
     try:
         rows = _read_rows(client, entity, params)

@@ -1,8 +1,8 @@
 """The time zone in which the day of a date counts, where the date comes as an instant.
 
-`actualclosedate` is a date without a time in new organisations. In those upgraded from CRM 2015
-and older it is UserLocal: the instant at which the day began for the user who entered it, another
-day in another zone. Which zone the organisation means nobody can see from outside.
+`actualclosedate` is a date without a time in new organisations. In those upgraded from CRM 2015 and
+older it is UserLocal: the instant at which the day began for the user who entered it. In another
+zone that is another day, and nobody can see from outside which zone the organisation means.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Characters that come and that the stores cannot take: U+0000, surrogate halves, broken UTF-8.
+"""Characters that no store can take: U+0000, halves of surrogate pairs, broken UTF-8.
 
 PostgreSQL refuses the first, UTF-8 has no form for the second, and the JSON decoder stops at all
-of them, though they spoil one text and not the page. They become U+FFFD, the replacement
-character, and are counted. A page is only rewritten when it holds one of them.
+of them. But they spoil one text and not the page. So each becomes U+FFFD, the replacement
+character, and is counted. Only a page that holds one of them is rewritten.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def replace_escapes(body: bytes) -> tuple[bytes, int]:
-    """The JSON text with every such escape replaced, and how many there were."""
+    """The JSON text with every escape of such a character replaced, and how many there were."""
     if _SUSPECT.search(body) is None:
         return body, 0
     replaced = 0
@@ -40,9 +40,10 @@ def replace_escapes(body: bytes) -> tuple[bytes, int]:
 
 
 def replace_unstorable(body: bytes) -> tuple[bytes, int]:
-    """As `cleaned`, also for what is no UTF-8: halves written as if it had a form for them, bytes.
+    """The JSON text without such characters, escaped or as bytes, and how many there were.
 
-    A byte order mark before the text is taken off and not counted.
+    As bytes they are U+0000, halves written as if UTF-8 had a form for them, and whatever else is
+    no UTF-8. A byte order mark before the text is taken off and not counted.
     """
     text, escapes = replace_escapes(body.removeprefix(_BYTE_ORDER_MARK))
     text, halves = _BARE_HALF.subn(_REPLACEMENT, text)

@@ -1,9 +1,9 @@
 """What stands around the rows of an answer: all of it is read, and believed only as a whole.
 
-A link that is overlooked ends a table early and a row that is not there looks deleted, so nothing
-here is guessed. An answer that names an error beside its rows, names a member twice or spells one
-in its own way is refused. Only within the rows is a fault the row's own: where one is no JSON, the
-brackets tell the rows apart, and its neighbours can still be taken.
+If a link is overlooked, the table ends early and the rows behind it look deleted. So nothing here
+is guessed. An answer is refused that names an error beside its rows, names a member twice, or
+spells the name of a link in its own way. A fault within a row is another matter: where a row is no
+JSON, its brackets tell it from its neighbours (`brackets`), and those can still be taken.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import msgspec
 import numpy as np
 
+from opportunity_sync.dynamics.pages.brackets import split_members, split_rows
 from opportunity_sync.dynamics.pages.characters import replace_unstorable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from opportunity_sync.http.answer import Answer
 
@@ -33,13 +34,6 @@ _READ: Final = (ROWS, NEXT_LINK, DELTA_LINK)
 _MEANT: Final = frozenset({"nextlink", "deltalink"})
 _ERRORS: Final = frozenset({"error"})
 _CODE: Final = re.compile(r"[\w.-]{1,40}")
-_TOKEN: Final = re.compile(
-    rb'\s+|"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+',
-    re.DOTALL,
-)
-_CLOSING: Final = {b"{": b"}", b"[": b"]"}
-_CLOSERS: Final = frozenset(_CLOSING.values())
-_NAME: Final = re.compile(rb'\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*:\s*', re.DOTALL)
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
@@ -64,11 +58,7 @@ class Envelope:
         try:
             return [bytes(row) for row in _rows.decode(self.rows)]
         except MALFORMED:
-            rows = split_parts(self.rows)
-        # No row but an object has a brace in it, unless something ran into it.
-        if any(b"{" in row and not row.startswith(b"{") for row in rows):
-            _refuse_shape()
-        return rows
+            return split_rows(self.rows)
 
 
 def read_envelope(body: bytes) -> Envelope:
@@ -88,19 +78,19 @@ def read_envelope(body: bytes) -> Envelope:
 
 
 def read_strict_envelope(body: bytes) -> Envelope:
-    """The envelope of a page that is JSON throughout; errors as `envelope_of`."""
+    """The envelope of a page that is JSON throughout; errors as `read_envelope`."""
     rows = _members.decode(body).get(ROWS)
     if rows is None:
         return _build_envelope(json.loads(body, object_pairs_hook=Pairs), None)
-    # A JSON parser keeps the last of two members of one name. The rows are cut out where that one
-    # lies in the page's memory, and what is left, a few hundred bytes, tells all members.
+    # Of two members of one name a JSON parser keeps the last. The rows are cut out where that one
+    # lies in the page's memory. What is left, a few hundred bytes, shows all members.
     start, length = _memory_address(rows) - _memory_address(body), memoryview(rows).nbytes
     around = body[:start] + b"[]" + body[start + length :]
     return _build_envelope(json.loads(around, object_pairs_hook=Pairs), bytes(rows))
 
 
 def read_lenient_envelope(text: bytes) -> Envelope:
-    """The envelope of a page whose rows may be no JSON; all else must be. Errors as above."""
+    """The envelope of a page whose rows may be no JSON; errors as `read_envelope`."""
     try:
         return read_strict_envelope(text)
     except EnvelopeError:
@@ -112,71 +102,8 @@ def read_lenient_envelope(text: bytes) -> Envelope:
     return _build_envelope(pairs, rows[-1] if rows else None)
 
 
-def split_members(text: bytes) -> list[tuple[str, bytes]]:
-    """Name and value, to the byte, of each member of an object whose values may be no JSON.
-
-    Raises:
-        ValueError: it is no object, or its brackets do not match.
-    """
-    if not text.lstrip().startswith(b"{"):
-        raise ValueError("it is no object")
-    found = []
-    for part in split_parts(text):
-        name = _NAME.match(part)
-        if name is None:
-            raise ValueError("a member has no name")
-        found.append((str(json.loads(name[1])), part[name.end() :].rstrip()))
-    return found
-
-
-def split_parts(text: bytes) -> list[bytes]:
-    """What the outermost brackets hold, told apart by commas and brackets alone.
-
-    Raises:
-        ValueError: the brackets do not match, or something stands between or behind the parts.
-    """
-    awaited: list[bytes] = []
-    parts: list[bytes] = []
-    start, is_closed = 0, False
-    for at, mark in _find_tokens(text):
-        if is_closed and mark not in {b",", *awaited[-1:]}:
-            _refuse_shape()
-        _match_bracket(awaited, mark)
-        if mark in _CLOSING and len(awaited) == 1:
-            start = at + 1
-        is_closed = len(awaited) <= 1 and mark in _CLOSERS
-        if not awaited or (mark == b"," and len(awaited) == 1):
-            parts.append(text[start:at].strip())
-            start = at + 1
-    if awaited:
-        _refuse_shape()
-    return _drop_only_blank(parts)
-
-
-def _find_tokens(text: bytes) -> Iterator[tuple[int, bytes]]:
-    """Where each token starts, and the token; blanks are left out, anything else is not."""
-    end = 0
-    for token in _TOKEN.finditer(text):
-        if token.start() != end:
-            _refuse_shape()
-        end = token.end()
-        if not token[0].isspace():
-            yield token.start(), token[0]
-    if end != len(text) or end == 0:
-        _refuse_shape()
-
-
-def _match_bracket(awaited: list[bytes], mark: bytes) -> None:
-    if mark in _CLOSING:
-        awaited.append(_CLOSING[mark])
-    elif awaited and mark == awaited[-1]:
-        awaited.pop()
-    elif mark in _CLOSERS or not awaited:
-        _refuse_shape()
-
-
 def read_object(answer: Answer) -> dict[str, Any]:
-    """The JSON object of an answer that is no page of rows: metadata, `WhoAmI`.
+    """The JSON object of an answer that is no page of rows, such as metadata or `WhoAmI`.
 
     Raises:
         ResponseError: it is no whole object, names an error or a member twice, or goes on in
@@ -245,17 +172,5 @@ def _refuse_repeats(pairs: Pairs) -> dict[str, Any]:
     return found
 
 
-def _drop_only_blank(parts: list[bytes]) -> list[bytes]:
-    if parts == [b""]:
-        return []
-    if b"" in parts:
-        _refuse_shape()
-    return parts
-
-
 def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError("NaN and Infinity are no JSON")
-
-
-def _refuse_shape() -> NoReturn:
-    raise ValueError("its brackets do not match")

@@ -1,9 +1,9 @@
-"""Pages of a table: following `@odata.nextLink` without ever being led astray by it.
+"""Pages of a table: following `@odata.nextLink` without being led astray by it.
 
-The link is the only sign that more rows follow, so an answer must prove that it is whole
-before its link, or the lack of one, is believed. A link that was seen before would loop for
-ever, and so would ever-new links to the same rows; one to another host would carry the token there.
-All are refused.
+The link is the only sign that more rows follow. So an answer must prove that it is whole before its
+link, or the lack of one, is believed. A link that was seen before would loop for ever, and so would
+ever-new links to the same rows. A link to another host would carry the token there. All of these
+are refused.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Page:
     """One whole page: its JSON bytes, where it came from and where the next one is.
 
     `number` counts from 1 within one reading; `server_date` is the server's clock, UTC. Both links
-    are whole URLs; the one for later changes is only checked when it is followed.
+    are whole URLs. `delta_link`, for later changes, is only checked when it is followed.
     """
 
     body: bytes = field(repr=False)
@@ -58,7 +58,7 @@ class Page:
 
 
 class Trail:
-    """One reading: what is asked of every page, and the links so far; each is followed once."""
+    """One reading: what it asks of every page, and the links that it has followed, each once."""
 
     def __init__(self, first_url: str, prefer: tuple[str, ...]) -> None:
         self.prefer = prefer
@@ -66,7 +66,7 @@ class Trail:
         self._pages = 0
         self._progress = Progress(urlsplit(first_url).path.rpartition("/")[2])
 
-    def page(self, answer: Answer) -> Page:
+    def prove_page(self, answer: Answer) -> Page:
         """The answer as a page, once it is proven to be one.
 
         Raises:
@@ -79,7 +79,7 @@ class Trail:
         _require_preferences(answer, self.prefer, envelope)
         link = self._next_link(answer, envelope.next_link)
         content = [zlib.crc32(envelope.rows)] if envelope.rows.strip(b"[] \t\r\n") else []
-        self._progress.note(content, is_last=link is None)
+        self._progress.note_page(content, is_last=link is None)
         self._pages += 1
         return Page(
             body=answer.body,
@@ -91,7 +91,7 @@ class Trail:
             delta_link=envelope.delta_link and _whole_url(answer, envelope.delta_link),
         )
 
-    def follow(self, link: str) -> None:
+    def note_followed(self, link: str) -> None:
         """Remember a link as followed."""
         self._seen.add(_canonical_link(link))
 
@@ -106,7 +106,11 @@ class Trail:
 
 
 def require_own_link(link: str, organization_url: str) -> None:
-    """Refuse a link that leaves the organisation's Web API; the token never goes there."""
+    """Refuse a link that leaves the organisation's Web API: the token goes nowhere else.
+
+    Raises:
+        ConfigError: the link is of another server, or of another path of this one.
+    """
     if not same_origin(link, organization_url):
         named = origin_of(link)
         raise ConfigError(
@@ -124,7 +128,7 @@ def require_own_link(link: str, organization_url: str) -> None:
 
 
 def _whole_url(answer: Answer, link: str) -> str:
-    """A relative link as a whole URL; any other to the letter."""
+    """The link as a whole URL: completed if it is relative, else to the letter."""
     try:
         return link if urlsplit(link).scheme else urljoin(answer.url, link)
     except ValueError as error:
@@ -132,7 +136,7 @@ def _whole_url(answer: Answer, link: str) -> str:
 
 
 def _canonical_link(link: str) -> object:
-    """The link without the freedom to spell its host in several ways."""
+    """The link as a value that is the same in whatever way its host is spelled."""
     parts = urlsplit(link)
     return origin_of(link), parts.path, parts.query
 
@@ -153,13 +157,13 @@ def _require_preferences(answer: Answer, prefer: tuple[str, ...], envelope: Enve
     is_tracked = TRACK_CHANGES in prefer
     if is_tracked and envelope.next_link is None and envelope.delta_link is None:
         raise answer.broken("The page has no link to a next page, nor one for later changes.")
-    # Some answers claim the annotations and come without: every lookup would lose its type. Others,
-    # mostly those of change tracking, come with them and claim nothing.
+    # Some answers claim the annotations and come without, and every lookup would lose its type.
+    # Others, mostly those of change tracking, come with them and claim nothing.
     claimed = answer.headers.get(_APPLIED)
     for preference in prefer:
         name, _, value = preference.partition("=")
-        is_told = claimed is not None and not is_tracked
-        if name == _INCLUDE and is_told and not _is_applied(name, value.strip('"'), claimed or ""):
+        counts = name == _INCLUDE and claimed is not None and not is_tracked
+        if counts and not _is_applied(name, value.strip('"'), claimed or ""):
             raise answer.broken(f"Dataverse did not apply the preference {name}.")
     is_untyped = ANNOTATIONS in prefer and _LOOKUP_TYPE not in answer.body
     if is_untyped and _SET_LOOKUP.search(answer.body):

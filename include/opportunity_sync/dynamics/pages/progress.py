@@ -1,8 +1,8 @@
-"""A reading that goes on and on without coming to a new record is stopped.
+"""Stops a reading that goes on and on without coming to a new record.
 
-Each link to a next page can be new while the rows behind it are the same, or none: no link that
-comes back gives such a circle away. So the keys decide. They are not kept, for there can be
-millions: each sets one of many flags, and a page is new while it finds one that was not set.
+Each link to a next page can be new while the rows behind it are the same, or none. No repeated link
+gives such a circle away, so the keys decide. There can be millions of them, too many to keep. So
+each sets one of many flags, and a page counts as new if it finds one that was not set.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ _FLAGS: Final = 1 << 24
 
 
 class Progress:
-    """Counts the pages of one reading that bring nothing new; the last page ends the reading."""
+    """Counts the pages in a row that bring nothing new, within one reading after the other."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._pages = 0
         self._seen: np.ndarray | None = None
 
-    def note(self, keys: Sequence[object], *, is_last: bool) -> None:
+    def note_page(self, keys: Sequence[object], *, is_last: bool) -> None:
         """Take note of what a page brought: its keys, or whatever tells its content.
+
+        The last page ends the reading, and the next page begins another.
 
         Raises:
             ResponseError: it is one of too many pages in a row that brought nothing new.

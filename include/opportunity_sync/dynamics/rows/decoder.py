@@ -1,9 +1,9 @@
-"""Pages of JSON to typed Arrow tables, bad rows kept apart.
+"""Pages of JSON to typed Arrow tables, with the rows that can't be taken beside them.
 
-A row that cannot be taken (a wrong type, no key, a value that a store has no room for, no JSON) is
-refused by itself, and every other row of its page comes through. What is decided here is decided
-for all: rules and stores take whatever comes out. A page whose envelope is not whole is no page at
-all: that is an error of the response, to be read again.
+A row is refused by itself: for a wrong type, for a missing key, for a value that a store has no
+room for, or because it is no JSON. Every other row of its page comes through. What is valid is
+decided here for all: rules and stores take whatever comes out. A page whose envelope is not whole
+is no page at all. That is an error of the response, and the page is read again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pyarrow as pa
@@ -27,45 +26,40 @@ from opportunity_sync.dynamics.pages.envelope import (
     read_strict_envelope,
 )
 from opportunity_sync.dynamics.pages.progress import Progress
-from opportunity_sync.dynamics.rows.arrow_columns import (
-    ARROW_TYPES,
-    FieldMeaning,
-    build_columns,
-    build_guids,
-    has_nul,
-)
+from opportunity_sync.dynamics.rows.arrow_columns import ARROW_TYPES, has_nul
+from opportunity_sync.dynamics.rows.field_columns import build_columns
+from opportunity_sync.dynamics.rows.field_meanings import meanings_by_column
+from opportunity_sync.dynamics.rows.guid_columns import build_guids
 from opportunity_sync.dynamics.rows.refused_rows import (
     RefusalReason,
     find_unidentified,
     find_unusable,
-    is_tombstone,
     mistyped_row_error,
-    read_deleted_ids,
     reasons_of,
     refuse_rows,
     repeated_member_error,
 )
-from opportunity_sync.dynamics.rows.row_shape import CONTEXT_AT, KEY_AT, VERSION_AT, RowShape
-from opportunity_sync.errors import ConfigError, DataError, ResponseError
+from opportunity_sync.dynamics.rows.row_shape import KEY_AT, VERSION_AT, RowShape
+from opportunity_sync.dynamics.rows.tombstones import read_deleted_ids, split_tombstones
+from opportunity_sync.errors import DataError, ResponseError
 from opportunity_sync.model import VERSION, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from opportunity_sync.dynamics.plan import EntityPlan, Plan
+    from opportunity_sync.dynamics.plan import Plan
 
 _ESCAPED_NAME: Final = re.compile(rb'\\u00[2-7][0-9a-fA-F][\w@.\\]*"\s*:')
-
-_Values = tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedPage:
     """One page: its good rows, its refused ones, and what came beside them.
 
-    `table` has the entity's staged columns. `deleted_ids` are tombstones of change tracking.
-    `replaced` counts characters that became U+FFFD. While `unidentified` is not 0, that a record is
-    not on the page proves nothing: it can be among the refused rows whose id nobody can read.
+    `table` has the entity's staged columns. `deleted_ids` are the keys of change tracking's
+    tombstones. `replaced` counts the characters that became U+FFFD. While `unidentified` is not 0,
+    a record that is not on the page may be there all the same: among the refused rows whose id
+    nobody can read.
     """
 
     table: pa.Table
@@ -96,7 +90,7 @@ class PageDecoder:
     def __init__(self, entity: Entity, plan: Plan) -> None:
         self.entity = entity
         self.schema = staged_schema(entity)
-        self._meanings_by_column = _meanings_by_column(entity, plan.of(entity))
+        self._meanings = meanings_by_column(entity, plan.of(entity))
         self._shape = RowShape.of(entity, plan.of(entity))
         self._row = msgspec.json.Decoder(self._shape.row)
         self._rows = msgspec.json.Decoder(list[self._shape.row])  # type: ignore[name-defined] # made from the plan
@@ -114,11 +108,11 @@ class PageDecoder:
         except MALFORMED as error:
             raise _broken_page_error(self.entity, error) from error
         keys = page.table.column(self.entity.key_column).to_pylist()
-        self._progress.note([*keys, *page.deleted_ids], is_last=page.next_link is None)
+        self._progress.note_page([*keys, *page.deleted_ids], is_last=page.next_link is None)
         return page
 
     def _decode_page(self, body: bytes) -> DecodedPage:
-        """The page as it came or, only where that fails, without what no store can take."""
+        """The page as it came; only where that fails, without the characters no store can take."""
         try:
             page = self._build_page(read_strict_envelope(body))
             if not has_nul(page.table):
@@ -135,7 +129,8 @@ class PageDecoder:
     def _build_page(self, envelope: Envelope, *, is_clean: bool = False) -> DecodedPage:
         with _pause_collection():
             rows, refused = self._parse_rows(envelope, is_clean=is_clean)
-            values, tombstones = _split_tombstones(rows)
+            columns = tuple(zip(*map(msgspec.structs.astuple, rows), strict=True))
+            values, tombstones = split_tombstones(columns)
             table, faulty = self._build_table(values)
         deleted, unknown = read_deleted_ids(self.entity, tombstones)
         return DecodedPage(
@@ -149,7 +144,7 @@ class PageDecoder:
     def _parse_rows(
         self, envelope: Envelope, *, is_clean: bool
     ) -> tuple[list[Any], list[DataError]]:
-        """All rows at once; one by one only where some row is no good."""
+        """All rows at once; one by one only where one of them is no good."""
         try:
             rows = self._rows.decode(envelope.rows)
             if not self._may_repeat_members(envelope.rows, len(rows)):
@@ -162,8 +157,8 @@ class PageDecoder:
         good: list[Any] = []
         refused: list[DataError] = []
         for raw in envelope.split_rows():
-            taken = self._parse_row(raw)
-            (refused if isinstance(taken, DataError) else good).append(taken)
+            row = self._parse_row(raw)
+            (refused if isinstance(row, DataError) else good).append(row)
         return good, refused
 
     def _parse_row(self, raw: bytes) -> Any:
@@ -172,27 +167,27 @@ class PageDecoder:
             row = self._row.decode(raw)
         except MALFORMED as error:
             return mistyped_row_error(self.entity, raw, error)
-        return (
-            repeated_member_error(self.entity, raw) if self._may_repeat_members(raw, 1) else None
-        ) or row
+        if self._may_repeat_members(raw, 1):
+            return repeated_member_error(self.entity, raw) or row
+        return row
 
     def _may_repeat_members(self, rows: bytes, count: int) -> bool:
-        """Whether some row may name its key or its version twice: a look at the bytes, no proof."""
+        """Whether a row may name its key or its version twice: a look at the bytes, no proof."""
         names = (self.entity.key, VERSION_SOURCE)
         seen = max(rows.count(b'"%s"' % name.encode()) for name in names)
         return seen > count or _ESCAPED_NAME.search(rows) is not None
 
-    def _build_table(self, values: _Values) -> tuple[pa.Table, list[DataError]]:
+    def _build_table(self, values: Sequence[Sequence[Any]]) -> tuple[pa.Table, list[DataError]]:
         if not values:
             # Not `empty_table`, which imports pandas, and mostly nothing at all has changed.
             return pa.Table.from_batches([], self.schema), []
         rows = len(values[KEY_AT])
-        found, faults = self._build_columns(values)
+        found, reasons = self._build_columns(values)
         arrays = [
             found[field.name] if field.name in found else pa.nulls(rows, field.type)
             for field in self.schema
         ]
-        return refuse_rows(self.entity, pa.table(arrays, schema=self.schema), faults)
+        return refuse_rows(self.entity, pa.table(arrays, schema=self.schema), reasons)
 
     def _build_columns(
         self, values: Sequence[Sequence[Any]]
@@ -202,54 +197,24 @@ class PageDecoder:
             self.entity.key_column: keys.arrays[0],
             VERSION.name: pa.array(values[VERSION_AT], pa.int64()),
         }
-        faults = [
-            *reasons_of(self.entity.key, keys.faults),
+        reasons = [
+            *reasons_of(self.entity.key, keys.bad_values),
             *find_unidentified(self.entity, values),
         ]
         for slot in self._shape.slots:
-            built = build_columns(slot, values, self._meanings_by_column[slot.field.column])
+            built = build_columns(slot, values, self._meanings[slot.field.column])
             names = (column.name for column in slot.field.columns)
             found.update(zip(names, built.arrays, strict=True))
-            faults += [*reasons_of(slot.field.source, built.faults), *find_unusable(slot, built)]
-        return found, faults
-
-
-def _meanings_by_column(entity: Entity, plan: EntityPlan) -> dict[str, FieldMeaning]:
-    return {
-        field.column: FieldMeaning(
-            plan.labels.get(field.column, {}),
-            _load_zone(plan.zones[field.column]) if field.column in plan.zones else None,
-        )
-        for field in plan.fields(entity)
-    }
-
-
-def _load_zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"This machine does not know the time zone {name}.",
-            next_step="install the package tzdata, or set OPPORTUNITY_SYNC_TIME_ZONE to a name of "
-            "the IANA time zone database, such as Europe/Berlin",
-        ) from error
-
-
-def _split_tombstones(rows: Sequence[Any]) -> tuple[_Values, list[tuple[Any, ...]]]:
-    """The values of the rows, column by column, and the tombstones, one by one."""
-    if not rows:
-        return (), []
-    values = tuple(zip(*map(msgspec.structs.astuple, rows), strict=True))
-    if not any(values[CONTEXT_AT]):
-        return values, []
-    every = list(zip(*values, strict=True))
-    live = [row for row in every if not is_tombstone(row[CONTEXT_AT])]
-    return tuple(zip(*live, strict=True)), [row for row in every if is_tombstone(row[CONTEXT_AT])]
+            reasons += [
+                *reasons_of(slot.field.source, built.bad_values),
+                *find_unusable(slot, built),
+            ]
+        return found, reasons
 
 
 @contextmanager
 def _pause_collection() -> Iterator[None]:
-    """No garbage collection while a page is a million small objects, none of them in a cycle."""
+    """Stop garbage collection while a page is a million small objects, none of them in a cycle."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,6 +1,7 @@
-"""Rows that cannot be taken, each named by table, record, column and the shape of its value.
+"""Rows that can't be taken, each as an error that names table, record, column and problem.
 
-A value itself is never named: it is a customer's data, and errors are shown and kept.
+An error never quotes the value. It belongs to a customer, and errors are shown and kept, so all
+that is said of a value is its length or its type.
 """
 
 from __future__ import annotations
@@ -13,38 +14,43 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from opportunity_sync.dynamics.pages.envelope import MALFORMED, split_members
-from opportunity_sync.dynamics.rows.arrow_columns import ArrowColumns, BadValue, build_guids
-from opportunity_sync.dynamics.rows.row_shape import DELETED_ID_AT, KEY_AT, VERSION_AT, Slot
+from opportunity_sync.dynamics.pages.brackets import split_members
+from opportunity_sync.dynamics.pages.envelope import MALFORMED
+from opportunity_sync.dynamics.rows.guid_columns import build_guids
+from opportunity_sync.dynamics.rows.row_shape import KEY_AT, VERSION_AT, Slot
+from opportunity_sync.dynamics.rows.tombstones import is_tombstone
 from opportunity_sync.errors import DataError
 from opportunity_sync.model import VERSION, VERSION_SOURCE, Entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from opportunity_sync.dynamics.rows.arrow_columns import ArrowColumns, BadValue
+
 Value = TypeVar("Value", str, int)
 
-_DELETED: Final = "/$deletedEntity"
-_PATH: Final = re.compile(r"^(?P<problem>.*) - at `\$\.?(?P<column>[^`]*)`$")
+# How msgspec ends its message: the place of the value that it could not take.
+_PLACE: Final = re.compile(r"^(?P<problem>.*) - at `\$\.?(?P<column>[^`]*)`$")
 _NO_JSON: Final = "is not whole JSON (NaN, Infinity, or a character that must be escaped)"
 _LONGEST_KEY_BYTES: Final = 2400  # what PostgreSQL's index takes beside two GUIDs
 
 
 @dataclass(frozen=True, slots=True)
 class RefusalReason:
-    """A fault and the Dataverse column it is in."""
+    """Why a row of the page is refused: the Dataverse column and what is wrong with its value."""
 
     row: int
     source: str
     problem: str
 
 
-def reasons_of(source: str, faults: Iterable[BadValue]) -> list[RefusalReason]:
-    return [RefusalReason(fault.row, source, fault.problem) for fault in faults]
+def reasons_of(source: str, bad_values: Iterable[BadValue]) -> list[RefusalReason]:
+    """The bad values of one Dataverse column as reasons to refuse their rows."""
+    return [RefusalReason(bad.row, source, bad.problem) for bad in bad_values]
 
 
 def find_unidentified(entity: Entity, values: Sequence[Sequence[Any]]) -> list[RefusalReason]:
-    """Rows without a key or a version: they could be neither found again nor ordered."""
+    """Rows without a key could not be found again, and rows without a version not be ordered."""
     identity = ((entity.key, values[KEY_AT]), (VERSION_SOURCE, values[VERSION_AT]))
     return [
         RefusalReason(row, source, "is missing")
@@ -56,7 +62,7 @@ def find_unidentified(entity: Entity, values: Sequence[Sequence[Any]]) -> list[R
 
 
 def find_unusable(slot: Slot, built: ArrowColumns) -> list[RefusalReason]:
-    """Rows without a value that nothing can be made of the row without, or with too long a one."""
+    """Rows whose value is empty though the field is required, or longer than the field allows."""
     longest = slot.field.max_length
     if not slot.field.required and longest is None:
         return []
@@ -78,22 +84,22 @@ def _problem_of(value: str | None, slot: Slot, longest: int | None) -> str | Non
 
 
 def refuse_rows(
-    entity: Entity, table: pa.Table, faults: Iterable[RefusalReason]
+    entity: Entity, table: pa.Table, reasons: Iterable[RefusalReason]
 ) -> tuple[pa.Table, list[DataError]]:
-    """The table without the faulty rows, and one error for each of them: its first fault."""
-    first = {fault.row: fault for fault in reversed(list(faults))}
+    """The table without the rows that have a reason, and one error for each of them: its first."""
+    first = {reason.row: reason for reason in reversed(list(reasons))}
     if not first:
         return table, []
     keys, versions = table.column(entity.key_column), table.column(VERSION.name)
     errors = [
         DataError(
-            fault.problem,
+            reason.problem,
             entity=entity.name,
             record_id=keys[row].as_py(),
-            field=fault.source,
+            field=reason.source,
             version=versions[row].as_py(),
         )
-        for row, fault in sorted(first.items())
+        for row, reason in sorted(first.items())
     ]
     is_good = np.ones(table.num_rows, dtype=bool)
     is_good[list(first)] = False
@@ -102,7 +108,7 @@ def refuse_rows(
 
 def mistyped_row_error(entity: Entity, row: bytes, error: Exception) -> DataError:
     """The error of a row that is no JSON, or has a value of a wrong type."""
-    found = _PATH.match(str(error)) if isinstance(error, msgspec.ValidationError) else None
+    found = _PLACE.match(str(error)) if isinstance(error, msgspec.ValidationError) else None
     problem, column = (found["problem"], found["column"]) if found else (_NO_JSON, None)
     key, version = _read_identity(entity, row)
     return DataError(
@@ -115,7 +121,10 @@ def mistyped_row_error(entity: Entity, row: bytes, error: Exception) -> DataErro
 
 
 def repeated_member_error(entity: Entity, row: bytes) -> DataError | None:
-    """The error of a row that names its key or its version twice: nobody knows which one counts."""
+    """The error of a row that names its key or its version twice; None where it does not.
+
+    Nobody can know which of the two counts.
+    """
     names = [name for name, _ in split_members(row)]
     twice = next((name for name in (entity.key, VERSION_SOURCE) if names.count(name) > 1), None)
     if twice is None:
@@ -125,25 +134,11 @@ def repeated_member_error(entity: Entity, row: bytes) -> DataError | None:
     return DataError(problem, entity=entity.name, record_id=key, field=twice, version=version)
 
 
-def read_deleted_ids(
-    entity: Entity, tombstones: Sequence[Sequence[Any]]
-) -> tuple[list[str], list[DataError]]:
-    """Keys of the tombstones, and an error for each that does not say which row it means."""
-    if not tombstones:
-        return [], []
-    found = build_guids([tombstone[DELETED_ID_AT] for tombstone in tombstones])
-    keys = [key for key in found.arrays[0].to_pylist() if key is not None]
-    errors = [
-        DataError(
-            "a deletion does not name its row", entity=entity.name, record_id=None, field="id"
-        )
-        for _ in range(len(tombstones) - len(keys))
-    ]
-    return keys, errors
-
-
 def _read_identity(entity: Entity, row: bytes) -> tuple[str | None, int | None]:
-    """Key and version of a row, each where it can be read; of a deletion the key that it names."""
+    """Key and version of a row, or None for what can't be read of them.
+
+    A tombstone has the key of the record that it is about in another member.
+    """
     try:
         members = split_members(row)
     except ValueError:
@@ -159,15 +154,10 @@ def _read_identity(entity: Entity, row: bytes) -> tuple[str | None, int | None]:
 
 
 def _only_value(written: set[bytes] | None, kind: type[Value]) -> Value | None:
-    """The one value of a member, where it has just one, of this kind."""
+    """The value of a member that has just one, and of this kind; None otherwise."""
     if written is None or len(written) != 1:
         return None
     try:
         return msgspec.json.decode(next(iter(written)), type=kind)
     except MALFORMED:
         return None
-
-
-def is_tombstone(context: str | None) -> bool:
-    """Whether a row of this context says that a record was deleted."""
-    return context is not None and context.endswith(_DELETED)

@@ -1,8 +1,8 @@
 """What the Airflow connection `dynamics_default` says, checked before anything is sent.
 
-A misspelt key or a missing secret shows up otherwise as an AADSTS code ten steps later. All
-faults are named at once, by key and never by value. The model holds secrets, so it prints
-without them and refuses to be pickled (XCom, task arguments and crash reports pickle freely).
+Otherwise a misspelt key or a missing secret shows up as an AADSTS code ten steps later. All faults
+are named at once, by key and never by value. The model holds secrets, so it prints without them and
+refuses to be pickled, for XCom, task arguments and crash reports pickle freely.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 
+from opportunity_sync.dynamics.guids import is_guid
 from opportunity_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ PUBLIC_CLOUD: Final = "https://login.microsoftonline.com"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*")
-_GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Blanks, and characters of no width: controls, soft hyphens, marks of direction, byte order marks.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_BREAKS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -109,7 +109,7 @@ class DynamicsConnection(BaseModel):
     @field_validator("organization_url", "client_id", "tenant_id", "authority", mode="before")
     @classmethod
     def _strip_text(cls, text: object) -> object:
-        """Without the blanks that copying brings along; others can't be seen and are refused."""
+        """Without the blanks that copying adds around it; invisible characters are refused."""
         return _strip_and_check(text, str.strip, _INVISIBLE)
 
     @field_validator("client_secret", mode="before")
@@ -143,8 +143,8 @@ class DynamicsConnection(BaseModel):
     @field_validator("tenant_id")
     @classmethod
     def _require_tenant_name(cls, name: str) -> str:
-        """It becomes a part of the token service's address, and must not lead elsewhere there."""
-        if not (_GUID.fullmatch(name) or (_HOST.fullmatch(name) and "." in name)):
+        """The name becomes a part of the token service's address, and must not lead elsewhere."""
+        if not (is_guid(name) or (_HOST.fullmatch(name) and "." in name)):
             raise ValueError("must be the tenant's id (a GUID) or one of its domains")
         return name
 

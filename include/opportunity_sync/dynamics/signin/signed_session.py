@@ -1,8 +1,8 @@
 """The session that reads one organisation: signed there, silent everywhere else.
 
-The token goes to the organisation's own origin only, whatever a link in a response says, and
-no cookie comes back: Dataverse's affinity cookie would pin all requests to one of its servers,
-and with it to that server's limits.
+The token goes to the organisation's own origin only, whatever a link in a response says. No cookie
+goes back, for Dataverse's affinity cookie would pin all requests to one of its servers, and so to
+the limits of that server.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
 
-from opportunity_sync.dynamics.signin.authentication import TokenSource
+from opportunity_sync.dynamics.signin.token_source import TokenSource
 from opportunity_sync.dynamics.signin.token_transport import ca_bundle_of
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.http.addresses import same_origin
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from opportunity_sync.dynamics.signin.credentials import DynamicsConnection
 
-# Source: reference 0.
+# As Microsoft's page "Compose HTTP requests and handle errors" asks for.
 HEADERS: Final = {
     "Accept": "application/json",
     "OData-Version": "4.0",

@@ -1,7 +1,7 @@
-"""What the token service's refusals mean: AADSTS codes in words, with the next step.
+"""What it means that no token came: AADSTS codes in words, with the next step.
 
-A wrong secret must never be retried, a busy token service always. Entra's sentences are passed
-on with every secret of the connection wiped out, for services echo what they were sent.
+A wrong secret must never be tried again, a busy token service always. Entra's sentences are passed
+on. Services echo what they were sent, so every secret of the connection is wiped out of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BUSY_STATUSES: Final = frozenset(
     {408, 410, 425, 429}
 )  # 410: a machine's identity service restarts
 
-# Source: reference 1.4.
+# From Microsoft's page "Microsoft Entra authentication and authorization error codes".
 NEXT_STEPS: Final[Mapping[int, str]] = {
     7000215: "put the secret's value, not its id, into the connection's password",
     7000222: "the client secret has expired: make a new one and put it into the password",
@@ -75,7 +75,7 @@ class TokenRefusal:
 
 
 def refusal_error(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
-    """The error of a refusal: to wait for where the service is busy, else for a person."""
+    """The error of a refusal: to be tried again where the service is busy, else for a person."""
     description = _wiped_first_line(str(refusal.answer.get("error_description") or ""), connection)
     code = _aadsts_code(refusal.answer, description)
     where = Request(
@@ -124,21 +124,21 @@ def _wiped_first_line(text: str, connection: DynamicsConnection) -> str:
     return wipe_secrets(first_line, connection.secrets)
 
 
-def wire_error(connection: DynamicsConnection, exchanged: TokenExchange) -> SyncError:
-    """The error of an exchange that msal made nothing of, by what came over the wire.
+def wire_error(connection: DynamicsConnection, exchange: TokenExchange) -> SyncError:
+    """The error of an exchange that msal could make nothing of, by what came over the wire.
 
-    msal raises the same exception for a tenant that does not exist and for a page of a gateway.
+    msal raises the same exception for a tenant that does not exist and for a gateway's page.
     """
-    status, answer = exchanged.status or 0, exchanged.content
+    status, answer = exchange.status or 0, exchange.content
     where = Request(method="POST", path=f"{connection.authority} (token)", status=status)
-    if isinstance(exchanged.error, BodyError):
-        return _unreadable_answer_error(f"is no token service's: {exchanged.error}", where)
-    if exchanged.error is not None:
-        host = urlsplit(exchanged.url).netloc
-        return network_error(exchanged.error, host=host, request=where)
+    if isinstance(exchange.error, BodyError):
+        return _unreadable_answer_error(f"is no token service's: {exchange.error}", where)
+    if exchange.error is not None:
+        host = urlsplit(exchange.url).netloc
+        return network_error(exchange.error, host=host, request=where)
     if is_busy(status) or (status >= requests.codes.bad_request and isinstance(answer, dict)):
         refusal = TokenRefusal(
-            answer if isinstance(answer, dict) else {}, status, exchanged.retry_after
+            answer if isinstance(answer, dict) else {}, status, exchange.retry_after
         )
         return refusal_error(connection, refusal)
     if status < requests.codes.multiple_choices:

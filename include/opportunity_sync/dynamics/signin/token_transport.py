@@ -29,9 +29,10 @@ _REDIRECT: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class TokenExchange:
-    """What came of one request: the error below HTTP, or the status and the JSON, if it is any.
+    """What came of one request: an error below HTTP, or a status and what the JSON body says.
 
-    `content` is None where the body is no JSON, and for the JSON `null`: nothing to go on either.
+    `content` is None where the body is no JSON. It is None for the JSON `null`, too, which says no
+    more.
     """
 
     url: str
@@ -46,7 +47,7 @@ class TokenExchange:
 
 
 class TokenTransport(StrictSession):
-    """What msal sends through; remembers what came back, of which msal tells only a part."""
+    """The session that msal sends its requests through; it remembers what came back."""
 
     def __init__(self, connection: DynamicsConnection) -> None:
         # The address of a managed identity is the machine's own: a proxy can't reach it.
@@ -57,8 +58,8 @@ class TokenTransport(StrictSession):
 
     @property
     def decisive_exchange(self) -> TokenExchange | None:
-        """The exchange that decided: the first that failed, or the last. msal goes on asking."""
-        failed = [exchanged for exchanged in self.exchanges if exchanged.has_failed]
+        """The first exchange that failed, after which msal may have gone on; else the last one."""
+        failed = [exchange for exchange in self.exchanges if exchange.has_failed]
         return next(iter(failed or self.exchanges[-1:]), None)
 
     def request(self, method: Any, url: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]  # its other arguments go on as they are

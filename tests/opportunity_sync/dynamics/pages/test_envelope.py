@@ -86,7 +86,7 @@ def test_an_envelope_that_leaves_a_doubt_is_no_page(body: bytes) -> None:
     with pytest.raises(EnvelopeError):
         read_envelope(body)
     with pytest.raises(ResponseError):
-        Trail(URL, ()).page(an_answer(body))
+        Trail(URL, ()).prove_page(an_answer(body))
     with pytest.raises(ResponseError):
         PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL)).decode(body)
 
@@ -95,7 +95,7 @@ def test_an_envelope_that_leaves_a_doubt_is_no_page(body: bytes) -> None:
 def test_what_is_not_whole_is_no_page(body: bytes) -> None:
     """Odd JSON is an error of the response, never an error of ours."""
     with pytest.raises(ResponseError):
-        Trail(URL, ()).page(an_answer(body))
+        Trail(URL, ()).prove_page(an_answer(body))
     with pytest.raises(ResponseError):
         PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL)).decode(body)
 
@@ -119,7 +119,7 @@ def test_the_code_of_an_error_is_named() -> None:
     """It is what Microsoft's support asks for; its text is not repeated."""
     body = b'{"value":[],"error":{"code":"0x80040216","message":"Ann Example failed"}}'
     with pytest.raises(ResponseError, match="0x80040216") as raised:
-        Trail(URL, ()).page(an_answer(body))
+        Trail(URL, ()).prove_page(an_answer(body))
     assert "Ann" not in str(raised.value)
 
 
@@ -128,7 +128,7 @@ def test_the_code_of_an_error_is_named() -> None:
 def test_brackets_without_end_are_an_error_of_the_response(nested: bytes, shape: bytes) -> None:
     """They exhaust the parser and not the sync."""
     with pytest.raises(ResponseError):
-        Trail(URL, ()).page(an_answer(shape % nested))
+        Trail(URL, ()).prove_page(an_answer(shape % nested))
 
 
 @pytest.mark.parametrize(

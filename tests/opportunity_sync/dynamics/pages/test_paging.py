@@ -56,7 +56,7 @@ def compact(page: dict[str, Any]) -> bytes:
 @pytest.mark.parametrize("write", [compact, lambda page: json.dumps(page, indent=1).encode()])
 def test_the_next_link_is_the_page_s_own(page: dict[str, Any], expected: str, write: Any) -> None:
     """Neither brackets in texts nor in links, nor the place of the link, lead it astray."""
-    assert expected == Trail(URL, ()).page(an_answer(write(page))).next_link
+    assert expected == Trail(URL, ()).prove_page(an_answer(write(page))).next_link
 
 
 def test_a_page_cut_short_anywhere_gives_no_rows() -> None:
@@ -66,7 +66,7 @@ def test_a_page_cut_short_anywhere_gives_no_rows() -> None:
 
     for length in range(len(whole)):
         with pytest.raises(ResponseError):
-            decoder.decode(Trail(URL, ()).page(an_answer(whole[:length])).body)
+            decoder.decode(Trail(URL, ()).prove_page(an_answer(whole[:length])).body)
 
 
 TRACKED = (ANNOTATIONS, TRACK_CHANGES)
@@ -99,10 +99,10 @@ def test_what_was_asked_for_is_seen_in_the_page_itself(
     """A delta link proves change tracking and a typed lookup the annotations, whatever is told."""
     trail, answer = Trail(URL, prefer), an_answer(compact(page), **headers)
     if is_taken:
-        assert trail.page(answer).number == 1
+        assert trail.prove_page(answer).number == 1
         return
     with pytest.raises(ResponseError):
-        trail.page(answer)
+        trail.prove_page(answer)
 
 
 @pytest.mark.parametrize(
@@ -117,10 +117,10 @@ def test_what_was_asked_for_is_seen_in_the_page_itself(
 )
 def test_both_links_are_whole_and_to_the_letter(link: str, expected: str | None) -> None:
     """A relative one is of the address that was asked, for it is used in another run."""
-    page = Trail(URL, ()).page(an_answer(compact({"value": [], "@odata.deltaLink": link})))
+    page = Trail(URL, ()).prove_page(an_answer(compact({"value": [], "@odata.deltaLink": link})))
     assert (expected or link) == page.delta_link
     if "elsewhere" not in link:
-        page = Trail(URL, ()).page(an_answer(compact({"value": [], "@odata.nextLink": link})))
+        page = Trail(URL, ()).prove_page(an_answer(compact({"value": [], "@odata.nextLink": link})))
         assert (expected or link) == page.next_link
 
 
@@ -129,16 +129,16 @@ def test_both_links_are_whole_and_to_the_letter(link: str, expected: str | None)
 def test_a_link_that_is_no_address_is_an_error_of_the_response(name: str, link: str) -> None:
     """What cannot be taken apart cannot be followed."""
     with pytest.raises(ResponseError, match="no address"):
-        Trail(URL, ()).page(an_answer(compact({"value": [], name: link})))
+        Trail(URL, ()).prove_page(an_answer(compact({"value": [], name: link})))
 
 
 @pytest.mark.parametrize("spelled", [NEXT, NEXT.replace("https://example", "HTTPS://EXAMPLE")])
 def test_a_circle_is_found_however_its_link_is_spelled(spelled: str) -> None:
     """The host in capitals makes no new page."""
     trail = Trail(URL, ())
-    trail.follow(NEXT)
+    trail.note_followed(NEXT)
     with pytest.raises(ResponseError, match="circle"):
-        trail.page(an_answer(compact({"value": [], "@odata.nextLink": spelled})))
+        trail.prove_page(an_answer(compact({"value": [], "@odata.nextLink": spelled})))
 
 
 @pytest.mark.parametrize("rows", [[], [{"contactid": "c"}]])
@@ -150,19 +150,19 @@ def test_new_links_to_the_same_content_are_not_followed_for_ever(rows: list[Any]
         for number in range(MOST_PAGES + bool(rows))
     ]
     for answer in answers[:-1]:
-        trail.follow(trail.page(answer).next_link or "")
+        trail.note_followed(trail.prove_page(answer).next_link or "")
     with pytest.raises(ResponseError, match="no new record"):
-        trail.page(answers[-1])
+        trail.prove_page(answers[-1])
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "utf8", "us-ascii"])
 def test_only_utf8_is_read(charset: str) -> None:
     """In another encoding the texts would be read as something else, and nobody would notice."""
     kind = f"application/json; odata.metadata=minimal; charset={charset}; IEEE754Compatible=false"
-    assert Trail(URL, ()).page(an_answer(b'{"value":[]}', Content_Type=kind)).number == 1
+    assert Trail(URL, ()).prove_page(an_answer(b'{"value":[]}', Content_Type=kind)).number == 1
     kind = kind.replace(charset, "iso-8859-1")
     with pytest.raises(ResponseError, match="encoding"):
-        Trail(URL, ()).page(an_answer(b'{"value":[]}', Content_Type=kind))
+        Trail(URL, ()).prove_page(an_answer(b'{"value":[]}', Content_Type=kind))
 
 
 @pytest.mark.parametrize(

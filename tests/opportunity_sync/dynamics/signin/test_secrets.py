@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportunity_sync.dynamics import check, dynamics_session, organization_plan
-from opportunity_sync.dynamics.signin.authentication import TokenSource
+from opportunity_sync.dynamics.signin.token_source import TokenSource
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.model import DEFAULT_MODEL
 from scripted_dataverse import connection_to

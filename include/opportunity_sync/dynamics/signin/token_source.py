@@ -1,10 +1,10 @@
 """One access token per process, renewed before it ends, whatever the flow.
 
-msal does the protocol, with habits that bite a long-running reader (reference 1.5): it replays
-a refused request from memory for a minute, raises on a failing renewal though the old token is
-good for minutes, loses the port of the user realm's URL, and lets `REQUESTS_CA_BUNDLE` win over
-the bundle it was given. So each failure throws the msal application away, the good token is
-kept here, and requests go through a session of our own.
+msal does the protocol, with habits that bite a long-running reader. It replays a refused request
+from memory for a minute. It raises when a renewal fails, though the old token is good for minutes.
+It loses the port of the user realm's URL, and lets `REQUESTS_CA_BUNDLE` win over the bundle that it
+was given. So each failure throws the msal application away, the good token is kept here, and
+requests go through a session of our own.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ import logging
 import math
 import re
 import time
-import warnings
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-import msal
-
-from opportunity_sync.dynamics.signin.credentials import AuthFlow, DynamicsConnection
+from opportunity_sync.dynamics.signin.msal_flows import start_flow
 from opportunity_sync.dynamics.signin.token_errors import TokenRefusal, refusal_error, wire_error
 from opportunity_sync.dynamics.signin.token_transport import TokenTransport
 from opportunity_sync.errors import ConfigError, ResponseError, SyncError, TransientError
 from opportunity_sync.http.abort import AbortTimer
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opportunity_sync.dynamics.signin.credentials import DynamicsConnection
+    from opportunity_sync.dynamics.signin.msal_flows import AskForToken
+
 log = logging.getLogger(__name__)
-# An answer that it can't read it logs as an error, with whatever token or echo is in it.
+# msal logs an answer that it can't read as an error, with whatever token or secret is in it.
 logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 _MARGIN_SECONDS: Final = 300.0  # msal's own: it never hands out a token with less left
@@ -37,8 +38,6 @@ _RENEWAL_PAUSE_SECONDS: Final = 30.0
 _LONGEST_QUESTION_SECONDS: Final = 60.0  # discovery, user realm and token together
 _LONGEST_LIFETIME_SECONDS: Final = 86_400.0
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e]+")
-
-AskForToken = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class TokenSource:
             return self._token.value
 
     def drop_token(self, refused_token: str | None = None) -> None:
-        """Forget the token that Dataverse refused; another thread's newer one is kept."""
+        """Forget the token that Dataverse refused; a newer one of another thread is kept."""
         with self._lock:
             if self._token and refused_token not in (None, self._token.value):
                 return
@@ -116,18 +115,17 @@ class TokenSource:
         raise refusal_error(self._connection, TokenRefusal(answer, status, after))
 
     def _ask_msal(self) -> Mapping[str, Any]:
-        """Ask msal; its exceptions are not chained, for they carry the request with the secret."""
+        """What msal answers; its exceptions hold the request and its secret, so none is chained."""
         self._transport.exchanges.clear()
-        with AbortTimer(_LONGEST_QUESTION_SECONDS) as watch:
+        with AbortTimer(_LONGEST_QUESTION_SECONDS) as timer:
             try:
                 if self._ask_for_token is None:
-                    make = _FLOWS[self._connection.auth_flow]
-                    self._ask_for_token = make(self._connection, self._transport)
+                    self._ask_for_token = start_flow(self._connection, self._transport)
                 return self._ask_for_token()
             except SyncError:
                 raise
-            except Exception as error:  # noqa: BLE001 - what msal raises says little, the wire all
-                if watch.has_aborted:
+            except Exception as error:  # noqa: BLE001 - the wire says more than what msal raises
+                if timer.has_aborted:
                     raise _late_error(self._connection) from None
                 decisive = self._transport.decisive_exchange
                 if decisive is None:
@@ -136,7 +134,10 @@ class TokenSource:
 
 
 def _require_token_text(token: object) -> str:
-    """The token, if a header can carry it; a line break in it would be printed with all of it."""
+    """The token, if a header can carry it.
+
+    An exception of the library would print a token with a line break, all of it.
+    """
     if not isinstance(token, str) or not _HEADER_VALUE.fullmatch(token):
         raise ResponseError(
             "The token service sent a token that is none: it has characters no token has.",
@@ -147,7 +148,7 @@ def _require_token_text(token: object) -> str:
 
 
 def _lifetime_seconds(value: object) -> float:
-    """Seconds the token is good for; as good as none where the service does not say."""
+    """How long the token is good for; no time at all where the service does not say."""
     try:
         seconds = float(value) if isinstance(value, (int, float, str)) else 0.0
     except (ValueError, OverflowError):
@@ -171,105 +172,3 @@ def _unusable_credentials_error(connection: DynamicsConnection, error: Exception
         next_step="check tenant_id, authority and, for a certificate, that private_key and "
         "public_certificate are unencrypted PEM texts that belong together",
     )
-
-
-def _scopes_of(connection: DynamicsConnection) -> list[str]:
-    return [f"{connection.organization_url}/.default"]
-
-
-def _application_arguments(
-    connection: DynamicsConnection, transport: TokenTransport
-) -> dict[str, Any]:
-    return {
-        "client_id": connection.client_id,
-        "authority": f"{connection.authority}/{connection.tenant_id}",
-        "instance_discovery": connection.instance_discovery,
-        "http_client": transport,
-    }
-
-
-def _make_client_secret_flow(
-    connection: DynamicsConnection, transport: TokenTransport
-) -> AskForToken:
-    application = msal.ConfidentialClientApplication(
-        client_credential=_secret_text(connection, "client_secret"),
-        **_application_arguments(connection, transport),
-    )
-    return lambda: dict(application.acquire_token_for_client(_scopes_of(connection)))
-
-
-def _make_certificate_flow(
-    connection: DynamicsConnection, transport: TokenTransport
-) -> AskForToken:
-    credential = {
-        "private_key": _read_pem(_secret_text(connection, "private_key")),
-        "public_certificate": _read_pem(connection.public_certificate or ""),
-    }
-    application = msal.ConfidentialClientApplication(
-        client_credential=credential, **_application_arguments(connection, transport)
-    )
-    return lambda: dict(application.acquire_token_for_client(_scopes_of(connection)))
-
-
-def _make_password_flow(connection: DynamicsConnection, transport: TokenTransport) -> AskForToken:
-    """The documented set-up of the native sync: a user's name and password."""
-    parts = _application_arguments(connection, transport)
-    if connection.client_secret is None:
-        application = msal.PublicClientApplication(**parts)
-    else:
-        application = msal.ConfidentialClientApplication(
-            client_credential=_secret_text(connection, "client_secret"), **parts
-        )
-    return lambda: _ask_with_password(connection, application)
-
-
-def _ask_with_password(
-    connection: DynamicsConnection, application: msal.ClientApplication
-) -> Mapping[str, Any]:
-    with warnings.catch_warnings():
-        # The flow is deprecated by Microsoft, and is what the native sync documents.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return dict(
-            application.acquire_token_by_username_password(
-                connection.username,
-                _secret_text(connection, "user_password"),
-                _scopes_of(connection),
-            )
-        )
-
-
-def _make_managed_identity_flow(
-    connection: DynamicsConnection, transport: TokenTransport
-) -> AskForToken:
-    identity = (
-        msal.UserAssignedManagedIdentity(client_id=connection.client_id)
-        if connection.client_id
-        else msal.SystemAssignedManagedIdentity()
-    )
-    client = msal.ManagedIdentityClient(identity, http_client=transport)
-    return lambda: dict(client.acquire_token_for_client(resource=connection.organization_url))
-
-
-def _secret_text(connection: DynamicsConnection, name: str) -> str:
-    return str(getattr(connection, name).get_secret_value())
-
-
-def _read_pem(text: str) -> str:
-    """PEM text as given, with line breaks that a form escaped, or from the file it names."""
-    if "-----BEGIN" in text:
-        return text.replace("\\n", "\n")
-    try:
-        return Path(text).read_text(encoding="ascii")
-    except (OSError, ValueError):
-        raise ConfigError(
-            "private_key or public_certificate is neither PEM text nor a readable PEM file.",
-            next_step="paste the PEM text, or give a path that every worker can read",
-        ) from None
-
-
-_FLOWS: Final[Mapping[AuthFlow, Callable[[DynamicsConnection, TokenTransport], AskForToken]]] = {
-    AuthFlow.CLIENT_SECRET: _make_client_secret_flow,
-    AuthFlow.CERTIFICATE: _make_certificate_flow,
-    AuthFlow.ROPC: _make_password_flow,
-    AuthFlow.MANAGED_IDENTITY: _make_managed_identity_flow,
-}

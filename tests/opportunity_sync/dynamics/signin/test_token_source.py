@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dynamics_sandbox.server.certificates import make_server_certificate
-from opportunity_sync.dynamics.signin.authentication import TokenSource
+from opportunity_sync.dynamics.signin.token_source import TokenSource
 from opportunity_sync.errors import AuthenticationError, ConfigError, TransientError
 from opportunity_sync.http.abort import AbortTimer, Cancellation
 from raw_proxy import Endlessly, RawProxy, Silence, Slowly, answer, gzip_bomb, head
@@ -377,7 +377,7 @@ def test_the_token_service_is_bounded_too(
 ) -> None:
     """One clock for discovery and token together, one size for each answer."""
     monkeypatch.setattr(
-        "opportunity_sync.dynamics.signin.authentication._LONGEST_QUESTION_SECONDS", 1.0
+        "opportunity_sync.dynamics.signin.token_source._LONGEST_QUESTION_SECONDS", 1.0
     )
     certificate = make_server_certificate(tmp_path, ["127.0.0.1"])
     with RawProxy(sandbox.url, str(sandbox.ca_path), certificate) as proxy:

@@ -1,0 +1,171 @@
+"""The values of one field to Arrow columns, in the way of its kind.
+
+Most kinds become one column. A lookup becomes an id and, where it may point to several tables, the
+table's name; a choice becomes its code and its label.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, tzinfo
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from opportunity_sync.dynamics.rows.arrow_columns import (
+    ARROW_TYPES,
+    ArrowColumns,
+    BadValue,
+    bad_values_where,
+    convert_one_by_one,
+    describe_shape,
+)
+from opportunity_sync.dynamics.rows.guid_columns import build_guids
+from opportunity_sync.dynamics.rows.value_parsers import (
+    MOST_DIGITS,
+    parse_date,
+    parse_instant,
+    parse_number,
+)
+from opportunity_sync.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from opportunity_sync.dynamics.rows.field_meanings import FieldMeaning
+    from opportunity_sync.dynamics.rows.row_shape import Slot
+
+_PLAIN_NUMBER: Final = rf"^-?[0-9]{{1,{MOST_DIGITS}}}(\.[0-9]{{1,{MOST_DIGITS}}})?$"
+_SECONDS: Final = pa.timestamp("s", tz="UTC")
+
+
+def build_columns(
+    slot: Slot, values: Sequence[Sequence[Any]], meaning: FieldMeaning
+) -> ArrowColumns:
+    """The columns of one field; `values` are all columns of the page's rows."""
+    if slot.field.kind is Kind.LOOKUP:
+        types = None if slot.type_at is None else values[slot.type_at]
+        return _build_lookup(slot, values[slot.at], types)
+    if slot.field.kind is Kind.CHOICE:
+        return _build_choice(values[slot.at], meaning.labels)
+    if slot.field.kind is Kind.DATE:
+        return _build_dates(values[slot.at], meaning.zone)
+    return _BUILDERS[slot.field.kind](values[slot.at])
+
+
+def _build_lookup(
+    slot: Slot, values: Sequence[str | None], types: Sequence[str | None] | None
+) -> ArrowColumns:
+    found = build_guids(values)
+    if types is None:
+        return found
+    (ids,) = found.arrays
+    targets = pc.if_else(ids.is_valid(), pa.array(types, pa.string()), None)
+    bad_values = found.bad_values
+    if slot.field.typed:
+        untyped = pc.and_(ids.is_valid(), targets.is_null())
+        bad_values += bad_values_where(untyped, "points to a row of a table that is not named")
+    if slot.field.targets:
+        allowed = pa.array(slot.field.targets, pa.string())
+        elsewhere = pc.and_(targets.is_valid(), pc.invert(pc.is_in(targets, value_set=allowed)))
+        problem = f"points to a row that is no {' or '.join(slot.field.targets)}"
+        bad_values += bad_values_where(elsewhere, problem)
+    return ArrowColumns((ids, targets), bad_values)
+
+
+def _build_choice(values: Sequence[int | None], labels: Mapping[int, str]) -> ArrowColumns:
+    codes = pa.array(values, pa.int64())
+    known = pa.array(list(labels.keys()), pa.int64())
+    texts = pa.array(list(labels.values()), pa.string())
+    return ArrowColumns((codes, texts.take(pc.index_in(codes, known, skip_nulls=True))))
+
+
+def _plain_builder(kind: Kind) -> Callable[[Sequence[Any]], ArrowColumns]:
+    return lambda values: ArrowColumns((pa.array(values, ARROW_TYPES[kind]),))
+
+
+def _build_money(values: Sequence[Any]) -> ArrowColumns:
+    """Plain decimal text, digit for digit; exponents are written out."""
+    written = pa.array(list(map(bytes, values)), pa.binary()).cast(pa.string())
+    texts = pc.if_else(pc.equal(written, pa.scalar("null")), None, written)
+    if pc.all(pc.match_substring_regex(texts, _PLAIN_NUMBER)).as_py() is not False:
+        return ArrowColumns((texts,))
+    return convert_one_by_one(texts.to_pylist(), parse_number, "is not a number of a sensible size")
+
+
+def _build_instants(values: Sequence[str | None]) -> ArrowColumns:
+    """Instants of whole seconds, UTC: first as they mostly are, then without their fractions."""
+    texts = pa.array(values, pa.string())
+    kind = ARROW_TYPES[Kind.INSTANT]
+    for read in (_read_seconds, _read_seconds_of_fractions):
+        try:
+            return _refuse_outside(read(texts).cast(kind), _calendar_of_instants())
+        except pa.ArrowInvalid:
+            continue
+    return convert_one_by_one(values, parse_instant, "is not an instant", kind=kind)
+
+
+def _read_seconds(texts: Any) -> Any:
+    return texts.cast(_SECONDS)
+
+
+def _read_seconds_of_fractions(texts: Any) -> Any:
+    return _read_seconds(pc.replace_substring_regex(texts, r"\.\d+", ""))
+
+
+def _build_dates(values: Sequence[str | None], zone: tzinfo | None) -> ArrowColumns:
+    """Days as written; of an instant its day in the zone or, without one, the day it names."""
+    texts = pa.array(values, pa.string())
+    try:
+        return _refuse_outside(texts.cast(pa.date32()), _calendar_of_days())
+    except pa.ArrowInvalid:
+        pass
+    # Where days come as instants, many rows share one spelling, so each is converted once.
+    spellings = texts.dictionary_encode()
+    parse = partial(parse_date, zone=zone)
+    problem = "is not a date"
+    days = convert_one_by_one(spellings.dictionary.to_pylist(), parse, problem, kind=pa.date32())
+    wrong = pa.array([bad.row for bad in days.bad_values], pa.int32())
+    is_wrong = pc.is_in(spellings.indices, value_set=wrong)
+    bad_values = tuple(
+        BadValue(row, describe_shape(problem, values[row]))
+        for row in pc.indices_nonzero(is_wrong).to_pylist()
+    )
+    return ArrowColumns((days.arrays[0].take(spellings.indices),), bad_values)
+
+
+# Not constants: pyarrow imports pandas to look at a Python value, and most tasks need none.
+@cache
+def _calendar_of_instants() -> tuple[Any, Any]:
+    """The first and the last instant that Python, PostgreSQL and SQLite's texts all know, UTC."""
+    kind = pa.timestamp("us", tz="UTC")
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    return pa.scalar(datetime(1, 1, 1, tzinfo=UTC), kind), pa.scalar(last, kind)
+
+
+@cache
+def _calendar_of_days() -> tuple[Any, Any]:
+    """Likewise, of days."""
+    return pa.scalar(date.min, pa.date32()), pa.scalar(date.max, pa.date32())
+
+
+def _refuse_outside(
+    built: pa.Array[Any], calendar: tuple[pa.Scalar[Any], pa.Scalar[Any]]
+) -> ArrowColumns:
+    """The column, with the values outside the calendar as bad: no store has a year 0 or 10000."""
+    first, last = calendar
+    is_out = pc.or_(pc.less(built, first), pc.greater(built, last))
+    if not pc.any(is_out).as_py():
+        return ArrowColumns((built,))
+    inside = pc.if_else(is_out, None, built)
+    return ArrowColumns((inside,), bad_values_where(is_out, "is before the year 1 or after 9999"))
+
+
+_BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], ArrowColumns]]] = {
+    Kind.TEXT: _plain_builder(Kind.TEXT),
+    Kind.INTEGER: _plain_builder(Kind.INTEGER),
+    Kind.BOOLEAN: _plain_builder(Kind.BOOLEAN),
+    Kind.MONEY: _build_money,
+    Kind.INSTANT: _build_instants,
+}

@@ -1,0 +1,49 @@
+"""Rows of change tracking that say of a record only that it was deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from opportunity_sync.dynamics.rows.guid_columns import build_guids
+from opportunity_sync.dynamics.rows.row_shape import CONTEXT_AT, DELETED_ID_AT
+from opportunity_sync.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opportunity_sync.model import Entity
+
+_DELETED: Final = "/$deletedEntity"
+
+
+def is_tombstone(context: str | None) -> bool:
+    """Whether a row of this `@odata.context` says that a record was deleted."""
+    return context is not None and context.endswith(_DELETED)
+
+
+def split_tombstones(
+    values: Sequence[Sequence[Any]],
+) -> tuple[Sequence[Sequence[Any]], list[tuple[Any, ...]]]:
+    """The values of the other rows, column by column, and the tombstones, row by row."""
+    if not values or not any(values[CONTEXT_AT]):
+        return values, []
+    rows = list(zip(*values, strict=True))
+    others = [row for row in rows if not is_tombstone(row[CONTEXT_AT])]
+    return tuple(zip(*others, strict=True)), [row for row in rows if is_tombstone(row[CONTEXT_AT])]
+
+
+def read_deleted_ids(
+    entity: Entity, tombstones: Sequence[Sequence[Any]]
+) -> tuple[list[str], list[DataError]]:
+    """Keys of the tombstones, and an error for each that does not say which record it means."""
+    if not tombstones:
+        return [], []
+    found = build_guids([tombstone[DELETED_ID_AT] for tombstone in tombstones])
+    keys = [key for key in found.arrays[0].to_pylist() if key is not None]
+    errors = [
+        DataError(
+            "a deletion does not name its row", entity=entity.name, record_id=None, field="id"
+        )
+        for _ in range(len(tombstones) - len(keys))
+    ]
+    return keys, errors

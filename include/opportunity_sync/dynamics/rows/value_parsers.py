@@ -1,0 +1,42 @@
+"""One value at a time, as the response writes it: slow and exact, for columns with a bad value.
+
+Each parser raises `ValueError` (or `ArithmeticError`) for a text that it can't take.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+from typing import Final
+
+MOST_DIGITS: Final = 40  # before the point, and behind it
+_NUMBER: Final = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
+
+
+def parse_instant(text: str) -> datetime:
+    """An instant of whole seconds, UTC."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def parse_date(text: str, zone: tzinfo | None) -> date:
+    """A day; of an instant its day in the zone or, without one, the day that it names."""
+    if len(text) == len("2026-02-03"):
+        return date.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError
+    return (moment.astimezone(zone) if zone else moment).date()
+
+
+def parse_number(text: str) -> str:
+    """A number as plain decimal text, its exponent written out."""
+    if len(text) > 4 * MOST_DIGITS or re.fullmatch(_NUMBER, text, re.ASCII) is None:
+        raise ValueError
+    number = Decimal(text)
+    if number.adjusted() >= MOST_DIGITS or int(number.as_tuple().exponent) < -MOST_DIGITS:
+        raise ValueError
+    return f"{number:f}"
