@@ -151,12 +151,13 @@ def assert_nothing_is_shown(production: NativeCompose) -> None:
 def assert_runs_can_be_removed(production: NativeCompose) -> None:
     """What the cleaner asks of Airflow works on the records of real runs, no table fails."""
     now = datetime.now(UTC).isoformat()
+    environment = production.environment("airflow-cleaner")
     cleaned = subprocess.run(
         [
             *("airflow", "db", "clean", "--yes", "--skip-archive", "--error-on-cleanup-failure"),
-            *("--clean-before-timestamp", now),
+            *("--tables", environment["CLEANED_TABLES"], "--clean-before-timestamp", now),
         ],
-        env=production.environment("airflow-cleaner"),
+        env=environment,
         check=False,
         capture_output=True,
         text=True,
@@ -165,9 +166,10 @@ def assert_runs_can_be_removed(production: NativeCompose) -> None:
 
     assert cleaned.returncode == 0, cleaned.stdout[-2000:] + cleaned.stderr[-2000:]
     assert re.search(r"Found [1-9]\d* rows", cleaned.stdout)
-    assert "airflow db clean --yes --skip-archive --error-on-cleanup-failure" in " ".join(
-        production.services["airflow-cleaner"]["command"]
-    )
+    assert "not valid choices" not in cleaned.stdout + cleaned.stderr
+    command = " ".join(production.services["airflow-cleaner"]["command"])
+    assert "airflow db clean --yes --skip-archive --error-on-cleanup-failure" in command
+    assert '--tables "$$CLEANED_TABLES"' in command
 
 
 def sandbox_secret(production: NativeCompose) -> str:

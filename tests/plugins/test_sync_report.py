@@ -12,6 +12,8 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from opportunity_sync import errors
 from opportunity_sync.errors import (
     DataError,
+    FieldsFileError,
+    FileFault,
     PrivilegeError,
     Request,
     StoreUnavailableError,
@@ -33,10 +35,11 @@ def every_error() -> list[BaseException]:
     ours: list[BaseException] = [
         kind("It broke.", next_step="mend it")
         for kind in kinds
-        if issubclass(kind, SyncError) and not issubclass(kind, DataError)
+        if issubclass(kind, SyncError) and not issubclass(kind, DataError | FieldsFileError)
     ]
     bad_row = DataError("no date", entity="contact", record_id=None, field="birthdate")
-    return [*ours, bad_row, AirflowTaskTimeout("Timeout"), KeyError("contactid")]
+    bad_line = FieldsFileError([FileFault(3, "it has no such table", "take the line out")])
+    return [*ours, bad_row, bad_line, AirflowTaskTimeout("Timeout"), KeyError("contactid")]
 
 
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)
