@@ -152,7 +152,7 @@ class DataverseClient:
             # An id that nobody can read may be the one asked for, and some record is there.
             is_another = is_guid(key) and key != record_id.lower()
             if entity.key not in found or is_another:
-                raise answer.broken("The answer is not the record that was asked for.")
+                raise answer.error("The answer is not the record that was asked for.")
             return True
 
         url = self.url_of(f"{entity.set_name}({record_id})", {"$select": entity.key})
@@ -182,17 +182,17 @@ class DataverseClient:
     ) -> Result:
         """What `prove` makes of an answer's JSON object; asked for again where it is none."""
 
-        def whole_object(limits: TimeLimits) -> Result:
+        def read_whole_object(limits: TimeLimits) -> Result:
             answer = self._get_answer(url, prefer, limits)
             return prove(answer, read_object(answer))
 
-        return self._retries.run(whole_object)
+        return self._retries.run(read_whole_object)
 
     def _get_page(self, trail: Trail, url: str, *, cancellation: Cancellation) -> Page:
-        def whole_page(limits: TimeLimits) -> Page:
+        def read_whole_page(limits: TimeLimits) -> Page:
             return trail.prove_page(self._get_answer(url, trail.prefer, limits))
 
-        return self._retries.run(whole_page, cancellation)
+        return self._retries.run(read_whole_page, cancellation)
 
     def _get_answer(self, url: str, prefer: tuple[str, ...], limits: TimeLimits) -> Answer:
         """One attempt, or two where the token was refused: the second with a fresh one."""
@@ -229,6 +229,6 @@ def _require_identity(answer: Answer, found: dict[str, Any]) -> dict[str, str]:
     for name in ("UserId", "OrganizationId"):
         value = found.get(name)
         if not isinstance(value, str) or not is_guid(value):
-            raise answer.broken(f"The answer to WhoAmI has no {name}.")
+            raise answer.error(f"The answer to WhoAmI has no {name}.")
         identity[name] = value.lower()
     return identity

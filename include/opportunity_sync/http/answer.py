@@ -37,7 +37,7 @@ class Answer:
         """The server's own clock when it answered (`Date`), UTC."""
         return parse_http_date(self.headers.get("Date", ""))
 
-    def broken(self, problem: str) -> ResponseError:
+    def error(self, problem: str) -> ResponseError:
         """The error of this answer, for whoever finds out later that it is no good."""
         return ResponseError(problem, next_step=STEP_IF_BROKEN, request=self.request)
 
@@ -49,6 +49,6 @@ class Answer:
         """
         kind = wipe_secrets(self.headers.get("Content-Type", ""))
         if self.body[:64].lstrip().startswith(b"<") or "html" in kind:
-            raise self.broken("An HTML page came instead of JSON: a sign-in or maintenance page.")
+            raise self.error("An HTML page came instead of JSON: a sign-in or maintenance page.")
         if "json" not in kind:
-            raise self.broken(f"The answer is {kind or 'of no declared type'} instead of JSON.")
+            raise self.error(f"The answer is {kind or 'of no declared type'} instead of JSON.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from opportunity_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from opportunity_sync.http.retry_after import retry_after_seconds
 
 TOKEN = "opaque-token-of-this-test"
 PRIVILEGE = (
@@ -135,28 +133,6 @@ def test_every_shape_of_body_is_understood(body: dict[str, Any]) -> None:
     error = error_of(a_response(429, body, **{"Retry-After": "17.4"}))
     assert isinstance(error, ThrottledError)
     assert (error.retry_after, "busy" in error.problem) == (17.4, True)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("17", 17.0),
-        ("17.4", 17.4),
-        (" 5 ", 5.0),
-        ("-3", 0.0),
-        ("Tue, 03 Feb 2026 04:05:16 GMT", 10.0),
-        ("Tue, 03 Feb 2026 04:00:00 GMT", 0.0),
-        ("soon", None),
-        ("", None),
-        ("nan", None),
-        ("inf", None),
-    ],
-    ids=repr,
-)
-def test_retry_after_comes_in_three_forms(value: str, seconds: float | None) -> None:
-    """Whole seconds, decimal seconds, a date; anything else counts as not said."""
-    now = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
-    assert seconds == retry_after_seconds({"Retry-After": value}, now=now)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class _Planner:
     time_zone: str | None
     depths: ReadDepths
 
-    def plan(self, entity: Entity) -> EntityPlan:
+    def plan_table(self, entity: Entity) -> EntityPlan:
         """The plan of one table, proven by reading one row."""
         client, definition = self.client, self._read_definition(entity)
         attributes = read_attributes(
@@ -103,9 +103,7 @@ class _Planner:
             if (attribute := attributes.get(field.source)) is not None
             and (reason := obstacle(field, attribute)) is not None
         }
-        checked = {
-            field: _require_no_rule_needs(entity, field, out) for field, out in found.items()
-        }
+        checked = {field: _leave_out_or_stop(entity, field, out) for field, out in found.items()}
         hidden = [field for field, out in found.items() if out.state == "secured"]
         for field in find_masked_fields(self.client, entity, hidden):
             checked[field] = msgspec.structs.replace(found[field], state="masked")
@@ -117,8 +115,8 @@ class _Planner:
         """The columns that a query for one row does not know, whatever metadata says of them."""
         missing = [field for field in fields if field.source not in attributes]
         return {
-            field: _require_no_rule_needs(
-                entity, field, _left_out_of_query(field, attributes.get(field.source))
+            field: _leave_out_or_stop(
+                entity, field, _left_out_by_query(field, attributes.get(field.source))
             )
             for field in find_unknown_fields(self.client, entity, fields, in_doubt=missing)
         }
@@ -170,9 +168,9 @@ def organization_plan(
     identity = client.who_am_i()
     spoken = language if language is not None else _read_base_language(client)
     depths = ReadDepths(client, identity["UserId"], entities)
-    reader = _Planner(client, spoken, time_zone, depths)
+    planner = _Planner(client, spoken, time_zone, depths)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="metadata") as pool:
-        plans = list(pool.map(reader.plan, entities))
+        plans = list(pool.map(planner.plan_table, entities))
     names = (entity.name for entity in entities)
     plan = Plan(identity["OrganizationId"], spoken, dict(zip(names, plans, strict=True)))
     for line in plan.report():
@@ -198,7 +196,7 @@ def _read_base_language(client: DataverseClient) -> int | None:
     return code
 
 
-def _require_no_rule_needs(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
+def _leave_out_or_stop(entity: Entity, field: Field, out: LeftOut) -> LeftOut | None:
     """The column to leave out by name; None where it is optional and absent, so not worth a word.
 
     Raises:
@@ -210,7 +208,7 @@ def _require_no_rule_needs(entity: Entity, field: Field, out: LeftOut) -> LeftOu
     return None if field.optional and out.state == "missing" else out
 
 
-def _left_out_of_query(field: Field, attribute: Attribute | None) -> LeftOut:
+def _left_out_by_query(field: Field, attribute: Attribute | None) -> LeftOut:
     """Why a column is left out that a query does not know."""
     if attribute is None:
         return LeftOut(field.source, "the organisation has no such column", "missing")

@@ -30,8 +30,8 @@ def find_unknown_fields(
 ) -> list[Field]:
     """The fields that a query does not know.
 
-    Optional ones that metadata lacks (`in_doubt`) and that no rule needs come with one solution:
-    where metadata has none of them, a query that does not know one of them speaks for all.
+    The optional fields that no rule needs come with one solution, all of them or none. Where
+    metadata lacks them all (`in_doubt`), a query that does not know one of them speaks for all.
     """
     extras = {field for field in fields if field.optional and field not in entity.facts}
     unknown: list[Field] = []
@@ -61,7 +61,7 @@ def find_masked_fields(
 
 
 def has_instants(client: DataverseClient, entity: Entity, field: Field) -> bool:
-    """Whether a time's values have an hour; no, where no row has a value yet or may show one."""
+    """Whether the values of a time have an hour; False where no row shows a value."""
     params = {"$select": field.select, "$filter": f"{field.select} ne null", "$top": "1"}
     try:
         rows = _read_rows(client, entity, params)

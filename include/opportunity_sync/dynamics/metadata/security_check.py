@@ -1,7 +1,7 @@
 """Whether columns have come under column security since a run was planned.
 
 A value that the application user may not see comes as null, or as a masked text, without a word. So
-what was read counts only if the columns can be read still when all of it has been read.
+what was read counts only if the columns can still be read when all of it has been read.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def read_object(answer: Answer) -> dict[str, Any]:
         if NEXT_LINK in found:
             raise EnvelopeError("it goes on in another answer")
     except MALFORMED as error:
-        raise answer.broken(f"The answer is not a whole JSON object ({error}).") from error
+        raise answer.error(f"The answer is not a whole JSON object ({error}).") from error
     return found
 
 

@@ -101,7 +101,7 @@ class Trail:
         whole = _whole_url(answer, link)
         require_own_link(whole, answer.url)
         if _canonical_link(whole) in self._seen:
-            raise answer.broken("The link to the next page was followed before: it is a circle.")
+            raise answer.error("The link to the next page was followed before: it is a circle.")
         return whole
 
 
@@ -132,7 +132,7 @@ def _whole_url(answer: Answer, link: str) -> str:
     try:
         return link if urlsplit(link).scheme else urljoin(answer.url, link)
     except ValueError as error:
-        raise answer.broken("A link of the page is no address.") from error
+        raise answer.error("A link of the page is no address.") from error
 
 
 def _canonical_link(link: str) -> object:
@@ -144,19 +144,19 @@ def _canonical_link(link: str) -> object:
 def _require_envelope(answer: Answer) -> Envelope:
     charset = _CHARSET.search(answer.headers.get("Content-Type", ""))
     if charset is not None and charset[1].lower() not in _CHARSETS:
-        raise answer.broken("The page is in another encoding than UTF-8.")
+        raise answer.error("The page is in another encoding than UTF-8.")
     try:
         return read_envelope(answer.body)
     except EnvelopeError as error:
-        raise answer.broken(f"The page cannot be believed: {error}.") from error
+        raise answer.error(f"The page cannot be believed: {error}.") from error
     except MALFORMED as error:
-        raise answer.broken(f"The page is not whole JSON ({error}).") from error
+        raise answer.error(f"The page is not whole JSON ({error}).") from error
 
 
 def _require_preferences(answer: Answer, prefer: tuple[str, ...], envelope: Envelope) -> None:
     is_tracked = TRACK_CHANGES in prefer
     if is_tracked and envelope.next_link is None and envelope.delta_link is None:
-        raise answer.broken("The page has no link to a next page, nor one for later changes.")
+        raise answer.error("The page has no link to a next page, nor one for later changes.")
     # Some answers claim the annotations and come without, and every lookup would lose its type.
     # Others, mostly those of change tracking, come with them and claim nothing.
     claimed = answer.headers.get(_APPLIED)
@@ -164,10 +164,10 @@ def _require_preferences(answer: Answer, prefer: tuple[str, ...], envelope: Enve
         name, _, value = preference.partition("=")
         counts = name == _INCLUDE and claimed is not None and not is_tracked
         if counts and not _is_applied(name, value.strip('"'), claimed or ""):
-            raise answer.broken(f"Dataverse did not apply the preference {name}.")
+            raise answer.error(f"Dataverse did not apply the preference {name}.")
     is_untyped = ANNOTATIONS in prefer and _LOOKUP_TYPE not in answer.body
     if is_untyped and _SET_LOOKUP.search(answer.body):
-        raise answer.broken("The lookups of the page come without the names of their tables.")
+        raise answer.error("The lookups of the page come without the names of their tables.")
 
 
 def _is_applied(name: str, value: str, applied: str) -> bool:

@@ -76,7 +76,9 @@ class TokenRefusal:
 
 def refusal_error(connection: DynamicsConnection, refusal: TokenRefusal) -> SyncError:
     """The error of a refusal: to be tried again where the service is busy, else for a person."""
-    description = _wiped_first_line(str(refusal.answer.get("error_description") or ""), connection)
+    description = _first_line_without_secrets(
+        str(refusal.answer.get("error_description") or ""), connection
+    )
     code = _aadsts_code(refusal.answer, description)
     where = Request(
         method="POST",
@@ -85,7 +87,7 @@ def refusal_error(connection: DynamicsConnection, refusal: TokenRefusal) -> Sync
         code=f"AADSTS{code}" if code else None,
         request_id=_guid_or_none(refusal.answer.get("correlation_id")),
     )
-    if is_busy(refusal.status) or _says_busy(refusal.answer, code):
+    if is_busy(refusal.status) or _is_busy_answer(refusal.answer, code):
         return TransientError(
             f"The token service is busy or failing: {description or 'no reason given'}",
             next_step="wait: the next try or the next run goes on; if it stays, look up whether "
@@ -93,7 +95,9 @@ def refusal_error(connection: DynamicsConnection, refusal: TokenRefusal) -> Sync
             request=where,
             retry_after=refusal.retry_after,
         )
-    error = _wiped_first_line(str(refusal.answer.get("error") or "no reason given"), connection)
+    error = _first_line_without_secrets(
+        str(refusal.answer.get("error") or "no reason given"), connection
+    )
     return AuthenticationError(
         f"The token service refused the credentials ({error}): {description}",
         next_step=NEXT_STEPS.get(code or 0, _ELSE),
@@ -106,7 +110,7 @@ def is_busy(status: int | None) -> bool:
     return status in _BUSY_STATUSES or (status or 0) >= 500  # noqa: PLR2004 - HTTP's own number
 
 
-def _says_busy(answer: Mapping[str, Any], code: int | None) -> bool:
+def _is_busy_answer(answer: Mapping[str, Any], code: int | None) -> bool:
     return str(answer.get("error")) in _BUSY_ERRORS or code in _BUSY_CODES
 
 
@@ -118,7 +122,7 @@ def _aadsts_code(answer: Mapping[str, Any], description: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _wiped_first_line(text: str, connection: DynamicsConnection) -> str:
+def _first_line_without_secrets(text: str, connection: DynamicsConnection) -> str:
     # Trace id and time stand on lines of their own, whose end a client may have escaped.
     first_line = re.split(r"[\r\n]|\\r\\n", text.strip(), maxsplit=1)[0]
     return wipe_secrets(first_line, connection.secrets)
