@@ -9,20 +9,31 @@ from airflow.sdk import RetryAction
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from opportunity_sync import errors
-from opportunity_sync.errors import ConfigError, ThrottledError, TransientError
+from opportunity_sync.errors import (
+    ConfigError,
+    FieldsFileError,
+    FileFault,
+    ThrottledError,
+    TransientError,
+)
 from sync_retries import SyncRetryPolicy
 
 CONFIG_ERRORS = [
-    kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, ConfigError)
+    FieldsFileError([FileFault(3, "it has no such table", "take the line out")]),
+    *(
+        kind("It broke.", next_step="mend it")
+        for kind in vars(errors).values()
+        if isinstance(kind, type)
+        and issubclass(kind, ConfigError)
+        and not issubclass(kind, FieldsFileError)
+    ),
 ]
 
 
-@pytest.mark.parametrize("kind", CONFIG_ERRORS)
-def test_what_a_person_must_mend_is_not_tried_again(kind: type[ConfigError]) -> None:
+@pytest.mark.parametrize("error", CONFIG_ERRORS, ids=lambda error: type(error).__name__)
+def test_what_a_person_must_mend_is_not_tried_again(error: ConfigError) -> None:
     """The task fails at once; a reason would be a line after the report's last."""
-    decision = SyncRetryPolicy().evaluate(kind("It broke.", next_step="mend it"), 1, 5)
+    decision = SyncRetryPolicy().evaluate(error, 1, 5)
 
     assert decision.action is RetryAction.FAIL
     assert decision.reason is None
