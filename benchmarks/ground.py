@@ -7,6 +7,7 @@ http, and begin itself is measured against the sandbox.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 import uuid
@@ -32,6 +33,7 @@ from opportunity_sync.dynamics import (
     first_query,
     organization_plan,
 )
+from opportunity_sync.dynamics.metadata.attributes import TABLE_QUERY, table_path
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.pipeline.beginning import begin
 from opportunity_sync.pipeline.run import RunRequest, open_run
@@ -128,11 +130,29 @@ def prepared(
             for name, changed in changes.items()
         }
         sizes = {**organisations, **later}
-        served_pages = served(tables, sizes, windows, organization_id=plan.organization_id)
+        served_pages = served(
+            tables,
+            sizes,
+            windows,
+            organization_id=plan.organization_id,
+            metadata=metadata_of(client),
+        )
         urls = stack.enter_context(served_pages)
         postgres = stack.enter_context(running_cluster(DEFAULTS, as_installed=True))
         postmaster = _keep_quiet(postgres)
         yield Ground(folder, urls, client, given, postgres, postmaster, changes)
+
+
+def metadata_of(client: DataverseClient) -> dict[str, bytes]:
+    """What the organisation says of its tables, by path: a run asks for it once more at its end."""
+    asked: dict[str, dict[str, str]] = {}
+    for entity in DEFAULT_MODEL:
+        asked[table_path(entity)] = dict(TABLE_QUERY)
+        times = f"{table_path(entity)}/Attributes/Microsoft.Dynamics.CRM.DateTimeAttributeMetadata"
+        asked[times] = {"$select": "LogicalName,Format,DateTimeBehavior"}
+    return {
+        path: json.dumps(client.get_json(path, params)).encode() for path, params in asked.items()
+    }
 
 
 def _keep_quiet(postgres: sa.URL) -> psutil.Process:

@@ -57,8 +57,10 @@ class Organisation:
         changed: Rows,
         *,
         organization_id: str,
+        metadata: Mapping[str, bytes],
     ) -> None:
         """Serve these tables; one that is not repeated is served as it is."""
+        self._metadata = metadata
         identity = dict.fromkeys(("UserId", "BusinessUnitId"), str(UUID(int=1)))
         self._identity = json.dumps(identity | {"OrganizationId": organization_id}).encode()
         self._tables = tables
@@ -73,6 +75,8 @@ class Organisation:
         set_name = target.removeprefix(API).partition("?")[0]
         if set_name == "WhoAmI":
             return self._identity
+        if unquote(set_name) in self._metadata:
+            return self._metadata[unquote(set_name)]
         asked, place = _FILTER.search(target), _PLACE.search(target)
         count, rows_between = self._rows(set_name, unquote(asked[1]) if asked else "")
         first = int(place[1]) if place else 0
@@ -111,17 +115,23 @@ def served(
     changed: Mapping[str, Rows] | None = None,
     *,
     organization_id: str = "",
+    metadata: Mapping[str, bytes] | None = None,
 ) -> Iterator[dict[str, str]]:
     """Serve organisations of several sizes; yields the URL of each by its name.
 
     `changed`: the rows that windows show, by organisation and set name. `organization_id`: what
-    each task of a run compares, so that of the organisation that runs begin with.
+    each task of a run compares, so that of the organisation that runs begin with. `metadata`: its
+    answers about tables, by path.
     """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     served_by_name = {
         name: Organisation(
-            tables, sizes, (changed or {}).get(name, {}), organization_id=organization_id
+            tables,
+            sizes,
+            (changed or {}).get(name, {}),
+            organization_id=organization_id,
+            metadata=metadata or {},
         )
         for name, sizes in organisations.items()
     }
