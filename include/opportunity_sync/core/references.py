@@ -1,8 +1,9 @@
 """From a reference (a GUID in a lookup) to the record that it stands for, or to the reason why not.
 
 Every rule needs the same four answers about a contact or account: is it known, was it merged
-away, did its merges run in a circle, does the sync filter exclude it. Contract rows 8 to 11.
-Inactive records count as active (row 12), so the state is not even looked at.
+away, did its merges run in a circle, does the sync filter exclude it (rows 8 to 11 of
+`docs/associations.md`). Inactive records count as active (row 12), so the state is not even looked
+at.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The store's tables as data: those of the entities follow the model, the others stand here.
 
-Public tables (`contract.md` section 4) hold synced rows and change only by addition. Private
-ones keep what runs need of each other: `fact_*` every row ever seen, excluded and deleted ones
-too, with the columns the association rules read; `owed_column` what a row was written without;
-`choice_label`, `sync_state`.
+Public tables hold synced rows and change only by addition. Private ones keep what runs need of each
+other: `fact_*` every row ever seen, excluded and deleted ones too, with the columns the association
+rules read; `owed_column` what a row was written without; `choice_label`, `sync_state`.
+
 No table of an entity is made at import: it is built from the entity that is asked about. The schema
 that databases really get is written in `migrations/`; a test keeps the two equal.
 """
