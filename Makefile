@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help set-up set-up-development demo test soak check bench ui docs lock clean
+.PHONY: help set-up set-up-development demo fields plan test soak check bench ui docs lock clean
 # Targets share .venv and .demo: never two at once.
 .NOTPARALLEL:
 
@@ -30,6 +30,12 @@ ui: set-up-development ## Start Airflow with its user interface, the DAGs and th
 
 test: set-up-development ## Run all tests
 	@$(python) -P -m pytest -n logical --dist loadgroup $(ARGS)
+
+fields: set-up ## List what can be selected: make fields ARGS="contact --all"
+	@$(python) scripts/selected_fields.py fields $(ARGS)
+
+plan: set-up ## Tell what the fields file would change, and change nothing
+	@$(python) scripts/selected_fields.py plan $(ARGS)
 
 # Histories that `make soak` plays.
 N ?= 2000

@@ -6,6 +6,9 @@ same graph over contiguous daily windows `[start, end)`: the one to backfill fro
 `dynamics_opportunity_reconcile` compares key and version of every row with the store once a day,
 and mends what no window shows: deletions, back-dated rows, cascades, access lost or gained.
 
+`dynamics_quick_sync` fills newly selected fields into the rows that are there, beside the running
+sync: it starts by itself when the selection has changed, or by hand for fields of your choice.
+
 **The graph.** `begin` checks both connections, decides the window and plans the columns; four
 `extract_...` tasks read Dynamics into staging, in parallel; `transform` resolves accounts and
 contact roles; `load` writes everything in one transaction, or nothing; `finish` closes the run's
@@ -40,12 +43,12 @@ from airflow.sdk import (
     Asset,
     AssetAlias,
     CronDataIntervalTimetable,
-    Param,
     get_current_context,
     task,
 )
 
 from opportunity_sync.model import EXTRACT_TASKS
+from sync_forms import quick_sync_form, sync_form
 from sync_retries import FIRST_WAIT, LONGEST_WAIT, RETRIES, SyncRetryPolicy
 
 if TYPE_CHECKING:
@@ -55,22 +58,17 @@ MARKETO_STORE = Asset(
     "marketo_store", uri="marketo-store://marketo_store", group="opportunity_sync"
 )
 CHANGES = AssetAlias("marketo_store_changes", group="opportunity_sync")
+# That columns were selected which the stored rows do not have yet; it starts the quick sync.
+SELECTION = Asset(
+    "dynamics_selected_fields", uri="dynamics://selected_fields", group="opportunity_sync"
+)
+SELECTIONS = AssetAlias("dynamics_selected_fields_changes", group="opportunity_sync")
 
 # Stalls are bounded inside (no whole page in so many minutes, so long for the store's lock), so
 # these need only stop what hangs for ever. Even the short one is longer than all such waits of its
 # tasks one after another, and a first sync of millions of rows takes hours and must be let through.
 SHORT = timedelta(hours=4)
 LONG = timedelta(hours=24)
-
-REPAIRS = "Repairs"
-
-MODES = {
-    "continue": "continue: what changed since the last successful run.",
-    "interval": "interval: what was modified in the run's own data interval.",
-    "range": "range: what was modified in the window below.",
-    "full": "full: every row.",
-    "reconcile": "reconcile: key and version of every row, and then the rows that differ.",
-}
 
 # For a DAG whose runs are not by window: each run of a backfill would do the same.
 ALL_BUT_BACKFILLS: Any = ("scheduled", "manual", "operator_triggered")
@@ -87,11 +85,15 @@ DEFAULTS: dict[str, Any] = {
 
 
 # A task returns one dict that is read as one: not unrolled into an XCom, and a request, per key.
-@task(execution_timeout=SHORT, multiple_outputs=False)
+@task(execution_timeout=SHORT, multiple_outputs=False, outlets=[SELECTIONS])
 def begin() -> dict[str, Any]:
     import sync_tasks
 
-    return sync_tasks.begin(get_current_context())
+    context = get_current_context()
+    run = sync_tasks.begin(context)
+    if run["to_fill"]:
+        context["outlet_events"][SELECTIONS].add(SELECTION, extra={"fields": run["to_fill"]})
+    return run
 
 
 @task(execution_timeout=LONG, multiple_outputs=False)
@@ -125,82 +127,22 @@ def load() -> dict[str, Any]:
     return summary
 
 
+@task(task_id="load", execution_timeout=LONG, multiple_outputs=False, outlets=[CHANGES])
+def fill() -> dict[str, Any]:
+    import sync_tasks
+
+    context = get_current_context()
+    summary = sync_tasks.fill(context)
+    if summary["changed"]:
+        context["outlet_events"][CHANGES].add(MARKETO_STORE, extra=summary)
+    return summary
+
+
 @task(execution_timeout=SHORT)
 def finish() -> None:
     import sync_tasks
 
     sync_tasks.finish(get_current_context())
-
-
-def form(modes: Sequence[str]) -> dict[str, Param]:
-    """The trigger form; the first mode is what a scheduled run takes."""
-    mode = Param(
-        modes[0],
-        enum=list(modes),
-        title="What to bring",
-        description=" ".join(MODES[mode] for mode in modes),
-    )
-    window = window_fields() if "range" in modes else {}
-    return {"mode": mode} | window | repair_fields() | (full_fields() if "full" in modes else {})
-
-
-def window_fields() -> dict[str, Param]:
-    """The two ends of a range."""
-    moment: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
-    return {
-        "window_start": Param(None, **moment, title="Window start", description="For range only."),
-        "window_end": Param(
-            None, **moment, title="Window end (not included)", description="For range only."
-        ),
-    }
-
-
-def repair_fields() -> dict[str, Param]:
-    """The switches that let through what a guard has refused."""
-    return {
-        "accept_deletions": switch(
-            "Accept deletions",
-            "Mark what is gone, even if it is more of a table than is believed otherwise. Not for "
-            "range.",
-        ),
-        "accept_refusals": switch(
-            "Accept refusals",
-            "Go on although more records than usual can't be taken; they are listed and tried "
-            "again by later runs.",
-        ),
-    }
-
-
-def full_fields() -> dict[str, Param]:
-    """What only a full run can do: it reads every row by the new rules."""
-    return {
-        "accept_filter_gone": switch(
-            "Accept that the filter is gone",
-            "Go on although a table has lost its sync filter column and some records were "
-            "excluded by it: they are synced from now on. For "
-            "full only.",
-        ),
-        "new_epoch": switch(
-            "New epoch",
-            "After the organisation was restored from a backup: let its lower versions replace "
-            "those of the store. For full only.",
-        ),
-        "new_organization": Param(
-            None,
-            type=["null", "string"],
-            title="New organisation",
-            description="Hand the store over to the organisation with this id, which has taken the "
-            "other one's place. With new epoch only.",
-            section=REPAIRS,
-        ),
-    }
-
-
-def switch(title: str, description: str) -> Param:
-    """A rare yes or no, in a section of its own that is closed at first."""
-    return Param(
-        default=False, type="boolean", title=title, description=description, section=REPAIRS
-    )
 
 
 def opportunity_dag(
@@ -216,12 +158,30 @@ def opportunity_dag(
         max_active_runs=max_active_runs,
         allowed_run_types=None if "interval" in modes else ALL_BUT_BACKFILLS,
         default_args=DEFAULTS,
-        params=form(modes),
+        params=sync_form(modes),
         doc_md=__doc__,
         tags=["dynamics", "marketo", "opportunities"],
     ) as dag:
         extracts = [extract.override(task_id=name)() for name in EXTRACT_TASKS]
         begin() >> extracts >> transform() >> load() >> closing()
+    return dag
+
+
+def quick_sync_dag() -> DAG:
+    """Chosen fields of the rows that are there; no schedule but a changed selection."""
+    with DAG(
+        "dynamics_quick_sync",
+        description="Values of newly selected fields into the rows that are there.",
+        schedule=[SELECTION],
+        catchup=False,
+        max_active_runs=1,
+        default_args=DEFAULTS,
+        params=quick_sync_form(),
+        doc_md=__doc__,
+        tags=["dynamics", "marketo", "opportunities"],
+    ) as dag:
+        extracts = [extract.override(task_id=name)() for name in EXTRACT_TASKS]
+        begin() >> extracts >> fill() >> closing()
     return dag
 
 
@@ -251,3 +211,4 @@ opportunity_dag(
     description="Key and version of every row compared with the store, and mended, once a day.",
     max_active_runs=1,
 )
+quick_sync_dag()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["continue", "range", "full", "reconcile"]
+Mode = Literal["continue", "range", "full", "reconcile", "fill"]
 Interval = tuple[datetime | None, datetime | None]
 
 # Dataverse refuses earlier moments, and the last year leaves no room for a zone or a margin.
@@ -79,6 +79,8 @@ def request(run: StartedRun) -> RunRequest:
 
     refuse_unknown(run)
     refuse_ignored(run)
+    if "fields" in run.params:
+        return fill_request(run)
     mode, (start, end) = window(run)
     return RunRequest(
         dag_id=run.dag_id,
@@ -92,6 +94,34 @@ def request(run: StartedRun) -> RunRequest:
         new_epoch=is_ticked(run, "new_epoch"),
         new_organization=new_organization(run),
     )
+
+
+def fill_request(run: StartedRun) -> RunRequest:
+    """What a quick sync shall fill; a run that nobody filled the form of fills all that waits."""
+    from opportunity_sync.pipeline.run import RunRequest
+
+    given = (moment_of(run, "window_start"), moment_of(run, "window_end"))
+    start, end = (
+        possible(run, given, told_by="the form's window_start and window_end")
+        if any(given)
+        else given
+    )
+    return RunRequest(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        mode="fill",
+        window_start=start,
+        window_end=end,
+        fields=chosen_fields(run),
+        ranges_by=run.params["range_of"],
+    )
+
+
+def chosen_fields(run: StartedRun) -> tuple[str, ...]:
+    """The fields of the form, one a line or as a list, without blanks and repetitions."""
+    given = run.params["fields"] or []
+    lines = given.splitlines() if isinstance(given, str) else given
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 def refuse_unknown(run: StartedRun) -> None:

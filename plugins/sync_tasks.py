@@ -83,6 +83,17 @@ def load(context: Mapping[str, Any]) -> Summary:
             return loading.load(engine, begun(context), settings=chosen)
 
 
+def fill(context: Mapping[str, Any]) -> Summary:
+    """Write the values that a quick sync has read, part by part."""
+    from opportunity_sync.pipeline import filling
+    from sync_connections import store
+
+    with telling(context):
+        chosen = settings()
+        with store(chosen) as engine:
+            return filling.fill(engine, begun(context), settings=chosen)
+
+
 def finish(context: Mapping[str, Any]) -> None:
     """Close the run's books and its staging; raises `ConfigError` for a run without a load.
 

@@ -54,6 +54,7 @@ TABLES = {
     "last change.",
     "owed_column": "Columns that a row was written without, though the store has or is filling "
     "them: the record is asked for again by its id.",
+    "store_column": "The selected columns that the pipeline made, and what for.",
     "choice_label": "The labels last written, so that a renamed option is noticed.",
     "sync_state": "How far each entity was read. A row may be deleted at any time: the table is "
     "then read whole.",
@@ -87,7 +88,7 @@ MEANINGS = {
     "first_seen_at": "when it was first found unresolved; stays when only the reason changes",
     "dag_id": "of the Airflow run",
     "run_id": "of the Airflow run",
-    "mode": "`continue`, `range`, `full` or `reconcile`",
+    "mode": "`continue`, `range`, `full`, `reconcile` or `fill` (a quick sync)",
     "window_start": "earliest `modifiedon` asked for; null: from the beginning",
     "window_end": "end of a `range`, not included",
     "started_at": "by the lower of Dataverse's clock and the worker's",
@@ -141,7 +142,17 @@ MEANINGS = {
     "columns": "JSON: the columns that the whole table has, each with how it was read; null: not "
     "known, of a store that was upgraded",
     "link_columns": "JSON, likewise: what the delta link was made with",
-    "wanted": "JSON: the columns that the store has or is filling",
+    "offered_link": "a link of change tracking that a quick sync has left for the running sync",
+    "offered_columns": "JSON, likewise: what that link gives",
+    "offered_at": "the store's revision then",
+    "fill_begun": "JSON, likewise: what quick syncs have begun to fill",
+    "store_column.entity": "the table; `fact_...` for facts",
+    "store_column.column_name": "the column of the store",
+    "store_column.field": "the selected field that it is of",
+    "store_column.source": "the Dataverse column that it was made for",
+    "value_kind": "the kind of values that it was made for",
+    "is_wanted": "rows that are written without it owe it",
+    "selections": "JSON: what runs selected lately, the last one first",
     "singleton": "always 1",
     "organization_id": "rows of any other organisation are refused",
     "sync_store.revision": "number of the last change of the store, only ever higher; 0: no rows "

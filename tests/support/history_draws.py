@@ -29,7 +29,8 @@ UNSEEN_BY_WINDOWS = (
 
 _WAITS = (1, 1, 40, 700, 4000, 90_000)
 _BOUNDS = (0, 1, 600, 4000, 86_400, 5 * 86_400, 30 * 86_400)
-_WINDOWS = [("range", since, until) for since in _BOUNDS for until in _BOUNDS if since > until]
+_SPANS = [(since, until) for since in _BOUNDS for until in _BOUNDS if since > until]
+_WINDOWS = [("range", *span) for span in _SPANS] + [("fill", *span) for span in _SPANS[::4]]
 _FAULTS = [kind.value for kind in FaultKind]
 _NOT_EVENTS = ("wait", "run", "begin", "go", "kill", "again", "run_with_fault")
 # Events of a history's runs, not of its organisation.
@@ -130,7 +131,8 @@ class Told(TypedDict):
 
 def _asked(sight: Sight) -> st.SearchStrategy[tuple[str, int, int]]:
     """Mode and window of a run."""
-    modes = ["continue", "continue", "full", *(["reconcile"] if sight == "reconciliation" else [])]
+    compared = ["reconcile"] if sight == "reconciliation" else []
+    modes = ["continue", "continue", "full", "fill", *compared]
     plain = st.sampled_from([(mode, 0, 0) for mode in modes])
     return plain | plain | st.sampled_from(_WINDOWS)
 

@@ -23,11 +23,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from dynamics_sandbox import Organisation, Sandbox
 from history_draws import Sight, Told, tales
 from history_runs import Stage, differences_at_the_end
-from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store import migrate, store_engine
-from opportunity_sync.store.tables import tables_of
 from store_dumps import Dump, dump
 from store_reader import Reader, public_rows
+from store_rows import empty_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,7 +81,7 @@ class Theatre:
         """As before the first run."""
         if self._is_postgres:
             with self.engine.begin() as connection:
-                connection.exec_driver_sql(f"TRUNCATE {', '.join(tables_of(DEFAULT_MODEL))}")
+                empty_store(connection)
             return
         for ending in ("-wal", "-shm"):
             Path(f"{self._file}{ending}").unlink(missing_ok=True)

@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 EXTRACTS = ("extract_opportunities", "extract_connections", "extract_contacts", "extract_accounts")
 AFTER = ("transform", "load", "finish")
 STAGES = ("begin", *EXTRACTS, *AFTER)
-MODES = {"continue": "scheduled", "range": "range", "full": "full", "reconcile": "reconcile"}
+MODES = {
+    "continue": "scheduled",
+    "range": "range",
+    "full": "full",
+    "reconcile": "reconcile",
+    "fill": "quick sync",
+}
 RUN_KINDS = (*MODES.values(), "overlapping", "again", "killed", "faulty")
 _SEES_EVERYTHING_SO_FAR = {"continue", "full", "reconcile"}
 _FAULTS: Mapping[FaultKind, Mapping[str, Any]] = {
@@ -157,6 +163,7 @@ class History:
             heal(self.organisation, tracked=self.tracked)
             self.runs.worker_ahead = timedelta()
             wait(self.organisation, 2 * 86_400)
+        self._finish(self._new("fill", (), (*EXTRACTS, *AFTER)))
         self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))
 
     def _skew_worker(self, seconds: int) -> None:
@@ -192,7 +199,7 @@ class History:
             self._happened("lose_part")
 
     def _window(self, mode: Mode, since: int, until: int) -> tuple[datetime, ...]:
-        if mode != "range":
+        if mode not in {"range", "fill"} or since == until:
             return ()
         now = self.organisation.now
         return now - timedelta(seconds=since), now - timedelta(seconds=until)
@@ -200,7 +207,7 @@ class History:
     def _new(self, mode: Mode, window: tuple[datetime, ...], stages: Sequence[str]) -> OpenRun:
         begun = self.runs.begin(mode, *window)
         self.past.append((self.runs.count, mode, window))
-        return OpenRun(mode, begun, list(stages))
+        return OpenRun(mode, begun, [stage for stage in stages if _has_stage(mode, stage)])
 
     def _run(self, mode: Mode, since: int = 0, until: int = 0) -> None:
         """A whole run."""
@@ -244,6 +251,8 @@ class History:
     def _do(self, run: OpenRun, stage: str) -> None:
         if stage in EXTRACTS:
             self.runs.extract(run.begun, stage)
+        elif stage == "load" and run.mode == "fill":
+            self.runs.fill(run.begun)
         else:
             getattr(self.runs, stage)(run.begun)
 
@@ -301,7 +310,8 @@ class History:
         last, self.runs.count = self.runs.count, number - 1
         self._count("again", self.fresh)
         try:
-            run = OpenRun(mode, self.runs.begin(mode, *window), [*EXTRACTS, *AFTER])
+            stages = [stage for stage in (*EXTRACTS, *AFTER) if _has_stage(mode, stage)]
+            run = OpenRun(mode, self.runs.begin(mode, *window), stages)
         except SyncError:
             if self.runs.is_still:
                 raise
@@ -341,6 +351,11 @@ class History:
                 self.runs.finish(run.begun, succeeded=False)
         self.runs.settings = patient
         self.runs.sandbox.faults.clear()
+
+
+def _has_stage(mode: Mode, stage: str) -> bool:
+    """A quick sync resolves nothing."""
+    return mode != "fill" or stage != "transform"
 
 
 @dataclass

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlalchemy import select
 
-from opportunity_sync.model import Kind
+from opportunity_sync.model import DEFAULT_MODEL, Kind
 from opportunity_sync.store.change import Change
 from opportunity_sync.store.rows import write_rows
+from opportunity_sync.store.tables import tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +26,14 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 ARROW: dict[Kind, pa.DataType] = {
     Kind.TEXT: pa.string(),
     Kind.INTEGER: pa.int64(),
+    Kind.DECIMAL: pa.string(),
     Kind.MONEY: pa.string(),
+    Kind.DOUBLE: pa.float64(),
     Kind.BOOLEAN: pa.bool_(),
     Kind.INSTANT: pa.timestamp("us", tz="UTC"),
+    Kind.LOCAL_TIME: pa.timestamp("us"),
     Kind.DATE: pa.date32(),
+    Kind.GUID: pa.string(),
 }
 
 
@@ -86,6 +91,14 @@ def write(
             change=a_change(begun, moment),
             columns=fields_of(entity, *without),
         )
+
+
+def empty_store(connection: Connection) -> None:
+    """Leave the tables of the default model as a migration makes them, on PostgreSQL."""
+    names = tables_of(DEFAULT_MODEL).keys() - {"store_column"}
+    connection.exec_driver_sql(f"TRUNCATE {', '.join(sorted(names))}")
+    connection.exec_driver_sql("DELETE FROM store_column WHERE starts_with(entity, 'fact')")
+    connection.exec_driver_sql("UPDATE store_column SET is_wanted = false")
 
 
 def content(connection: Connection, table: Table) -> list[dict[str, Any]]:

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.model import EXTRACT_TASKS
-from opportunity_sync.pipeline import beginning, ending, extraction, loading, transformation
+from opportunity_sync.pipeline import (
+    beginning,
+    ending,
+    extraction,
+    filling,
+    loading,
+    transformation,
+)
 from opportunity_sync.pipeline.run import RunRequest
 from opportunity_sync.settings import Settings
 
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from opportunity_sync.pipeline.run import Mode
 
 DAG_ID = "dynamics_opportunity_sync"
+QUICK_SYNC = "dynamics_quick_sync"
 
 
 @dataclass
@@ -60,7 +68,8 @@ class SyncRuns:
         """Begin a run with an id of its own."""
         self.count += 1
         start, end = window or (None, None)
-        request = RunRequest(DAG_ID, f"run-{self.count}", mode, start, end, **told)
+        dag_id = QUICK_SYNC if mode == "fill" else DAG_ID
+        request = RunRequest(dag_id, f"run-{self.count}", mode, start, end, **told)
         with self.client() as client:
             return beginning.begin(
                 client, self.engine, request=request, settings=self.settings, clock=self.clock
@@ -83,6 +92,9 @@ class SyncRuns:
     def load(self, run: dict[str, Any]) -> dict[str, Any]:
         return loading.load(self.engine, run, settings=self.settings, clock=self.clock)
 
+    def fill(self, run: dict[str, Any]) -> dict[str, Any]:
+        return filling.fill(self.engine, run, settings=self.settings, clock=self.clock)
+
     def finish(self, run: dict[str, Any], *, succeeded: bool = True) -> None:
         ending.finish(self.engine, run, succeeded=succeeded, settings=self.settings)
 
@@ -94,6 +106,14 @@ class SyncRuns:
         loaded = self.load(begun)
         self.finish(begun)
         return loaded
+
+    def quick_sync(self, *fields: str, **told: Any) -> dict[str, Any]:
+        """A whole quick sync of these fields, or of all that wait; returns what it filled."""
+        begun = self.begin("fill", fields=fields, **told)
+        self.extract(begun)
+        filled = self.fill(begun)
+        self.finish(begun)
+        return filled
 
 
 def settings_for_tests(folder: Path, **given: Any) -> Settings:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from opportunity_sync.dynamics.client import IDS_PER_REQUEST, DataverseClient
 from opportunity_sync.dynamics.connection_test import check
 from opportunity_sync.dynamics.error_answers import is_expired_delta
-from opportunity_sync.dynamics.metadata.organization_plan import organization_plan
+from opportunity_sync.dynamics.metadata.offered_columns import OfferedColumn, describe_columns
+from opportunity_sync.dynamics.metadata.organization_plan import (
+    organization_plan,
+    read_organization,
+)
 from opportunity_sync.dynamics.metadata.privileges import sees_every_row
-from opportunity_sync.dynamics.metadata.security_check import require_unsecured
+from opportunity_sync.dynamics.metadata.security_check import (
+    require_same_security,
+    require_unsecured,
+)
 from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, Page
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
 from opportunity_sync.dynamics.query import first_query, listing_query
@@ -26,15 +33,19 @@ __all__ = [
     "DynamicsConnection",
     "EntityPlan",
     "LeftOut",
+    "OfferedColumn",
     "Page",
     "PageDecoder",
     "Plan",
     "check",
+    "describe_columns",
     "dynamics_session",
     "first_query",
     "is_expired_delta",
     "listing_query",
     "organization_plan",
+    "read_organization",
+    "require_same_security",
     "require_unsecured",
     "same_origin",
     "sees_every_row",

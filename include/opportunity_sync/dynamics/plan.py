@@ -13,27 +13,34 @@ import msgspec
 from opportunity_sync.model import VERSION_SOURCE, Entity, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 Labels = dict[str, dict[int, str]]
 
-# What keeps a column from being read: the organisation has no such column; column security hides
-# it; or masks its texts; its type is another than ours; or a query turned out not to know it.
-LeftOutState: TypeAlias = Literal["missing", "secured", "masked", "retyped", "refused"]
+# What keeps a column from being read: the organisation has none such, column security hides it or
+# gives masked texts, its type is another than ours, only a query turned out not to know it or the
+# store has another use for its column, or the column could not be made yet.
+LeftOutState: TypeAlias = Literal["missing", "secured", "masked", "retyped", "refused", "postponed"]
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """A selected column that is not read, by its Dataverse name, and why."""
+    """A selected column that is not read, by its Dataverse name, and why.
+
+    `column` is what the store calls it.
+    """
 
     source: str
     reason: str
     state: LeftOutState = "missing"
+    column: str = ""
 
 
 class EntityPlan(msgspec.Struct, frozen=True):
     """One table: `columns` are the names of the planned fields; `labels` go by field and code.
 
     `zones`: the dates whose values come as instants, and the time zone in which their day counts.
+    `secured`: of the columns those that column security lies over, and that can be read all the
+    same.
     """
 
     columns: tuple[str, ...]
@@ -42,6 +49,7 @@ class EntityPlan(msgspec.Struct, frozen=True):
     zones: dict[str, str] = {}
     change_tracking_enabled: bool = False
     reads_every_row: bool | None = None  # None: the privileges could not be determined
+    secured: tuple[str, ...] = ()
 
     def fields(self, entity: Entity) -> tuple[Field, ...]:
         """The fields of the entity that are read, in reading order."""
@@ -49,8 +57,17 @@ class EntityPlan(msgspec.Struct, frozen=True):
         return tuple(field for field in entity.all_fields if field.column in planned)
 
     def select(self, entity: Entity) -> tuple[str, ...]:
-        """The names for `$select`: key and version first."""
-        return (entity.key, VERSION_SOURCE, *(field.select for field in self.fields(entity)))
+        """The names for `$select`, each once: key and version first."""
+        names = (entity.key, VERSION_SOURCE, *(field.select for field in self.fields(entity)))
+        return tuple(dict.fromkeys(names))
+
+    def narrowed(self, columns: Collection[str]) -> Self:
+        """The plan with no more than these fields."""
+        return msgspec.structs.replace(
+            self,
+            columns=tuple(name for name in self.columns if name in columns),
+            secured=tuple(name for name in self.secured if name in columns),
+        )
 
     def readings(self, entity: Entity) -> dict[str, str]:
         """How each planned field is read: as long as this stays the same, so do the values.
@@ -93,6 +110,21 @@ class Plan(msgspec.Struct, frozen=True):
     def of(self, entity: Entity) -> EntityPlan:
         """The plan of one table."""
         return self.entities[entity.name]
+
+    def without_field(self, entity: str, field: str, out: LeftOut) -> Self:
+        """The plan without a field of a table, by its store name, and the reason."""
+        plan = self.entities[entity]
+        named = msgspec.structs.replace(out, column=field)
+        fewer = msgspec.structs.replace(
+            plan.narrowed({name for name in plan.columns if name != field}),
+            left_out=(*plan.left_out, named),
+        )
+        return msgspec.structs.replace(self, entities=self.entities | {entity: fewer})
+
+    def narrowed(self, entity: Entity, columns: Collection[str]) -> Self:
+        """The plan with no more than these fields of one table."""
+        narrow = self.of(entity).narrowed(columns)
+        return msgspec.structs.replace(self, entities=self.entities | {entity.name: narrow})
 
     @property
     def labels(self) -> dict[str, Labels]:

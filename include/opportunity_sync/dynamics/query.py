@@ -19,14 +19,22 @@ _EARLIEST: Final = datetime(1753, 1, 1, tzinfo=UTC)  # Dataverse refuses what li
 
 
 def first_query(  # noqa: PLR0917 - a window reads best as start, end
-    entity: Entity, plan: Plan, window_start: datetime | None, window_end: datetime | None
+    entity: Entity,
+    plan: Plan,
+    window_start: datetime | None,
+    window_end: datetime | None,
+    *,
+    by: str = MODIFIED_SOURCE,
 ) -> tuple[str, dict[str, str]]:
-    """Path and parameters; without a start or end the window is open on that side."""
+    """Path and parameters; without a start or end the window is open on that side.
+
+    `by`: the Dataverse column of instants that the window is of.
+    """
     params = {"$select": ",".join(plan.of(entity).select(entity))}
     # A bound within a second is moved to the second's edge: too much is read, never too little.
     bounds = (("ge", window_start, _NOTHING), ("lt", window_end, timedelta(microseconds=999_999)))
     literals = [(sign, at and _literal(at, beyond)) for sign, at, beyond in bounds]
-    conditions = [f"{MODIFIED_SOURCE} {sign} {literal}" for sign, literal in literals if literal]
+    conditions = [f"{by} {sign} {literal}" for sign, literal in literals if literal]
     if conditions:
         params["$filter"] = " and ".join(conditions)
     return entity.set_name, params

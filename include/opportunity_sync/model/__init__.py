@@ -12,6 +12,7 @@ from opportunity_sync.model.default import (
 )
 from opportunity_sync.model.entity import Entity
 from opportunity_sync.model.fields import (
+    CREATED_SOURCE,
     MODIFIED_SOURCE,
     VERSION,
     VERSION_SOURCE,
@@ -27,6 +28,7 @@ __all__ = [
     "CONNECTION",
     "CONNECTION_ROLE",
     "CONTACT",
+    "CREATED_SOURCE",
     "DEFAULT_MODEL",
     "EXTRACT_TASKS",
     "MODIFIED_SOURCE",

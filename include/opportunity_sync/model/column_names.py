@@ -13,8 +13,9 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from opportunity_sync.errors import visible
+from opportunity_sync.model.default import CURRENCY
 from opportunity_sync.model.fields import VERSION, Field
-from opportunity_sync.model.selection import CURRENCY, STANDING
+from opportunity_sync.model.selection import STANDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,15 +6,15 @@ Dataverse logical names appear here and in the fields file of a user, nowhere el
 from __future__ import annotations
 
 from opportunity_sync.model.entity import Entity
-from opportunity_sync.model.fields import MODIFIED_SOURCE, Field, Kind
+from opportunity_sync.model.fields import CREATED_SOURCE, MODIFIED_SOURCE, Field, Kind
 from opportunity_sync.model.model import Model
 
 _BOOKKEEPING = (
-    Field("owner", "ownerid", Kind.LOOKUP, polymorphic=True),
-    Field("created_at", "createdon", Kind.INSTANT),
-    Field("modified_at", MODIFIED_SOURCE, Kind.INSTANT),
+    Field("owner", "ownerid", Kind.LOOKUP, polymorphic=True, always_stands=True),
+    Field("created_at", CREATED_SOURCE, Kind.INSTANT, always_stands=True),
+    Field("modified_at", MODIFIED_SOURCE, Kind.INSTANT, always_stands=True),
 )
-_CURRENCY = Field("currency", "transactioncurrencyid", Kind.LOOKUP)
+CURRENCY = Field("currency", "transactioncurrencyid", Kind.LOOKUP)
 _MERGE = (
     Field("is_merged", "merged", Kind.BOOLEAN),
     Field("master", "masterid", Kind.LOOKUP),
@@ -22,7 +22,13 @@ _MERGE = (
 _SYNC_FILTER = Field("sync_filter", "new_synctomkto", Kind.BOOLEAN, optional=True)
 _CUSTOMERS = ("account", "contact")
 _CUSTOMER = Field(
-    "customer", "customerid", Kind.LOOKUP, polymorphic=True, typed=True, targets=_CUSTOMERS
+    "customer",
+    "customerid",
+    Kind.LOOKUP,
+    polymorphic=True,
+    typed=True,
+    targets=_CUSTOMERS,
+    always_stands=True,
 )
 
 OPPORTUNITY = Entity(
@@ -39,7 +45,7 @@ OPPORTUNITY = Entity(
         Field("stage", "statecode", Kind.CHOICE),
         Field("actual_close_date", "actualclosedate", Kind.DATE),
         Field("estimated_value", "estimatedvalue", Kind.MONEY),
-        _CURRENCY,
+        CURRENCY,
         *_BOOKKEEPING,
     ),
     facts=(_CUSTOMER, _SYNC_FILTER),
@@ -141,7 +147,7 @@ ACCOUNT = Entity(
         Field("sic_code", "sic"),
         Field("website", "websiteurl"),
         Field("num_employees", "numberofemployees", Kind.INTEGER),
-        _CURRENCY,
+        CURRENCY,
         *_BOOKKEEPING,
     ),
     facts=(*_MERGE, _SYNC_FILTER),

@@ -52,6 +52,11 @@ class Entity:
         return tuple({field.column: field for field in (*self.fields, *self.facts)}.values())
 
     @property
+    def selected_fields(self) -> tuple[Field, ...]:
+        """The public fields that are read because somebody selected them."""
+        return tuple(field for field in self.fields if not field.always_stands)
+
+    @property
     def public_columns(self) -> tuple[Column, ...]:
         """Columns of the public table that come from the row itself, without key and version."""
         return _columns(self.fields)
@@ -64,7 +69,7 @@ class Entity:
     @property
     def staged_columns(self) -> tuple[Column, ...]:
         """Columns of a staged frame: key, version, then every field's columns once."""
-        return (Column(self.key_column, Kind.TEXT), VERSION, *_columns(self.all_fields))
+        return (Column(self.key_column, Kind.GUID), VERSION, *_columns(self.all_fields))
 
 
 def _columns(fields: tuple[Field, ...]) -> tuple[Column, ...]:

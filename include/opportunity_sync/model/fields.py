@@ -1,8 +1,8 @@
 """A selected Dataverse column, and the columns of the store that it becomes.
 
-The kind of a `Field` decides them: a choice gives `<column>_code` and `<column>_label`, a lookup
-`<column>_id` (and `<column>_type` where it can point at several tables), everything else
-`<column>`.
+The kind of a `Field` decides them: a choice gives `<column>_code` and `<column>_label`, several
+choices `<column>_codes` and `<column>_labels`, a lookup `<column>_id` (and `<column>_type` where it
+can point at several tables), everything else `<column>`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ class Kind(StrEnum):
 
     TEXT = "text"
     INTEGER = "integer"
-    MONEY = "money"  # exact decimal, carried as plain decimal text
+    DECIMAL = "decimal"  # exact, carried as plain decimal text
+    MONEY = "money"  # likewise, in the row's currency
+    DOUBLE = "double"
     BOOLEAN = "boolean"
     INSTANT = "instant"  # UTC, whole seconds
+    LOCAL_TIME = "local time"  # date and time of no zone, whole seconds
     DATE = "date"
     CHOICE = "choice"
+    CHOICES = "choices"  # any number of them, codes as text
     LOOKUP = "lookup"
+    GUID = "guid"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of staged frames and of the store; its kind is never LOOKUP or CHOICE."""
+    """One column of staged frames and of the store; its kind is none that becomes several."""
 
     name: str
     kind: Kind
@@ -40,7 +45,8 @@ class Field:
     A `polymorphic` lookup can point at several tables. A row is refused, because nothing could be
     made of it, without a `required` value, where a `typed` lookup comes without its table or points
     elsewhere than to the `targets` (none named: to any), and where a text is longer than
-    `max_length` characters.
+    `max_length` characters. A field that `always_stands` is in every selection: its columns are
+    made with the table, those of all others when they are selected.
     """
 
     column: str
@@ -52,6 +58,7 @@ class Field:
     typed: bool = False
     targets: tuple[str, ...] = ()
     max_length: int | None = None
+    always_stands: bool = False
 
     @property
     def select(self) -> str:
@@ -64,10 +71,13 @@ class Field:
         if self.kind is Kind.CHOICE:
             label = Column(f"{self.column}_label", Kind.TEXT, derived=True)
             return (Column(f"{self.column}_code", Kind.INTEGER), label)
+        if self.kind is Kind.CHOICES:
+            labels = Column(f"{self.column}_labels", Kind.TEXT, derived=True)
+            return (Column(f"{self.column}_codes", Kind.TEXT), labels)
         if self.kind is Kind.LOOKUP:
             target = Column(f"{self.column}_type", Kind.TEXT)
             return (
-                Column(f"{self.column}_id", Kind.TEXT),
+                Column(f"{self.column}_id", Kind.GUID),
                 *((target,) if self.polymorphic else ()),
             )
         return (Column(self.column, self.kind),)
@@ -76,3 +86,4 @@ class Field:
 VERSION = Column("version_number", Kind.INTEGER)
 VERSION_SOURCE = "versionnumber"
 MODIFIED_SOURCE = "modifiedon"
+CREATED_SOURCE = "createdon"

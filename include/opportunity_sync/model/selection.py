@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opportunity_sync.model.default import DEFAULT_MODEL
+from opportunity_sync.model.default import CURRENCY, DEFAULT_MODEL
 from opportunity_sync.model.fields import Field, Kind
 
 if TYPE_CHECKING:
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
     from opportunity_sync.model.entity import Entity
 
-_PUBLIC_FIELDS = {each for entity in DEFAULT_MODEL.public for each in entity.fields}
 # What the rules, the watermark and every reader rely on.
-_STANDING_NAMES = {"customer", "owner", "created_at", "modified_at"}
-STANDING = frozenset(each for each in _PUBLIC_FIELDS if each.column in _STANDING_NAMES)
-CURRENCY = next(each for each in _PUBLIC_FIELDS if each.column == "currency")
+STANDING = frozenset(
+    each for entity in DEFAULT_MODEL.public for each in entity.fields if each.always_stands
+)
 _FINGERPRINT_CHARACTERS = 16
 
 

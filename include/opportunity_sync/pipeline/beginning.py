@@ -9,52 +9,46 @@ from __future__ import annotations
 
 import logging
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from opportunity_sync import store
-from opportunity_sync.dynamics import DataverseClient, Plan, organization_plan, same_origin
+from opportunity_sync.dynamics import (
+    DataverseClient,
+    LeftOut,
+    Plan,
+    read_organization,
+)
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.model import DEFAULT_MODEL, Entity, Model
+from opportunity_sync.model.distinct_columns import require_distinct_columns
+from opportunity_sync.model.fields_reader import read_selection
+from opportunity_sync.pipeline.baselines import Findings, baseline
+from opportunity_sync.pipeline.filling import fields_asked_for
 from opportunity_sync.pipeline.run import (
+    Baseline,
     Run,
     RunRequest,
-    Window,
     less,
     report_wait,
     staging_root,
     utc_now,
-    windows_for,
 )
 from opportunity_sync.pipeline.settling import OWED_AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from sqlalchemy import Engine
 
+    from opportunity_sync.model import Entity, Selection
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _CLOCK_TOLERANCE = timedelta(minutes=1)
-# Asking by id costs a request for 100 rows, reading the table one for 5000.
-_OWED_SHARE = 50
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What `begin` found at both ends: what is asked, what can be read, what the store holds."""
-
-    request: RunRequest
-    plan: Plan
-    state: store.StoreState
-    organization_url: str
-    started_at: datetime
-    model: Model
 
 
 def begin(
@@ -73,14 +67,18 @@ def begin(
         ConfigError: something that a person must mend.
         TransientError: something that heals.
     """
-    model = DEFAULT_MODEL
+    selection = read_selection(settings.fields)
     started_at = _start(client.get("WhoAmI").server_date, clock())
-    plan = organization_plan(
-        client, model.entities, language=settings.label_language, time_zone=settings.time_zone
+    model, plan = read_organization(
+        client, selection, language=settings.label_language, time_zone=settings.time_zone
     )
+    for entity in model.public:
+        lines = {each.column: each.line for each in selection[entity.name].custom if each.line}
+        require_distinct_columns(entity, lines)
     log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
     wait = settings.store_lock_seconds
-    store.migrate(engine, model, wait_seconds=wait, on_wait=report_wait)
+    fitted = store.migrate(engine, model, wait_seconds=wait, on_wait=report_wait)
+    plan = _fitted_plan(plan, fitted)
     with store.writing(engine, wait_seconds=wait, on_wait=report_wait) as connection:
         store.check_organization(
             connection, plan.organization_id, handed_to=request.new_organization
@@ -91,14 +89,54 @@ def begin(
             store.read_state(connection),
             organization_url=client.organization_url,
             started_at=started_at,
-            model=model,
+            model=fitted.model,
         )
+        _report_selection(connection, selection, moment=started_at)
         run = _begun(connection, found, requests=client.counters.requests, settings=settings)
         _record(run, request, connection)
+        quick_sync_failed = store.last_failure(connection, "fill")
     _report_windows(run)
+    _report_waiting(run, failure=quick_sync_failed)
     root = staging_root(settings)
     folder = root.new_folder(request.dag_id, request.run_id, run.attempt[:8])
     return msgspec.structs.replace(run, staging=folder.url).save()
+
+
+def _report_selection(
+    connection: store.Connection, selection: Selection, *, moment: datetime
+) -> None:
+    """Say what has changed in the selection since the run before."""
+    fields = [f"{each.name}.{field.column}" for each in selection for field in each.wanted]
+    change = store.note_selection(connection, selection.fingerprint, fields, moment=moment)
+    for each in selection:
+        names = {field.column for field in each.fields} | {field.column for field in each.custom}
+        if stopped := store.stopped_fields(connection, each.name, names):
+            log.info("%s: columns that have stopped changing: %s", each.name, ", ".join(stopped))
+    if change is None:
+        return
+    log.info(
+        "The selection of fields has changed. New: %s. No longer: %s (their columns stay).",
+        ", ".join(change.added) or "none",
+        ", ".join(change.stopped) or "none",
+    )
+    if change.is_return:
+        log.warning(
+            "The selection is again one of the last hour. Next step: if nobody changed it, see "
+            "that all workers read the same fields file (OPPORTUNITY_SYNC_FIELDS)."
+        )
+
+
+def _fitted_plan(plan: Plan, fitted: store.FittedModel) -> Plan:
+    """The plan of what the store has columns for; the rest is said by name."""
+    for name in fitted.added:
+        log.info("%s: the column is new in the store", name)
+    for misfit in fitted.misfits:
+        out = LeftOut(misfit.source, misfit.reason, misfit.state)
+        plan = plan.without_field(misfit.entity, misfit.field, out)
+        log.warning(
+            "%s.%s is left out (%s): %s.", misfit.entity, misfit.field, misfit.state, misfit.reason
+        )
+    return plan
 
 
 def _start(server: datetime | None, worker: datetime) -> datetime:
@@ -123,14 +161,19 @@ def _begun(
 ) -> Run:
     filter_gone = _lost_filters(connection, found)
     found = _with_rows(_with_past_watermarks(connection, found, settings=settings))
-    for entity in found.model:
-        store.want_columns(connection, entity.name, found.plan.of(entity).columns)
     request, state = found.request, found.state
-    watermarks = {
-        entity.name: state.watermarks[entity.name]
-        for entity in found.model
-        if entity.name in state.watermarks and _holds_columns(connection, found, entity)
+    for entity in found.model:
+        read = found.plan.of(entity).columns
+        store.want_columns(connection, entity, _wanted(entity, read))
+        store.let_go_of_unread(connection, entity, read, most_owed=OWED_AT_ONCE)
+    overlap = timedelta(minutes=settings.overlap_minutes)
+    tables = {
+        entity.name: baseline(connection, found, entity, overlap=overlap) for entity in found.model
     }
+    fills: dict[str, tuple[str, ...]] = {}
+    if request.mode == "fill":
+        fills = fields_asked_for(request.fields, found.model, tables)
+        _note_fills(connection, found, tables, fills=fills)
     return Run(
         dag_id=request.dag_id,
         run_id=request.run_id,
@@ -138,14 +181,11 @@ def _begun(
         mode=request.mode,
         staging="",
         started_at=found.started_at,
-        windows=windows_for(request, found.model, watermarks=watermarks, settings=settings),
         model=found.model,
         plan=found.plan,
+        tables=tables,
+        fills=fills,
         requests=requests,
-        delta_links=_delta_links(found, watermarks),
-        stored_links=state.delta_links,
-        whole_passes=state.whole_passes,
-        whole=tuple(entity.name for entity in found.model if entity.name not in watermarks),
         accept_deletions=request.accept_deletions,
         accept_refusals=request.accept_refusals,
         filter_gone=filter_gone,
@@ -154,6 +194,30 @@ def _begun(
         new_epoch=request.new_epoch,
         new_organization=request.new_organization,
     )
+
+
+def _wanted(entity: Entity, read: Collection[str]) -> set[str]:
+    """What rows owe that are written without it: all that was selected, now to be read or not.
+
+    What comes with some other solution is owed only where it is there.
+    """
+    selected = (field for field in (*entity.fields, *entity.facts) if not field.optional)
+    return {*read, *(field.column for field in selected)}
+
+
+def _note_fills(
+    connection: store.Connection,
+    found: Findings,
+    tables: Mapping[str, Baseline],
+    *,
+    fills: Mapping[str, Sequence[str]],
+) -> None:
+    """Remember what a quick sync over whole tables began to fill, so that it begins but once."""
+    for name, fields in fills.items():
+        if tables[name].window.is_everything:
+            readings = found.plan.of(found.model[name]).readings(found.model[name])
+            begun = found.state.fill_begun.get(name, {})
+            store.note_fill(connection, name, begun | {each: readings[each] for each in fields})
 
 
 def _with_rows(found: Findings) -> Findings:
@@ -215,67 +279,8 @@ def _with_past_watermarks(
     return replace(found, state=replace(found.state, watermarks=corrected))
 
 
-def _holds_columns(connection: store.Connection, found: Findings, entity: Entity) -> bool:
-    """Whether the stored rows have every column that is read now.
-
-    But for a few that lack one, which are asked for by id.
-    """
-    plan, held = found.plan.of(entity), found.state.columns.get(entity.name)
-    if held is None:
-        log.info("%s: read whole, since its columns were not noted so far", entity.set_name)
-        return False
-    readings = plan.readings(entity)
-    new = [name for name in readings if held.get(name) != readings[name]]
-    if new:
-        log.info("%s: read whole, for new columns: %s", entity.set_name, ", ".join(sorted(new)))
-        return False
-    owed = store.count_owed(connection, entity, plan.columns)
-    if owed <= OWED_AT_ONCE or owed * _OWED_SHARE <= store.count_live(connection, entity):
-        return True
-    log.info("%s: read whole, since %s rows lack a column", entity.set_name, f"{owed:,}")
-    return False
-
-
-def _delta_links(found: Findings, watermarks: Mapping[str, datetime]) -> dict[str, str | None]:
-    """Entities to read by change tracking, and the link to go on from; None: a full pass first."""
-    if found.request.mode not in {"continue", "full"}:
-        return {}
-    goes_on = watermarks if found.request.mode == "continue" else {}
-    return {
-        entity.name: _usable_link(found, entity) if entity.name in goes_on else None
-        for entity in found.model
-        if not entity.is_always_read_whole
-        and found.plan.of(entity).change_tracking_enabled
-        and found.plan.of(entity).reads_every_row
-    }
-
-
-def _usable_link(found: Findings, entity: Entity) -> str | None:
-    """The stored link by which changes can be followed; where it is dropped, that is said."""
-    link = found.state.delta_links.get(entity.name)
-    if link is None:
-        return None
-    if not same_origin(link, found.organization_url):
-        log.warning(
-            "%s: the change tracking link is of another address of the organisation and is "
-            "dropped; a full pass brings a new one.",
-            entity.set_name,
-        )
-        return None
-    columns = found.state.link_columns.get(entity.name) or {}
-    readings = found.plan.of(entity).readings(entity)
-    if not readings.items() <= columns.items():
-        log.info(
-            "%s: the change tracking link lacks a column that is read now; a full pass brings "
-            "a new one.",
-            entity.set_name,
-        )
-        return None
-    return link
-
-
 def _record(run: Run, request: RunRequest, connection: store.Connection) -> None:
-    starts = [window.start for window in run.windows.values() if window.start]
+    starts = [table.window.start for table in run.tables.values() if table.window.start]
     store.begin_run(
         connection,
         run.dag_id,
@@ -283,15 +288,37 @@ def _record(run: Run, request: RunRequest, connection: store.Connection) -> None
         attempt=run.attempt,
         mode=run.mode,
         window_start=min(starts, default=None),
-        window_end=request.window_end if run.mode == "range" else None,
+        window_end=request.window_end,
         started_at=run.started_at,
     )
 
 
 def _report_windows(run: Run) -> None:
-    if run.revision == 0 and all(window == Window() for window in run.windows.values()):
+    if (
+        run.mode != "fill"
+        and run.revision == 0
+        and all(table.window.is_everything for table in run.tables.values())
+    ):
         log.info("The store is empty: this is a full sync, every row of every table is read.")
-    for name, window in run.windows.items():
-        link = run.delta_links.get(name)
-        what = "what changed since the last run (change tracking)" if link else str(window)
-        log.info("%-14s %s", name, what)
+    for name, table in run.tables.items():
+        link = "what changed since the last run (change tracking)"
+        log.info("%-14s %s", name, link if table.link or table.offered else table.window)
+
+
+def _report_waiting(run: Run, *, failure: str | None) -> None:
+    """Say which fields the stored rows have yet to get, and what has become of it."""
+    waiting = [f"{name}.{field}" for name, table in run.tables.items() for field in table.waiting]
+    if not waiting or run.mode == "fill":
+        return
+    log.info(
+        "Rows that are stored already have yet to get %s; new and changed ones have them.",
+        ", ".join(waiting),
+    )
+    if any(table.unasked for table in run.tables.values()):
+        log.info("dynamics_quick_sync fills them: it is started by this run, if it is not paused.")
+    elif failure is not None:
+        log.warning(
+            "The last quick sync failed, and is not started again by itself: %s Next step: mend "
+            "the cause, then clear it or trigger dynamics_quick_sync.",
+            failure,
+        )

@@ -18,7 +18,7 @@ from opportunity_sync.dynamics import DataverseClient, PageDecoder
 from opportunity_sync.errors import DataError, QueryError, StagingError
 from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
 from opportunity_sync.pipeline.run import Run, open_run, require_same_organization
-from opportunity_sync.pipeline.source import Source, source_of
+from opportunity_sync.pipeline.source import Source, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,8 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
     """
     begun = open_run(run)
     require_same_organization(client, begun)
-    return {entity.name: _read_table(client, begun, entity) for entity in begun.model.read_by(task)}
+    entities = [entity for entity in begun.model.read_by(task) if begun.reads(entity)]
+    return {entity.name: _read_table(client, begun, entity) for entity in entities}
 
 
 def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
@@ -49,24 +50,22 @@ def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, 
         reading = published_reading(run, entity)
         log.info("%s: all %s parts are staged already", entity.set_name, reading.pages)
         return _summary(reading)
-    source = source_of(run, entity)
+    sources = list(sources_of(run, entity))
     staged = run.folder.chain(group)
     if staged:
         try:
-            return _go_on(client, run, entity, source=source, staged=staged)
+            return _go_on(client, run, entity, source=sources[0], staged=staged)
         except QueryError as error:
             log.warning("%s: starting again: %s", entity.set_name, error)
             run.folder.remove_group(group)
-    try:
-        return _read_pages(client, run, entity, source=source)
-    except QueryError as error:
-        if not source.is_delta:
-            raise
-        # Whatever ails the link, expired or naming a column that is gone: all rows bring another.
-        log.warning("%s: a full pass instead of changes: %s", entity.set_name, error)
-        run.folder.remove_group(group)
-        whole = source_of(run, entity, from_the_start=True)
-        return _read_pages(client, run, entity, source=whole)
+    for source in sources[:-1]:
+        try:
+            return _read_pages(client, run, entity, source=source)
+        except QueryError as error:
+            # Whatever ails the link, expired or naming a column that is gone.
+            log.warning("%s: changes can't be followed any more: %s", entity.set_name, error)
+            run.folder.remove_group(group)
+    return _read_pages(client, run, entity, source=sources[-1])
 
 
 def _go_on(
@@ -88,14 +87,14 @@ def _read_pages(
     staged: Sequence[Part] = (),
 ) -> dict[str, Any]:
     log.info("%s: %s", entity.set_name, source.what)
-    decoder = PageDecoder(entity, source.plan)
+    decoder = PageDecoder(entity, run.plan.narrowed(entity, source.fields))
     writer = run.folder.writer(run.rows_group(entity), after=staged)
     reading, counted, started = _reading_of(run, staged), client.counters.requests, time.monotonic()
     read_before = reading.rows
     for page in client.pages(source.link, params=source.params, prefer=source.prefer):
         decoded = decoder.decode(page.body)
         requests, counted = client.counters.requests - counted, client.counters.requests
-        state = part_state(decoded, requests, page=page, is_whole=source.is_whole)
+        state = part_state(decoded, requests, page=page, source=source)
         writer.write(decoded.table, state=state.to_dict())
         _report_refused(entity, decoded.refused, said=len(reading.refusals))
         reading.add(state, decoded.table.num_rows)
@@ -106,14 +105,15 @@ def _read_pages(
 
 
 def part_state(
-    decoded: DecodedPage, requests: int, *, page: Page, is_whole: bool = False
+    decoded: DecodedPage, requests: int, *, page: Page, source: Source | None = None
 ) -> PartState:
-    """What is kept beside the rows of a decoded page."""
+    """What is kept beside the rows of a decoded page; without a source, of rows asked for by id."""
     return PartState(
         next_link=page.next_link,
         delta_link=page.delta_link,
         deleted_ids=tuple(decoded.deleted_ids),
-        is_whole=is_whole,
+        way="ids" if source is None else source.way,
+        fields=() if source is None else source.fields,
         refusals=Refusals.of(decoded.refused),
         unidentified=decoded.unidentified,
         replaced=decoded.replaced,

@@ -9,7 +9,7 @@ transaction, so that the slower of two runs cannot put back older roles.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import __version__, store
@@ -19,12 +19,13 @@ from opportunity_sync.pipeline.extraction import published_reading
 from opportunity_sync.pipeline.run import Run, open_run, report_wait, utc_now
 from opportunity_sync.pipeline.transformation import (
     Outcome,
+    all_parts,
     read_outcome,
     require_same_sources,
     resolve_again,
     row_parts,
 )
-from opportunity_sync.store import Change, Counts
+from opportunity_sync.store import Change, Counts, StoreState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from opportunity_sync.pipeline.parts import Reading, Refusals, Refused
     from opportunity_sync.settings import Settings
+    from opportunity_sync.staging import Part
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ def _write_everything(
     _close(write, counts)
     for entity in run.model:
         _note_columns(write, entity, held=state.columns.get(entity.name))
-        _move_state(connection, run, entity, is_overtaken=entity in overtaken)
+        _move_state(write, entity, state=state, is_overtaken=entity in overtaken)
     require_same_sources(run, outcome)
     return counts
 
@@ -132,9 +134,9 @@ def _is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
     stored.)
     """
     run = write.run
-    if passes is None or passes == run.whole_passes.get(entity.name, 0):
+    if passes is None or passes == run.of(entity).whole_passes:
         return False
-    parts = run.folder.tables(row_parts(run, entity, write.outcome.groups), [entity.key_column])
+    parts = run.folder.tables(all_parts(run, entity, write.outcome.groups), [entity.key_column])
     if store.holds_all(write.connection, entity, parts):
         return False
     log.info(
@@ -150,13 +152,10 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
     counts = {entity.name: Counts() for entity in run.model} | {ROLE: Counts()}
     fresh = {entity.name for entity in run.model if store.holds_nothing(connection, entity)}
     for entity in run.model:
-        counts[entity.name] += store.write_rows(
-            connection,
-            entity,
-            _parts(run, entity, outcome),
-            change=change,
-            columns=run.plan.of(entity).columns,
-        )
+        for parts, fields in _readings(run, entity, outcome):
+            counts[entity.name] += store.write_rows(
+                connection, entity, parts, change=change, columns=fields
+            )
     for entity in run.model:
         # If the store moved meanwhile, another run may have read the record later: ask again.
         marked, roles = store.write_deleted(
@@ -181,15 +180,25 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
     return counts
 
 
-def _parts(run: Run, entity: Entity, outcome: Outcome) -> Iterator[pa.Table]:
-    """The staged parts with what was derived of each row, without rows that were read twice."""
-    derived_parts = run.folder.tables(outcome.groups[f"derived/{entity.name}"])
-    staged_parts = run.folder.tables(row_parts(run, entity, outcome.groups))
-    for rows, derived in zip(staged_parts, derived_parts, strict=True):
+def _readings(
+    run: Run, entity: Entity, outcome: Outcome
+) -> Iterator[tuple[Iterator[pa.Table], tuple[str, ...]]]:
+    """The rows that the extract task brought, then those asked for by id, and their fields."""
+    extracted, found = row_parts(run, entity, outcome.groups)
+    derived = outcome.groups[f"derived/{entity.name}"]
+    fields = published_reading(run, entity).fields
+    yield _rows(run, extracted, derived[: len(extracted)]), fields
+    yield _rows(run, found, derived[len(extracted) :]), run.plan.of(entity).columns
+
+
+def _rows(run: Run, parts: Sequence[Part], derived: Sequence[Part]) -> Iterator[pa.Table]:
+    """Staged parts with what was derived of each row, without rows that were read twice."""
+    staged = (run.folder.tables(parts), run.folder.tables(derived))
+    for rows, beside in zip(*staged, strict=True):
         table = rows
-        if "account_id" in derived.column_names:
-            table = rows.append_column("account_id", derived["account_id"])
-        yield table.filter(derived["take"])
+        if "account_id" in beside.column_names:
+            table = rows.append_column("account_id", beside["account_id"])
+        yield table.filter(beside["take"])
 
 
 def _write_associations(write: Write, counts: dict[str, Counts]) -> None:
@@ -263,7 +272,7 @@ def _list_refused(write: Write, entity: Entity, refused: Mapping[str, Refusals])
     if not any(refused.values()) and not store.refused_ids(connection, entity):
         return
     names = [entity.key_column, VERSION.name]
-    for part in run.folder.tables(row_parts(run, entity, write.outcome.groups), names):
+    for part in run.folder.tables(all_parts(run, entity, write.outcome.groups), names):
         store.pass_refused(connection, entity, part)
     for task_id, records in refused.items():
         by = {
@@ -288,8 +297,8 @@ def _note_columns(write: Write, entity: Entity, *, held: Mapping[str, str] | Non
     time zone), leaves rows of both kinds: that column is held no more, and is read whole again.
     """
     connection, run = write.connection, write.run
-    readings = run.plan.of(entity).readings(entity)
-    if published_reading(run, entity).is_whole and not run.lists(entity):
+    reading, readings = published_reading(run, entity), _readings_of(run, entity)
+    if reading.is_whole and not run.lists(entity):
         store.complete_columns(connection, entity.name, readings)
         return
     other = {name for name, how in readings.items() if held and held.get(name, how) != how}
@@ -297,24 +306,51 @@ def _note_columns(write: Write, entity: Entity, *, held: Mapping[str, str] | Non
         store.forget_readings(connection, entity.name, other)
 
 
-def _move_state(connection: Connection, run: Run, entity: Entity, *, is_overtaken: bool) -> None:
+def _readings_of(run: Run, entity: Entity) -> dict[str, str]:
+    """The fields that the extract task has read, and how."""
+    readings = run.plan.of(entity).readings(entity)
+    return {name: readings[name] for name in published_reading(run, entity).fields}
+
+
+def _move_state(write: Write, entity: Entity, *, state: StoreState, is_overtaken: bool) -> None:
     """Move the watermark, and the delta link where the entity is tracked: compare and set."""
+    connection, run, name = write.connection, write.run, entity.name
     if is_overtaken:
-        store.forget_delta_link(connection, entity.name)
-    reading, readings = published_reading(run, entity), run.plan.of(entity).readings(entity)
+        store.forget_delta_link(connection, name)
+        store.withdraw_offer(connection, name)
     if run.mode in {"range", "reconcile"}:
         return
-    start = None if reading.is_whole else run.window(entity).start
-    store.move_watermark(connection, entity.name, window_start=start, to=run.started_at)
-    # A link that was only followed goes on with the columns that it was made with.
-    columns = readings if reading.is_whole else None
-    store.move_delta_link(
+    reading = published_reading(run, entity)
+    start = None if reading.is_whole else run.of(entity).window.start
+    store.move_watermark(connection, name, window_start=start, to=run.started_at)
+    is_moved = store.move_delta_link(
         connection,
-        entity.name,
+        name,
         # Where it was forgotten in this very transaction, none is there to be replaced.
-        began_with=None if is_overtaken or run.new_epoch else run.stored_links.get(entity.name),
-        to=store.DeltaLink(reading.delta_link, columns, is_whole=reading.is_whole),
+        began_with=None if is_overtaken or run.new_epoch else run.of(entity).stored_link,
+        to=_next_link(write, entity, state=state),
     )
+    if is_moved and (reading.way != "window"):
+        store.withdraw_offer(connection, name)
+
+
+def _next_link(write: Write, entity: Entity, *, state: StoreState) -> store.DeltaLink:
+    """The link from which the next run goes on.
+
+    What a quick sync has offered is taken up when the old link has been followed to its end. Where
+    the old one could not be followed, rows that were written since the offer are asked for again:
+    the offered link tells what changed, and not what their runs may have missed before.
+    """
+    run, reading = write.run, published_reading(write.run, entity)
+    offered, known = state.offered.get(entity.name), run.of(entity).offered
+    if reading.way == "link" and offered and known and offered.url == known.url:
+        return replace(offered, is_whole=True)
+    if reading.way == "offer" and known is not None:
+        store.owe_rows_since(write.connection, entity, state.offered_at.get(entity.name, 0))
+        return store.DeltaLink(reading.delta_link, known.columns, is_whole=True)
+    # A link that was only followed goes on with the columns that it was made with.
+    columns = _readings_of(run, entity) if reading.is_whole else None
+    return store.DeltaLink(reading.delta_link, columns, is_whole=reading.is_whole)
 
 
 def _report(counts: dict[str, Counts]) -> dict[str, Any]:

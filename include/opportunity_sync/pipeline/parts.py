@@ -6,7 +6,7 @@ them and one reason.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import msgspec
 
@@ -78,17 +78,24 @@ class Refusals(msgspec.Struct, frozen=True):
         return len(self.records)
 
 
+# How rows were come by: every row of the table, those of a window, what a link of change tracking
+# gives (the store's, or one that a quick sync has offered), or some by their ids.
+Way: TypeAlias = Literal["whole", "window", "link", "offer", "ids"]
+
+
 class PartState(msgspec.Struct, frozen=True):
     """One page of a reading.
 
-    `unidentified`: rows that could not be taken and whose id can't be read either, so that a row
-    which did not come may be one of them. `replaced`: characters that became U+FFFD.
+    `fields`: those that were read. `unidentified`: rows that could not be taken and whose id can't
+    be read either, so that a row which did not come may be one of them. `replaced`: characters that
+    became U+FFFD.
     """
 
     next_link: str | None = None
     delta_link: str | None = None
     deleted_ids: tuple[str, ...] = ()
-    is_whole: bool = False
+    way: Way = "ids"
+    fields: tuple[str, ...] = ()
     refusals: Refusals = Refusals()
     unidentified: int = 0
     replaced: int = 0
@@ -119,9 +126,20 @@ class Reading(msgspec.Struct):
     unidentified: int = 0
     deletions: int = 0
     has_refused_page: bool = False
-    is_whole: bool = False
+    way: Way = "ids"
+    fields: tuple[str, ...] = ()
     delta_link: str | None = None
     refusals: Refusals = Refusals()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row of the table came, so that what did not may be gone."""
+        return self.way == "whole"
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether a link of change tracking was followed to its end."""
+        return self.way in {"link", "offer"}
 
     def add(
         self, state: PartState, rows: int, *, known: Mapping[str, int | None] | None = None
@@ -135,7 +153,7 @@ class Reading(msgspec.Struct):
         self.deletions += len(state.deleted_ids)
         is_new = (not each.is_listed(known or {}) for each in state.refusals)
         self.has_refused_page |= rows == 0 and any(is_new)
-        self.is_whole, self.delta_link = state.is_whole, state.delta_link
+        self.way, self.fields, self.delta_link = state.way, state.fields, state.delta_link
         if state.refusals:
             self.refusals = self.refusals.followed_by(state.refusals)
 

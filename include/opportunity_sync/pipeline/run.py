@@ -16,17 +16,15 @@ import msgspec
 
 from opportunity_sync.dynamics import DataverseClient, Plan
 from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
-from opportunity_sync.model import Entity, Model
+from opportunity_sync.model import CREATED_SOURCE, MODIFIED_SOURCE, Entity, Model
 from opportunity_sync.staging import RunFolder, StagingRoot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["continue", "range", "full", "reconcile"]
+Mode = Literal["continue", "range", "full", "reconcile", "fill"]
 _PLAN = "plan.json"
 _FORMAT = 3  # of what is staged: a run of another one begins anew
 
@@ -37,7 +35,10 @@ class RunRequest:
 
     `continue`: from each table's watermark, or everything where there is none; `range`: what was
     modified in [window_start, window_end), never moving a watermark; `full`: everything;
-    `reconcile`: key and version of everything, and then only what differs. `accept_deletions`
+    `reconcile`: key and version of everything, and then only what differs; `fill`: values of chosen
+    `fields` (`contact.region`, none: all that wait to be filled) into rows that are there, of all
+    records or of those that were modified (`ranges_by` says: or created) in a range.
+    `accept_deletions`
     lets a run mark more rows as gone than the guard allows, `accept_refusals` leave out more
     records that can't be taken, `accept_filter_gone` take an organisation whose sync filter is no
     longer there for one without. `new_epoch` lets lower versions replace higher ones, after the
@@ -50,6 +51,8 @@ class RunRequest:
     mode: Mode
     window_start: datetime | None = None
     window_end: datetime | None = None
+    fields: tuple[str, ...] = ()
+    ranges_by: Literal["modified", "created"] = "modified"
     accept_deletions: bool = False
     accept_refusals: bool = False
     accept_filter_gone: bool = False
@@ -73,7 +76,8 @@ class RunRequest:
                 f"Rows that the sync filter left out must all be read, and mode is {self.mode!r}.",
                 next_step="trigger the run again with accept_filter_gone and mode full.",
             )
-        if self.mode != "range":
+        is_bounded = self.window_start is not None or self.window_end is not None
+        if self.mode != "range" and not (self.mode == "fill" and is_bounded):
             return
         if self.window_start is None or self.window_end is None:
             raise ConfigError(
@@ -88,33 +92,66 @@ class RunRequest:
 
 
 class Window(msgspec.Struct, frozen=True):
-    """Rows with start <= modifiedon < end; None means without that bound."""
+    """Rows with start <= `by` < end, a column of instants; None means without that bound."""
 
     start: datetime | None = None
     end: datetime | None = None
+    by: str = MODIFIED_SOURCE
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether it has no bound."""
+        return self.start is None and self.end is None
 
     def __str__(self) -> str:
         """As the logs say it."""
-        if self.start is None and self.end is None:
+        if self.is_everything:
             return "everything"
+        verb = "created" if self.by == CREATED_SOURCE else "modified"
         since = (
-            f"modified since {self.start:%Y-%m-%d %H:%M:%S} UTC"
+            f"{verb} since {self.start:%Y-%m-%d %H:%M:%S} UTC"
             if self.start
             else "from the beginning"
         )
         return f"{since}, before {self.end:%Y-%m-%d %H:%M:%S} UTC" if self.end else since
 
 
+class Link(msgspec.Struct, frozen=True):
+    """A link of change tracking, and the fields that it gives, each with its reading."""
+
+    url: str
+    columns: dict[str, str]
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run knew of one table when it began, and how it reads it.
+
+    `window`: where nothing else is read. `is_tracked`: by change tracking, from `link` on, or with
+    a whole pass first where there is none. `stored_link` and `whole_passes`: as the store had them,
+    to tell whether another run moved them. `offered`: what a quick sync has left to go on with once
+    `link` has been followed to its end. `waiting`: fields that the stored rows lack, for a quick
+    sync to fill, `unasked` those of them that none has begun with. `is_read_whole`: even a
+    reconciliation brings every row, since the stored ones lack what the rules need.
+    """
+
+    window: Window
+    is_tracked: bool = False
+    link: Link | None = None
+    stored_link: str | None = None
+    whole_passes: int = 0
+    offered: Link | None = None
+    waiting: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
+    is_read_whole: bool = False
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A begun run, as it is staged for the tasks.
 
-    `model`: the tables and columns that the run reads. `windows` go by entity name;
-    `started_at` (UTC) is the lower of Dynamics' clock and the worker's; `revision` and `epoch`
-    are the store's when the run began. `delta_links`: of the tables read by change tracking,
-    the link to go on from, None for a whole pass first; `stored_links` and `whole_passes`: as
-    the store had them, to tell whether another run moved them. `whole`: tables that even a
-    reconciliation reads whole, since their rows lack a column that can be read now.
-    `filter_gone`: entities whose sync filter is no longer there, and accepted as such.
+    `model`: the tables and columns that the run reads, `plan`: how; `tables`: by entity name.
+    `started_at` (UTC) is the lower of Dynamics' clock and the worker's; `revision` and `epoch` are
+    the store's when the run began. `filter_gone`: entities whose sync filter is no longer there,
+    and accepted as such. `fills`: by entity name the fields that a quick sync fills.
     """
 
     dag_id: str
@@ -123,15 +160,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode
     staging: str
     started_at: datetime
-    windows: dict[str, Window]
     model: Model
     plan: Plan
+    tables: dict[str, Baseline]
     format: int = _FORMAT
     requests: int = 0  # what it took to begin
-    delta_links: dict[str, str | None] = {}
-    stored_links: dict[str, str] = {}
-    whole_passes: dict[str, int] = {}
-    whole: tuple[str, ...] = ()
+    fills: dict[str, tuple[str, ...]] = {}
     accept_deletions: bool = False
     accept_refusals: bool = False
     filter_gone: tuple[str, ...] = ()
@@ -147,15 +181,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     def lists(self, entity: Entity) -> bool:
         """Whether only keys and versions are extracted, to be compared with the store."""
-        return self.mode == "reconcile" and entity.name not in self.whole
+        return self.mode == "reconcile" and not self.of(entity).is_read_whole
+
+    def reads(self, entity: Entity) -> bool:
+        """Whether the run reads the table at all: a quick sync only those that it fills."""
+        return self.mode != "fill" or entity.name in self.fills
 
     def rows_group(self, entity: Entity) -> str:
         """The staging group that an extract task fills, and the name it is published under."""
         return f"listing/{entity.name}" if self.lists(entity) else entity.name
 
-    def window(self, entity: Entity) -> Window:
-        """The window to read of an entity."""
-        return self.windows[entity.name]
+    def of(self, entity: Entity) -> Baseline:
+        """What the run knew of a table when it began."""
+        return self.tables[entity.name]
 
     def save(self) -> dict[str, Any]:
         """Stage the whole run; returns the small dict that the tasks pass on."""
@@ -167,6 +205,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             "mode": self.mode,
             "staging": self.staging,
             "started_at": self.started_at.isoformat(),
+            "to_fill": [
+                f"{name}.{field}" for name, table in self.tables.items() for field in table.unasked
+            ],
         }
 
 
@@ -201,21 +242,18 @@ def require_same_organization(client: DataverseClient, run: Run) -> None:
         )
 
 
-def windows_for(
-    request: RunRequest, model: Model, *, watermarks: Mapping[str, datetime], settings: Settings
-) -> dict[str, Window]:
-    """The window of each entity for what was asked."""
-    overlap = timedelta(minutes=settings.overlap_minutes)
-    windows = {}
-    for entity in model:
-        watermark = watermarks.get(entity.name)
-        if entity.is_always_read_whole or request.mode in {"full", "reconcile"}:
-            windows[entity.name] = Window()
-        elif request.mode == "range":
-            windows[entity.name] = Window(request.window_start, request.window_end)
-        else:
-            windows[entity.name] = Window(watermark and less(watermark, overlap))
-    return windows
+def window_for(
+    request: RunRequest, entity: Entity, *, watermark: datetime | None, overlap: timedelta
+) -> Window:
+    """The window of an entity for what was asked."""
+    if entity.is_always_read_whole or request.mode in {"full", "reconcile"}:
+        return Window()
+    if request.mode == "range":
+        return Window(request.window_start, request.window_end)
+    if request.mode == "fill":
+        by = CREATED_SOURCE if request.ranges_by == "created" else MODIFIED_SOURCE
+        return Window(request.window_start, request.window_end, by)
+    return Window(watermark and less(watermark, overlap))
 
 
 def utc_now() -> datetime:

@@ -10,66 +10,98 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from opportunity_sync.dynamics import (
     ANNOTATIONS,
     TRACK_CHANGES,
-    Plan,
     first_query,
     listing_query,
 )
-from opportunity_sync.pipeline.run import Run, Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from opportunity_sync.model import Entity
-    from opportunity_sync.pipeline.parts import PartState
+    from opportunity_sync.pipeline.parts import PartState, Way
+    from opportunity_sync.pipeline.run import Link, Run
 
 
 @dataclass(frozen=True)
 class Source:
     """One reading: first link or path, what is asked for, and what its end proves.
 
-    `is_whole`: every row of the table comes, so what is missing is gone. `is_tracked`: its last
-    page has a delta link; `is_delta`: it follows such a link.
+    `way`: how the rows are come by; `fields`: the planned ones that come. `is_tracked`: the last
+    page has a link to go on from.
     """
 
     link: str
     params: dict[str, str]
-    prefer: tuple[str, ...]
-    plan: Plan
+    way: Way
+    fields: tuple[str, ...]
+    is_tracked: bool
     what: str
-    is_whole: bool = False
-    is_tracked: bool = False
-    is_delta: bool = False
+
+    @property
+    def prefer(self) -> tuple[str, ...]:
+        """What the requests ask for beside rows; a listing has no lookups, whose tables matter."""
+        annotations = (ANNOTATIONS,) if self.fields else ()
+        return (*annotations, TRACK_CHANGES) if self.is_tracked else annotations
 
     def after(self, state: PartState) -> Source:
-        """The same reading, going on after its last staged part."""
-        return replace(self, link=state.next_link or "", params={}, is_whole=state.is_whole)
+        """The reading that goes on after a staged part; it may be another than this one."""
+        return replace(
+            self,
+            link=state.next_link or "",
+            params={},
+            way=state.way,
+            fields=state.fields,
+            is_tracked=self.is_tracked and state.way != "window",
+        )
 
 
-def source_of(run: Run, entity: Entity, *, from_the_start: bool = False) -> Source:
-    """What this run reads of an entity; `from_the_start`: everything, whatever link there is."""
+def sources_of(run: Run, entity: Entity) -> Iterator[Source]:
+    """Ways to read an entity, the best first: links of change tracking, then one that needs none.
+
+    Of a table for which a quick sync is due, or under way, that one reads every row: the running
+    sync, which must not be held up, reads by window meanwhile.
+    """
     if run.lists(entity):
         path, params = listing_query(entity)
-        bare = msgspec.structs.replace(run.plan.of(entity), columns=())
-        plan = msgspec.structs.replace(run.plan, entities=run.plan.entities | {entity.name: bare})
-        return Source(path, params, (), plan, "key and version of every row", is_whole=True)
-    is_tracked = entity.name in run.delta_links
-    link = None if from_the_start else run.delta_links.get(entity.name)
-    prefer = (ANNOTATIONS, TRACK_CHANGES) if is_tracked else (ANNOTATIONS,)
-    if link is not None:
-        what = "what changed since the last run (change tracking)"
-        return Source(link, {}, prefer, run.plan, what, is_tracked=True, is_delta=True)
-    window = Window() if is_tracked else run.window(entity)
-    path, params = first_query(entity, run.plan, window.start, window.end)
-    what = "everything, and from then on what changes" if is_tracked else str(window)
+        what = "key and version of every row"
+        yield Source(path, params, "whole", (), is_tracked=False, what=what)
+        return
+    table = run.of(entity)
+    if table.link is not None:
+        yield _following(table.link, "link")
+    if table.offered is not None:
+        yield _following(table.offered, "offer")
+    is_bounded = table.link is not None and table.waiting
+    if table.is_tracked and not is_bounded:
+        yield _everything(run, entity)
+    else:
+        yield _window(run, entity)
+
+
+def _following(link: Link, way: Way) -> Source:
+    what = "what changed since the last run (change tracking)"
+    return Source(link.url, {}, way, tuple(link.columns), is_tracked=True, what=what)
+
+
+def _everything(run: Run, entity: Entity) -> Source:
+    path, params = first_query(entity, run.plan, None, None)
     return Source(
         path,
         params,
-        prefer,
-        run.plan,
-        what=what,
-        is_whole=window == Window(),
-        is_tracked=is_tracked,
+        "whole",
+        run.plan.of(entity).columns,
+        is_tracked=True,
+        what="everything, and from then on what changes",
     )
+
+
+def _window(run: Run, entity: Entity) -> Source:
+    window = run.of(entity).window
+    fields = run.fills.get(entity.name, run.plan.of(entity).columns)
+    plan = run.plan.narrowed(entity, fields)
+    path, params = first_query(entity, plan, window.start, window.end, by=window.by)
+    way: Way = "whole" if window.is_everything else "window"
+    return Source(path, params, way, fields, is_tracked=False, what=str(window))

@@ -191,11 +191,17 @@ def resolve_again(connection: Connection, run: Run, outcome: Outcome) -> Outcome
     return again
 
 
-def row_parts(run: Run, entity: Entity, groups: Groups) -> list[Part]:
-    """All staged parts of whole rows: those of the extract task, then those asked for by id."""
+def row_parts(run: Run, entity: Entity, groups: Groups) -> tuple[list[Part], list[Part]]:
+    """Staged parts of whole rows: those of the extract task, and those asked for by id."""
     group = run.rows_group(entity)
     extracted = () if run.lists(entity) else published_rows(run, entity).groups[group]
-    return [*extracted, *groups[f"found/{entity.name}"]]
+    return list(extracted), list(groups[f"found/{entity.name}"])
+
+
+def all_parts(run: Run, entity: Entity, groups: Groups) -> list[Part]:
+    """All staged parts of whole rows, in the order of `row_parts`."""
+    extracted, found = row_parts(run, entity, groups)
+    return [*extracted, *found]
 
 
 def _sources(run: Run) -> dict[str, str]:
@@ -323,7 +329,7 @@ def _staged(run: Run, entity: Entity, groups: Groups) -> Staged:
     names = [entity.key_column, VERSION.name, *(column.name for column in entity.fact_columns)]
     schema = staged_schema(entity)
     empty = pa.schema([schema.field(name) for name in names]).empty_table()
-    tables = run.folder.tables(row_parts(run, entity, groups), names)
+    tables = run.folder.tables(all_parts(run, entity, groups), names)
     facts = pa.concat_tables([empty, *tables])
     return Staged(facts, _is_newest(entity, facts))
 
@@ -377,7 +383,7 @@ def _stage(run: Run, group: str, table: pa.Table) -> tuple[Part, ...]:
 def _stage_beside(run: Run, entity: Entity, derived: pa.Table, *, groups: Groups) -> Groups:
     """Stage what is derived of each row in parts that match the staged ones row by row."""
     start, writer = 0, run.folder.writer(f"derived/{entity.name}")
-    for part in row_parts(run, entity, groups):
+    for part in all_parts(run, entity, groups):
         writer.write(derived.slice(start, part.rows))
         start += part.rows
     return {writer.group: tuple(writer.parts)}

@@ -15,20 +15,38 @@ from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.deletions import count_live, holds_all, live_versions, write_deleted
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.facts import find_facts
+from opportunity_sync.store.filling import fill_columns
 from opportunity_sync.store.labels import known_labels, write_labels
 from opportunity_sync.store.lock import locked, reading, writing
-from opportunity_sync.store.migrate import migrate
-from opportunity_sync.store.owed import count_owed, owed_ids, remember_owed, settle_owed
+from opportunity_sync.store.made_columns import (
+    FittedModel,
+    expect_columns,
+    let_go_of_unread,
+    stopped_fields,
+    want_columns,
+)
+from opportunity_sync.store.migrate import is_made, migrate
+from opportunity_sync.store.owed import (
+    WHOLE_RECORD,
+    count_owed_by_column,
+    owe_rows_since,
+    owed_ids,
+    remember_owed,
+)
 from opportunity_sync.store.refused import due_refused, note_refused, pass_refused, refused_ids
 from opportunity_sync.store.rows import holds_nothing, write_account_changes, write_rows
 from opportunity_sync.store.runs import (
     begin_run,
+    count_filled,
+    counted_updates,
     end_run,
     fail_run,
-    outcome_of,
+    last_failure,
     record_errors,
     rows_changed_by,
+    seconds_per_request,
 )
+from opportunity_sync.store.selections import note_selection
 from opportunity_sync.store.state import (
     DeltaLink,
     StoreState,
@@ -43,16 +61,20 @@ from opportunity_sync.store.state import (
     move_delta_link,
     move_watermark,
     newest_modified_at,
+    note_fill,
+    offer_link,
     read_state,
-    want_columns,
+    withdraw_offer,
 )
 from opportunity_sync.store.sync_filter import forget_filter, holds_no
 
 __all__ = [
+    "WHOLE_RECORD",
     "Change",
     "Connection",
     "Counts",
     "DeltaLink",
+    "FittedModel",
     "StoreState",
     "begin_epoch",
     "begin_run",
@@ -61,11 +83,15 @@ __all__ = [
     "claim_organization",
     "complete_columns",
     "correct_watermark",
+    "count_filled",
     "count_live",
-    "count_owed",
+    "count_owed_by_column",
+    "counted_updates",
     "due_refused",
     "end_run",
+    "expect_columns",
     "fail_run",
+    "fill_columns",
     "find_facts",
     "forget_delta_link",
     "forget_filter",
@@ -73,15 +99,21 @@ __all__ = [
     "holds_all",
     "holds_no",
     "holds_nothing",
+    "is_made",
     "known_labels",
+    "last_failure",
+    "let_go_of_unread",
     "live_versions",
     "locked",
     "migrate",
     "move_delta_link",
     "move_watermark",
     "newest_modified_at",
+    "note_fill",
     "note_refused",
-    "outcome_of",
+    "note_selection",
+    "offer_link",
+    "owe_rows_since",
     "owed_ids",
     "pass_refused",
     "read_state",
@@ -90,9 +122,11 @@ __all__ = [
     "refused_ids",
     "remember_owed",
     "rows_changed_by",
-    "settle_owed",
+    "seconds_per_request",
+    "stopped_fields",
     "store_engine",
     "want_columns",
+    "withdraw_offer",
     "write_account_changes",
     "write_deleted",
     "write_labels",

@@ -87,7 +87,7 @@ class Writing:
 @cache
 def staged_rows(entity: Entity) -> Table:
     """The temporary table of an entity's staged rows."""
-    columns = [stored(entity, column) for column in entity.staged_columns]
+    columns = [stored(column) for column in entity.staged_columns]
     if entity.carries_account:
         columns.append(Column(ACCOUNT_ID, Identifier))
     columns.append(Column(_IS_STALE, Boolean, nullable=False, server_default=false()))

@@ -2,12 +2,13 @@
 
 Every run calls `migrate` when it begins. Mostly there is nothing to do, and then it must not
 wait for a load that holds the store's lock; so it looks first without the lock, and again with
-it. Columns of the model need no script: tables change only by addition, so a
-missing column is added as the model has it.
+it. Columns that always stand are made by scripts, those that a user selects by `made_columns.py`;
+no column is made by both.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,19 +17,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlalchemy.schema import CreateColumn
 
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.model import DEFAULT_MODEL
+from opportunity_sync.model import DEFAULT_MODEL, Entity, Field, Model
 from opportunity_sync.store.lock import locked, reading
+from opportunity_sync.store.made_columns import FittedModel, fit_columns
 from opportunity_sync.store.state import forget_column
 from opportunity_sync.store.tables import tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from opportunity_sync.model import Model
 
 VERSION_TABLE = "opportunity_sync_version"
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -40,20 +40,28 @@ def migrate(
     *,
     wait_seconds: float = 1800,
     on_wait: Callable[[float], None] = lambda _waited: None,
-) -> None:
+) -> FittedModel:
     """Create or upgrade the store's tables, under the store's lock, in one transaction.
+
+    Then the columns of the model are made, in another one; returns what the store has of them.
 
     Raises:
         StoreUnavailableError: the database is down, or locked for longer than `wait_seconds`.
         ConfigError: the store was made by a newer version, may not be written, or is not UTF-8.
     """
     with reading(engine) as connection:
-        if _is_current(connection, model):
-            return
-    with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
-        _refuse_other_encodings(connection)
-        command.upgrade(alembic_config(connection), "head")
-        _add_missing_columns(connection, model)
+        is_current = _is_current(connection, model)
+    if not is_current:
+        with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
+            _refuse_other_encodings(connection)
+            command.upgrade(alembic_config(connection), "head")
+            _add_missing_columns(connection, model)
+    return fit_columns(engine, model)
+
+
+def is_made(connection: Connection) -> bool:
+    """Whether some run has made the store's tables."""
+    return inspect(connection).has_table(VERSION_TABLE)
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -84,26 +92,30 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(alembic_config())
 
 
-def _missing_columns(connection: Connection, model: Model) -> list[tuple[str, str]]:
-    tables = tables_of(model)
+def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, str]]:
+    """Columns that always stand and that somebody has taken away."""
+    tables = tables_of(Model(tuple(replace(entity, fields=_standing(entity)) for entity in model)))
     found = inspect(connection).get_multi_columns(filter_names=list(tables))
     there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
     return [
-        (table.name, column.name)
+        (table, column.name)
         for table in tables.values()
         for column in table.columns
         if (table.name, column.name) not in there
     ]
 
 
+def _standing(entity: Entity) -> tuple[Field, ...]:
+    return tuple(field for field in entity.fields if field.always_stands)
+
+
 def _add_missing_columns(connection: Connection, model: Model) -> None:
-    """Add them, empty: the next run reads a table whole of which one was new, or taken away."""
-    tables = tables_of(model)
+    """Add them, empty: the next run reads a table whole of which one was taken away."""
     for table, column in _missing_columns(connection, model):
-        definition = CreateColumn(tables[table].c[column]).compile(connection)
-        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {definition}")
+        definition = CreateColumn(table.c[column]).compile(connection)
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
         for entity in model:
-            if table in {entity.name, entity.fact_table}:
+            if table.name in {entity.name, entity.fact_table}:
                 forget_column(connection, entity, column)
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, exists, func, literal, select
+from sqlalchemy import delete, exists, func, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.store.keys import staged_keys
-from opportunity_sync.store.tables import owed_column, refused_row
+from opportunity_sync.store.tables import owed_column, public_table, refused_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,18 +59,34 @@ def count_owed(connection: Connection, entity: Entity, columns: Collection[str])
     return connection.scalar(select(records).where(_is_owed(entity, columns))) or 0
 
 
-def settle_owed(  # noqa: PLR0917 - a table is known by the first two
-    connection: Connection, entity: Entity, keys: pa.Table, columns: Collection[str]
+def count_owed_by_column(
+    connection: Connection, entity: Entity, columns: Collection[str]
+) -> dict[str, int]:
+    """How many records owe each of these columns; those that nobody owes are left out."""
+    name = owed_column.c.column_name
+    is_owed = owed_column.c.entity == entity.name, name.in_(sorted(columns))
+    query = select(name, func.count()).where(*is_owed).group_by(name)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def owe_rows_since(connection: Connection, entity: Entity, revision: int) -> None:
+    """Owe as a whole the live public rows that were written after a revision of the store."""
+    public = public_table(entity)
+    is_since = public.c.revision > revision, ~public.c.is_deleted
+    ids = select(public.c[entity.key_column]).where(*is_since)
+    add_owed(connection, entity, ids, columns={WHOLE_RECORD})
+
+
+def forget_owed_columns(
+    connection: Connection, entity: Entity, columns: Collection[str], *, ids: Ids | None = None
 ) -> None:
-    """Forget just these columns ('' must be named) of these keys."""
-    with staged_keys(connection, entity, [keys]) as staged:
-        is_named = owed_column.c.record_id.in_(select(staged.c[entity.key_column]))
-        is_settled = and_(
-            owed_column.c.entity == entity.name,
-            is_named,
-            owed_column.c.column_name.in_(sorted(columns)),
-        )
-        connection.execute(delete(owed_column).where(is_settled))
+    """Forget just these columns, of all records or of the ids that a query gives."""
+    statement = delete(owed_column).where(
+        owed_column.c.entity == entity.name, owed_column.c.column_name.in_(sorted(columns))
+    )
+    if ids is not None:
+        statement = statement.where(owed_column.c.record_id.in_(ids))
+    connection.execute(statement)
 
 
 def owes_anything(connection: Connection, entity: Entity) -> bool:

@@ -30,6 +30,7 @@ from opportunity_sync.store.bulk import (
 )
 from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.labels import known_labels
+from opportunity_sync.store.made_columns import wanted_columns
 from opportunity_sync.store.merging import (
     Writing,
     mark_stale,
@@ -41,7 +42,6 @@ from opportunity_sync.store.merging import (
     staged_rows,
 )
 from opportunity_sync.store.owed import add_owed, owes_anything, remove_owed
-from opportunity_sync.store.state import wanted_columns
 from opportunity_sync.store.tables import ACCOUNT_ID, fact_table, public_table
 from opportunity_sync.store.types import Identifier
 
@@ -111,8 +111,8 @@ def _writing(
         change=change,
         planned=planned,
         written=frozenset({entity.key_column, VERSION.name, ACCOUNT_ID, *names}),
-        missing=wanted_columns(connection, entity.name) & (everything - planned),
-        unread=everything - planned,
+        missing=wanted_columns(connection, entity) - planned,
+        unread=(everything | wanted_columns(connection, entity)) - planned,
         labels=known_labels(connection).get(entity.name, {}),
     )
 

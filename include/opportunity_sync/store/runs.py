@@ -117,6 +117,22 @@ def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
     return connection.scalar(select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id)))
 
 
+def last_failure(connection: Connection, mode: str) -> str | None:
+    """Why the newest run of a mode failed; None where it did not, or is under way."""
+    of_mode = select(sync_run.c.outcome, sync_run.c.error).where(sync_run.c.mode == mode)
+    row = connection.execute(of_mode.order_by(sync_run.c.started_at.desc()).limit(1)).one_or_none()
+    return (row.error or "") if row is not None and row.outcome == FAILED else None
+
+
+def seconds_per_request(connection: Connection, *, runs: int = 20) -> float | None:
+    """How long the newest succeeded runs took for each request of theirs; None without any."""
+    succeeded = select(sync_run).where(sync_run.c.outcome == SUCCEEDED, sync_run.c.requests > 0)
+    rows = connection.execute(succeeded.order_by(sync_run.c.started_at.desc()).limit(runs)).all()
+    requests = sum(row.requests for row in rows)
+    seconds = sum((row.ended_at - row.started_at).total_seconds() for row in rows if row.ended_at)
+    return max(0.0, seconds) / requests if requests else None
+
+
 def rows_changed_by(connection: Connection, attempt: str) -> int | None:
     """How many rows an attempt changed by its own record; None where it has not committed."""
     is_committed = and_(sync_run.c.attempt == attempt, sync_run.c.outcome == SUCCEEDED)
@@ -127,6 +143,26 @@ def rows_changed_by(connection: Connection, attempt: str) -> int | None:
     changes = sum(sync_run_entity.c[name] for name in CHANGES)
     total = cast(func.coalesce(func.sum(changes), 0), BigInteger)
     return connection.scalar(select(total).where(_is(sync_run_entity, *found)))
+
+
+def count_filled(
+    connection: Connection, run: tuple[str, str], entity: str, *, updated: int
+) -> None:
+    """Add rows that a run (DAG and run id) has changed to its count, while it is under way."""
+    kind = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = {"dag_id": run[0], "run_id": run[1], "entity": entity, "updated": updated}
+    statement = kind(sync_run_entity).values(row)
+    total = sync_run_entity.c.updated + statement.excluded.updated
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=[*_KEY, "entity"], set_={"updated": total})
+    )
+
+
+def counted_updates(connection: Connection, dag_id: str, run_id: str) -> dict[str, int]:
+    """How many rows a run has changed so far, by entity name."""
+    counted = select(sync_run_entity.c.entity, sync_run_entity.c.updated)
+    rows = connection.execute(counted.where(_is(sync_run_entity, dag_id, run_id)))
+    return {row[0]: row[1] for row in rows}
 
 
 def record_errors(  # noqa: PLR0917 - a run is known by two names
@@ -154,7 +190,8 @@ def _count(
         | {count: getattr(of_entity, count) for count in COUNTS}
         for name, of_entity in counts.items()
     ]
-    connection.execute(insert(sync_run_entity), rows)
+    if rows:
+        connection.execute(insert(sync_run_entity), rows)
 
 
 def _insert(connection: Connection, row: Mapping[str, Any]) -> postgresql.Insert | sqlite.Insert:

@@ -39,31 +39,6 @@ Readings = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class StoreState:
-    """The state as one transaction sees it; an entity without a watermark was never read wholly.
-
-    By entity name: `columns` tells with which reading (`''` the usual one) the whole table has each
-    of its columns, `link_columns` those that the delta link was made with. None: not known, of a
-    store that an earlier version made. `wanted` are the columns that the store has or is filling.
-    """
-
-    organization_id: str | None
-    revision: int
-    watermarks: dict[str, datetime]
-    epoch: int = 0
-    delta_links: dict[str, str] = field(default_factory=dict)
-    columns: dict[str, Readings | None] = field(default_factory=dict)
-    link_columns: dict[str, Readings | None] = field(default_factory=dict)
-    wanted: dict[str, frozenset[str]] = field(default_factory=dict)
-    whole_passes: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no load has changed the store yet."""
-        return self.revision == 0
-
-
-@dataclass(frozen=True, slots=True)
 class DeltaLink:
     """Where change tracking goes on, None where it is not used.
 
@@ -74,6 +49,35 @@ class DeltaLink:
     url: str | None
     columns: Mapping[str, str] | None
     is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """The state as one transaction sees it; an entity without a watermark was never read wholly.
+
+    By entity name: `columns` tells with which reading (`''` the usual one) the whole table has each
+    of its columns, `link_columns` those that the delta link was made with. None: not known, of a
+    store that an earlier version made. `offered`: the links with which whole passes of a quick sync
+    ended, `offered_at` the store's revision then. `fill_begun`: the columns, each with its reading,
+    that the last quick sync began to fill.
+    """
+
+    organization_id: str | None
+    revision: int
+    watermarks: dict[str, datetime]
+    epoch: int = 0
+    delta_links: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, Readings | None] = field(default_factory=dict)
+    link_columns: dict[str, Readings | None] = field(default_factory=dict)
+    whole_passes: dict[str, int] = field(default_factory=dict)
+    offered: dict[str, DeltaLink] = field(default_factory=dict)
+    offered_at: dict[str, int] = field(default_factory=dict)
+    fill_begun: dict[str, Readings] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no load has changed the store yet."""
+        return self.revision == 0
 
 
 def read_state(connection: Connection) -> StoreState:
@@ -89,7 +93,13 @@ def read_state(connection: Connection) -> StoreState:
         delta_links={row.entity: row.delta_link for row in linked},
         columns={row.entity: _readings(row.columns) for row in rows},
         link_columns={row.entity: _readings(row.link_columns) for row in linked},
-        wanted={row.entity: _names(row.wanted) for row in rows},
+        offered={
+            row.entity: DeltaLink(row.offered_link, _readings(row.offered_columns) or {})
+            for row in rows
+            if row.offered_link
+        },
+        offered_at={row.entity: row.offered_at or 0 for row in rows},
+        fill_begun={row.entity: _readings(row.fill_begun) or {} for row in rows},
         whole_passes={row.entity: row.whole_passes for row in linked},
     )
 
@@ -161,7 +171,14 @@ def begin_epoch(
         connection.execute(update(fact_table(entity)).values(version_number=0))
     for table in (owed_column, refused_row):
         connection.execute(delete(table))
-    nothing = {"delta_link": None, "link_columns": None, "columns": _NONE}
+    nothing = {
+        "delta_link": None,
+        "link_columns": None,
+        "columns": _NONE,
+        "offered_link": None,
+        "offered_columns": None,
+        "fill_begun": None,
+    }
     connection.execute(update(sync_state).values(nothing))
 
 
@@ -198,19 +215,6 @@ def correct_watermark(connection: Connection, entity: str, to: datetime) -> None
     """Set a watermark that lies in the future back to `to`, whatever it says."""
     statement = update(sync_state).values(watermark_at=to)
     connection.execute(statement.where(sync_state.c.entity == entity))
-
-
-def wanted_columns(connection: Connection, entity: str) -> frozenset[str]:
-    """The columns that the store has or is filling of an entity."""
-    wanted = select(sync_state.c.wanted).where(sync_state.c.entity == entity)
-    return _names(connection.scalar(wanted))
-
-
-def want_columns(connection: Connection, entity: str, columns: Collection[str]) -> None:
-    """From now on rows that are written without one of these columns too owe it."""
-    known = wanted_columns(connection, entity)
-    if not known.issuperset(columns):
-        _set_state(connection, entity, wanted=json.dumps(sorted({*known, *columns})))
 
 
 def complete_columns(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
@@ -268,10 +272,29 @@ def move_delta_link(
     return bool(connection.execute(statement).rowcount)
 
 
+def offer_link(connection: Connection, entity: str, link: DeltaLink) -> None:
+    """Leave a link of a whole pass for the running sync, which goes on with it when it can."""
+    columns = _json(link.columns or {})
+    revision = connection.scalar(select(sync_store.c.revision)) or 0
+    offer = {"offered_link": link.url, "offered_columns": columns, "offered_at": revision}
+    _set_state(connection, entity, **offer)
+
+
+def withdraw_offer(connection: Connection, entity: str) -> None:
+    """Forget the link that was offered: it is followed now, or can't be."""
+    nothing = {"offered_link": None, "offered_columns": None}
+    connection.execute(update(sync_state).values(nothing).where(sync_state.c.entity == entity))
+
+
+def note_fill(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+    """Say that a quick sync has begun to fill these columns, each with its reading."""
+    _set_state(connection, entity, fill_begun=_json(readings))
+
+
 _NONE = "{}"  # of a table that has no column wholly; null: not known
 
 
-def _set_state(connection: Connection, entity: str, **values: str) -> None:
+def _set_state(connection: Connection, entity: str, **values: object) -> None:
     statement = update(sync_state).values(values).where(sync_state.c.entity == entity)
     if not connection.execute(statement).rowcount:
         _add_state(connection, entity, **values)
@@ -293,7 +316,3 @@ def _json(readings: Mapping[str, str]) -> str:
 
 def _readings(text: str | None) -> Readings | None:
     return None if text is None else json.loads(text)
-
-
-def _names(text: str | None) -> frozenset[str]:
-    return frozenset(json.loads(text) if text else ())

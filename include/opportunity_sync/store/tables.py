@@ -2,7 +2,8 @@
 
 Public tables hold synced rows and change only by addition. Private ones keep what runs need of each
 other: `fact_*` every row ever seen, excluded and deleted ones too, with the columns the association
-rules read; `owed_column` what a row was written without; `choice_label`, `sync_state`.
+rules read; `store_column` which selected columns the pipeline made, `owed_column` what a row was
+written without; `choice_label`, `sync_state`.
 
 No table of an entity is made at import: it is built from the entity that is asked about. The schema
 that databases really get is written in `migrations/`; a test keeps the two equal.
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 
 from opportunity_sync.core.sync_filter import is_excluded_sql, is_synced_sql
-from opportunity_sync.model import VERSION, Entity, Kind
+from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.types import STORED_AS, Identifier, Instant
 
 if TYPE_CHECKING:
@@ -52,15 +53,9 @@ COUNTS = ("read", *OUTCOMES, "deleted", "rewritten", "compared")
 CHANGES = ("inserted", "updated", "deleted", "rewritten")
 
 
-def _text_ids(entity: Entity) -> frozenset[str]:
-    lookups = (field for field in entity.all_fields if field.kind is Kind.LOOKUP)
-    return frozenset({entity.key_column, *(field.columns[0].name for field in lookups)})
-
-
-def stored(entity: Entity, column: StagedColumn) -> Column[Any]:
-    """The store's column for a column of the entity's staged frame."""
-    is_id = column.name in _text_ids(entity)
-    return Column(column.name, Identifier if is_id else STORED_AS[column.kind])
+def stored(column: StagedColumn) -> Column[Any]:
+    """The store's column for a column of a staged frame."""
+    return Column(column.name, STORED_AS[column.kind])
 
 
 def _keyed(entity: Entity) -> tuple[Column[Any], ...]:
@@ -93,7 +88,7 @@ def public_table(entity: Entity) -> Table:
         entity.name,
         MetaData(naming_convention=_NAMES),
         *_keyed(entity),
-        *(stored(entity, column) for column in entity.public_columns),
+        *(stored(column) for column in entity.public_columns),
         *((Column(ACCOUNT_ID, Identifier),) if with_account else ()),
         _is_deleted(),
         Column("deleted_at", Instant),
@@ -113,7 +108,7 @@ def fact_table(entity: Entity) -> Table:
         entity.fact_table,
         MetaData(naming_convention=_NAMES),
         *_keyed(entity),
-        *(stored(entity, column) for column in entity.fact_columns),
+        *(stored(column) for column in entity.fact_columns),
         _is_deleted(),
         Column("deleted_revision", BigInteger),
     )
@@ -239,6 +234,18 @@ owed_column = Table(
     Index("ix_owed_column_column_name", "entity", "column_name"),
 )
 
+store_column = Table(
+    "store_column",
+    METADATA,
+    Column("entity", Identifier),
+    Column("column_name", Identifier),
+    Column("field", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("value_kind", Text, nullable=False),
+    Column("is_wanted", Boolean, nullable=False, server_default=false()),
+    PrimaryKeyConstraint("entity", "column_name"),
+)
+
 sync_state = Table(
     "sync_state",
     METADATA,
@@ -248,7 +255,10 @@ sync_state = Table(
     Column("whole_passes", BigInteger, nullable=False, server_default="0"),  # that gave a link
     Column("columns", Text),  # JSON: how each column that the whole table has was read
     Column("link_columns", Text),  # JSON, likewise: what the delta link was made with
-    Column("wanted", Text),  # JSON: the columns that the store has or is filling
+    Column("offered_link", Text),  # of a quick sync's whole pass, for the running sync to take up
+    Column("offered_columns", Text),  # JSON, as link_columns
+    Column("fill_begun", Text),  # JSON: the columns, each with its reading, of the last quick sync
+    Column("offered_at", BigInteger),  # the store's revision when a link was offered
 )
 
 sync_store = Table(
@@ -258,6 +268,7 @@ sync_store = Table(
     Column("organization_id", Identifier, nullable=False),
     Column("revision", BigInteger, nullable=False, server_default="0"),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("selections", Text),  # JSON: fingerprints of selected columns, the last one first
 )
 
 choice_label = Table(

@@ -1,8 +1,9 @@
 """Column types that mean the same on both databases, so that every statement is written once.
 
-PostgreSQL has instants, dates and exact decimals; SQLite has none of them. There they are text
-in forms that sort and compare as the values do (`YYYY-MM-DDTHH:MM:SSZ`, `YYYY-MM-DD`) or keep
-every digit (plain decimals). Reads give aware datetimes, dates and Decimals on both.
+PostgreSQL has instants, dates and exact decimals; SQLite has none of them. There they are text in
+forms that sort and compare as the values do (`YYYY-MM-DDTHH:MM:SSZ`, without the Z where a time has
+no zone, `YYYY-MM-DD`) or keep every digit (plain decimals). Reads give aware datetimes, dates and
+Decimals on both.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Numeric, Text
+from sqlalchemy import REAL, BigInteger, Boolean, Date, DateTime, Double, Numeric, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -47,6 +48,26 @@ class Instant(TypeDecorator[datetime]):
         if dialect.name == "sqlite":
             value = datetime.fromisoformat(value)
         return value.astimezone(UTC)  # type: ignore[no-any-return]  # drivers are untyped
+
+
+class LocalTime(TypeDecorator[datetime]):
+    """A date and time of no zone: `timestamp`, on SQLite text to the whole second."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(DateTime() if dialect.name != "sqlite" else Text())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.isoformat(timespec="seconds")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is not None and dialect.name == "sqlite":
+            return datetime.fromisoformat(value)
+        return value  # type: ignore[no-any-return]  # drivers are untyped
 
 
 class Day(TypeDecorator[date]):
@@ -88,8 +109,12 @@ class Money(TypeDecorator[Decimal]):
 STORED_AS: dict[Kind, TypeEngine[Any]] = {
     Kind.TEXT: Text(),
     Kind.INTEGER: BigInteger(),
+    Kind.DECIMAL: Money(),
     Kind.MONEY: Money(),
+    Kind.DOUBLE: Double().with_variant(REAL(), "sqlite"),
     Kind.BOOLEAN: Boolean(),
     Kind.INSTANT: Instant(),
+    Kind.LOCAL_TIME: LocalTime(),
     Kind.DATE: Day(),
+    Kind.GUID: Identifier,
 }

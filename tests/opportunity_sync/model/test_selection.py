@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from opportunity_sync.model import DEFAULT_MODEL, CustomField, Field, Kind, Selection
-from opportunity_sync.model.selection import CURRENCY, selectable, selected, with_currency
+from opportunity_sync.model.default import CURRENCY
+from opportunity_sync.model.selection import selectable, selected, with_currency
 
 STANDING = {
     "opportunity": ["customer", "owner", "created_at", "modified_at"],

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.migrate import migrate
-from opportunity_sync.store.tables import tables_of
 from postgres_cluster import new_database
+from store_rows import empty_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +47,7 @@ def shared_postgres_store(postgres_server: URL) -> Iterator[Engine]:
 def postgres_store(shared_postgres_store: Engine) -> Engine:
     """The shared store, emptied."""
     with shared_postgres_store.begin() as connection:
-        connection.exec_driver_sql(f"TRUNCATE {', '.join(tables_of(DEFAULT_MODEL))}")
+        empty_store(connection)
     return shared_postgres_store
 
 

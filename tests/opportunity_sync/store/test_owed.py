@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from sqlalchemy import select
 
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONTACT
 from opportunity_sync.store.deletions import write_deleted
-from opportunity_sync.store.owed import count_owed, owed_ids, remember_owed, settle_owed
+from opportunity_sync.store.made_columns import want_columns
+from opportunity_sync.store.owed import count_owed, forget_owed_columns, owed_ids, remember_owed
 from opportunity_sync.store.refused import note_refused
-from opportunity_sync.store.state import want_columns
 from opportunity_sync.store.tables import owed_column
 from store_rows import NOON, a_change, dump, guid, write
 
@@ -26,7 +27,7 @@ def store(request: pytest.FixtureRequest, engine: Engine) -> Engine:
     """A store that has two columns, with and without a row that is as it should be."""
     with engine.begin() as connection:
         for entity in (CONTACT, CONNECTION):
-            want_columns(connection, entity.name, ["first_name", "job_title", "state", "parent"])
+            want_columns(connection, entity, ["first_name", "job_title", "state", "parent"])
     if request.param == "later load":
         for entity in (CONTACT, CONNECTION):
             write(engine, entity, {"id": 99, "version_number": 1})
@@ -127,14 +128,14 @@ def test_owed_ids_are_those_of_the_columns_or_of_the_whole_record(engine: Engine
         assert count_owed(connection, ACCOUNT, ["phone"]) == 0
 
 
-def test_just_the_named_columns_are_settled(engine: Engine) -> None:
-    """Of the named records, and the whole record only where it is named."""
+def test_just_the_named_columns_are_forgotten(engine: Engine) -> None:
+    """Of all records or of those named, and the whole record only where it is named."""
+    one = select(owed_column.c.record_id).where(owed_column.c.record_id == guid(1))
     with engine.begin() as connection:
         remember_owed(connection, CONTACT, [keys(1, 2)], ["email", "phone", ""])
-        settle_owed(connection, CONTACT, keys(1), ["email", "fax"])
-        settle_owed(connection, CONTACT, keys(2), ["email", "phone", ""])
-        settle_owed(connection, CONTACT, keys(), ["email"])
-    assert owed(engine) == {("contact", "1", "phone"), ("contact", "1", "")}
+        forget_owed_columns(connection, CONTACT, ["email", "fax"], ids=one)
+        forget_owed_columns(connection, CONTACT, ["phone"])
+    assert owed(engine) == {("contact", "1", ""), ("contact", "2", ""), ("contact", "2", "email")}
 
 
 def test_a_record_that_is_gone_owes_nothing_unless_that_is_to_be_checked(engine: Engine) -> None:

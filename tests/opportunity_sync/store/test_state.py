@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +10,6 @@ from sqlalchemy import update
 
 from opportunity_sync.errors import WrongOrganizationError
 from opportunity_sync.model import ACCOUNT, CONTACT, DEFAULT_MODEL, OPPORTUNITY
-from opportunity_sync.store import migrate, store_engine
 from opportunity_sync.store.owed import count_owed, remember_owed
 from opportunity_sync.store.refused import note_refused, refused_ids
 from opportunity_sync.store.state import (
@@ -29,7 +27,6 @@ from opportunity_sync.store.state import (
     move_watermark,
     newest_modified_at,
     read_state,
-    want_columns,
 )
 from opportunity_sync.store.tables import sync_state
 from store_rows import NOON, a_change, dump, guid, later, only_row, write
@@ -37,7 +34,7 @@ from store_rows import NOON, a_change, dump, guid, later, only_row, write
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import URL, Engine
+    from sqlalchemy import Engine
 
 
 def state(engine: Engine) -> StoreState:
@@ -116,19 +113,6 @@ def test_another_organisation_is_refused_before_and_while_it_is_claimed(engine: 
     assert state(engine).organization_id == guid(1)
 
 
-def test_wanted_columns_gather(engine: Engine) -> None:
-    """Before the first watermark as after it, and naming known ones again writes nothing."""
-    with engine.begin() as connection:
-        want_columns(connection, "contact", ["email", "phone"])
-        want_columns(connection, "contact", {"name"})
-        want_columns(connection, "contact", ["email"])
-    found = state(engine)
-    assert found.wanted == {"contact": frozenset({"email", "phone", "name"})}
-    assert (found.columns, found.watermarks) == ({"contact": {}}, {})
-    assert move(engine, None, NOON)
-    assert state(engine).watermarks == {"contact": NOON}
-
-
 def test_columns_of_the_whole_table_gather_with_their_readings(engine: Engine) -> None:
     """A column that is read in another way is told of as it was read last."""
     move(engine, None, NOON)
@@ -147,7 +131,6 @@ def test_columns_of_an_upgraded_store_are_unknown_until_they_are_told(engine: En
     move(engine, None, NOON)
     with engine.begin() as connection:
         connection.execute(update(sync_state).values(columns=None))
-        want_columns(connection, "contact", ["email"])
     assert state(engine).columns == {"contact": None}
     with engine.begin() as connection:
         complete_columns(connection, "contact", {})
@@ -193,12 +176,11 @@ def test_the_newest_modification_is_the_lowest_of_all_tables(engine: Engine) -> 
 
 
 def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) -> None:
-    """What was said of versions that count no more; which columns are wanted stays."""
+    """What was said of versions that count no more."""
     move(engine, None, NOON)
     refusal = {"record_id": guid(1), "field": None, "version": 3}
     with engine.begin() as connection:
         claim_organization(connection, guid(1))
-        want_columns(connection, "contact", ["email"])
         complete_columns(connection, "contact", {"email": ""})
         link = DeltaLink("https://a", {"email": ""})
         move_delta_link(connection, "contact", began_with=None, to=link)
@@ -212,7 +194,7 @@ def test_an_epoch_begins_with_nothing_tracked_refused_or_owed(engine: Engine) ->
         )
     found = state(engine)
     assert (found.epoch, found.organization_id, found.delta_links) == (1, guid(2), {})
-    assert (found.columns, found.wanted) == ({"contact": {}}, {"contact": frozenset({"email"})})
+    assert found.columns == {"contact": {}}
     assert found.watermarks == {"contact": NOON}
     assert len(dump(engine, sync_state)["sync_state"]) == 1
     assert only_row(engine, sync_state)["link_columns"] is None
@@ -225,33 +207,3 @@ def test_a_column_that_is_held_in_two_ways_is_held_no_more(engine: Engine) -> No
         forget_readings(connection, "opportunity", {"actual_close_date"})
         forget_readings(connection, "contact", {"email"})
     assert state(engine).columns == {"opportunity": {"name": ""}}
-
-
-def test_the_first_runs_of_a_store_may_begin_at_once(postgres: URL) -> None:
-    """The days of a backfill do: neither fails for what the other has just added."""
-    engine = store_engine(postgres)
-    migrate(engine)
-    other = threading.Thread(target=want, args=(engine,))
-    with engine.begin() as connection:
-        want_columns(connection, "contact", {"email"})
-        other.start()
-        other.join(timeout=1)
-    other.join(timeout=30)
-    with engine.begin() as connection:
-        want_columns(connection, "contact", {"email"})
-
-    assert FAILURES == []
-    assert state(engine).wanted == {"contact": frozenset({"email"})}
-    engine.dispose()
-
-
-FAILURES: list[Exception] = []
-
-
-def want(engine: Engine) -> None:
-    """Want a column in a transaction of another thread."""
-    try:
-        with engine.begin() as connection:
-            want_columns(connection, "contact", {"email"})
-    except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
-        FAILURES.append(error)

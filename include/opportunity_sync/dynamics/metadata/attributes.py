@@ -1,8 +1,8 @@
-"""Columns as the organisation defines them, and what keeps a selected one from being read.
+"""Columns as the organisation defines them.
 
-Answers about metadata have holes, such as a column without a type or a list that is null. Only the
-selected columns are looked at. What can't be understood of one of them counts as not said. An
-answer that has no list of columns at all is asked for again.
+Answers about metadata have holes, such as a column without a type or a list that is null. What
+can't be understood of a column counts as not said. An answer that has no list of columns at all is
+asked for again.
 """
 
 from __future__ import annotations
@@ -12,47 +12,41 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opportunity_sync.errors import QueryError, ResponseError
-from opportunity_sync.model import Entity, Field, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from opportunity_sync.dynamics.client import DataverseClient
-    from opportunity_sync.dynamics.plan import LeftOutState
+    from opportunity_sync.model import Entity
 
 log = logging.getLogger(__name__)
 
-CHOICES: Final = frozenset({"Picklist", "State", "Status"})
-_TIME: Final = "DateTime"
-_COMMON: Final = "LogicalName,AttributeType,IsValidForRead,IsSecured"
-_OF_TIMES: Final = "LogicalName,Format,DateTimeBehavior"
-TABLE_QUERY: Final[Mapping[str, str]] = {
-    "$select": "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled",
-    "$expand": f"Attributes($select={_COMMON})",
-}
-# Which types of Dataverse's columns our kinds can be read from (`AttributeTypeCode`).
-FITTING_TYPES: Final[Mapping[Kind, frozenset[str]]] = {
-    Kind.TEXT: frozenset({"String", "Memo"}),
-    Kind.INTEGER: frozenset({"Integer", "BigInt"}) | CHOICES,
-    Kind.MONEY: frozenset({"Money", "Decimal"}),
-    Kind.BOOLEAN: frozenset({"Boolean"}),
-    Kind.INSTANT: frozenset({_TIME}),
-    Kind.DATE: frozenset({_TIME}),
-    Kind.CHOICE: CHOICES,
-    Kind.LOOKUP: frozenset({"Lookup", "Customer", "Owner"}),
-}
+TIME: Final = "DateTime"
+VIRTUAL: Final = "Virtual"
+COLUMN_PROPERTIES: Final = (
+    "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForRead,IsSecured,SourceType,"
+    "MetadataId"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """What metadata says of a column; None where it says nothing that can be understood."""
+    """What metadata says of a column; None where it says nothing that can be understood.
+
+    `attribute_type` is the old list's name of the type or, where that is but "Virtual", the name
+    that tells more, such as "MultiSelectPicklist" or "File".
+    """
 
     logical_name: str
     attribute_type: str | None = None
     is_valid_for_read: bool = True
     is_secured: bool = False
+    source_type: int | None = None  # 1: calculated, 2: rolled up, 3: a formula
+    attribute_of: str | None = None  # the column that this one only helps to show
+    metadata_id: str | None = None
     behaviour: str | None = None  # of a DateTime: DateOnly, UserLocal or TimeZoneIndependent
     time_format: str | None = None  # of a DateTime: DateOnly or DateAndTime
+    targets: tuple[str, ...] | None = None  # of a lookup: the tables that it can point at
 
 
 def table_path(entity: Entity) -> str:
@@ -72,23 +66,50 @@ def require_list(answer: Mapping[str, Any], member: str, *, of: str) -> list[dic
     return [item for item in found if isinstance(item, dict)]
 
 
-def read_attributes(
-    client: DataverseClient, entity: Entity, columns: Sequence[Mapping[str, Any]]
-) -> dict[str, Attribute]:
-    """The selected columns that the table has, by name; of times also how they behave."""
-    wanted = {field.source for field in entity.all_fields}
-    found = {
+def parse_attributes(columns: Iterable[Mapping[str, Any]]) -> dict[str, Attribute]:
+    """The columns of a metadata answer, by name; those without one are passed over."""
+    return {
         name: _parse_attribute(name, column)
         for column in columns
-        if isinstance(name := column.get("LogicalName"), str) and name in wanted
+        if isinstance(name := column.get("LogicalName"), str)
     }
-    if not any(attribute.attribute_type == _TIME for attribute in found.values()):
-        return found
-    for time in read_columns_of_type(client, entity, _TIME, select=_OF_TIMES):
-        attribute = found.get(str(time.get("LogicalName")))
-        if attribute is not None:
-            found[attribute.logical_name] = _add_behaviour(attribute, time)
-    return found
+
+
+def read_attribute(client: DataverseClient, entity: Entity, name: str) -> Attribute | None:
+    """One column as the answer about it alone describes it; None where there is no such answer."""
+    path = f"{table_path(entity)}/Attributes(LogicalName='{name}')"
+    try:
+        return _parse_attribute(name, client.get_json(path, {"$select": COLUMN_PROPERTIES}))
+    except QueryError:
+        return None
+
+
+def add_behaviours(
+    client: DataverseClient, entity: Entity, attributes: dict[str, Attribute]
+) -> None:
+    """Learn how the times among these columns behave, with one request where there are any."""
+    if not any(attribute.attribute_type == TIME for attribute in attributes.values()):
+        return
+    select = "LogicalName,Format,DateTimeBehavior"
+    for attribute, time in _read_specials(client, entity, attributes, cast=TIME, select=select):
+        behaviour, shape = time.get("DateTimeBehavior"), time.get("Format")
+        value = behaviour.get("Value") if isinstance(behaviour, dict) else None
+        attributes[attribute.logical_name] = replace(
+            attribute,
+            behaviour=value if isinstance(value, str) else None,
+            time_format=shape if isinstance(shape, str) else None,
+        )
+
+
+def add_targets(client: DataverseClient, entity: Entity, attributes: dict[str, Attribute]) -> None:
+    """Learn where the lookups among these columns can point, with one request."""
+    select = "LogicalName,Targets"
+    for attribute, lookup in _read_specials(
+        client, entity, attributes, cast="Lookup", select=select
+    ):
+        targets = lookup.get("Targets")
+        if isinstance(targets, list) and all(isinstance(target, str) for target in targets):
+            attributes[attribute.logical_name] = replace(attribute, targets=tuple(targets))
 
 
 def read_columns_of_type(
@@ -117,43 +138,43 @@ def read_columns_of_type(
     return require_list(answer, "value", of=f"{entity.name}'s {attribute_type} columns")
 
 
-def read_attribute(client: DataverseClient, entity: Entity, name: str) -> Attribute | None:
-    """One column as the answer about it alone describes it; None where there is no such answer."""
-    path = f"{table_path(entity)}/Attributes(LogicalName='{name}')"
-    try:
-        return _parse_attribute(name, client.get_json(path, {"$select": _COMMON}))
-    except QueryError:
-        return None
+def _read_specials(
+    client: DataverseClient,
+    entity: Entity,
+    attributes: Mapping[str, Attribute],
+    *,
+    cast: str,
+    select: str,
+) -> Iterator[tuple[Attribute, dict[str, Any]]]:
+    """The columns that are of a type, each with what only this type has."""
+    for special in read_columns_of_type(client, entity, cast, select=select):
+        attribute = attributes.get(str(special.get("LogicalName")))
+        if attribute is not None:
+            yield attribute, special
 
 
 def _parse_attribute(name: str, column: Mapping[str, Any]) -> Attribute:
-    attribute_type, secured = column.get("AttributeType"), column.get("IsSecured")
+    secured, source_type = column.get("IsSecured"), column.get("SourceType")
     return Attribute(
         logical_name=name,
-        attribute_type=attribute_type if isinstance(attribute_type, str) else None,
+        attribute_type=_parse_type(column),
         is_valid_for_read=column.get("IsValidForRead") is not False,
         # What is neither true nor false may mean yes, and a secured column must not be read.
         is_secured=secured is not None and secured is not False,
+        source_type=source_type if type(source_type) is int else None,
+        attribute_of=_text_or_none(column.get("AttributeOf")),
+        metadata_id=(_text_or_none(column.get("MetadataId")) or "").lower() or None,
     )
 
 
-def _add_behaviour(attribute: Attribute, time: Mapping[str, Any]) -> Attribute:
-    behaviour, shape = time.get("DateTimeBehavior"), time.get("Format")
-    value = behaviour.get("Value") if isinstance(behaviour, dict) else None
-    return replace(
-        attribute,
-        behaviour=value if isinstance(value, str) else None,
-        time_format=shape if isinstance(shape, str) else None,
-    )
+def _parse_type(column: Mapping[str, Any]) -> str | None:
+    listed = _text_or_none(column.get("AttributeType"))
+    if listed not in {None, VIRTUAL}:
+        return listed
+    named = column.get("AttributeTypeName")
+    name = _text_or_none(named.get("Value")) if isinstance(named, dict) else None
+    return name.removesuffix("Type") if name else listed
 
 
-def obstacle(field: Field, attribute: Attribute) -> tuple[LeftOutState, str] | None:
-    """Why a column that is there can't be read; None where metadata names no reason."""
-    if attribute.is_secured:
-        return "secured", "column security hides or masks it: it would read as null"
-    found = attribute.attribute_type
-    if found is not None and found not in FITTING_TYPES[field.kind]:
-        return "retyped", f"it is {found}, and {field.kind} was expected"
-    if field.kind is Kind.INSTANT and attribute.behaviour == "DateOnly":
-        return "retyped", "it is a date without a time, and an instant was expected"
-    return None
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from opportunity_sync.dynamics.metadata.attributes import CHOICES, Attribute, read_columns_of_type
+from opportunity_sync.dynamics.metadata.attributes import Attribute, read_columns_of_type
+from opportunity_sync.dynamics.metadata.column_types import CHOICE_TYPES, MULTI_SELECT
 from opportunity_sync.model import Kind
 
 if TYPE_CHECKING:
@@ -30,16 +31,19 @@ def read_labels(
     attributes: Mapping[str, Attribute],
     language: int | None,
 ) -> Labels:
-    """Labels by field and code, of the choices among these fields."""
-    wanted = {field.source: field for field in fields if field.kind is Kind.CHOICE}
-    known = {attributes[source].attribute_type for source in wanted if source in attributes}
-    labels: Labels = {}
-    for attribute_type in sorted(CHOICES.intersection(known)):
-        for column in read_columns_of_type(client, entity, attribute_type, **_OPTIONS):
-            field = wanted.get(str(column.get("LogicalName")))
-            if field is not None:
-                labels[field.column] = dict(_labelled_options(column, language))
-    return labels
+    """Labels by field and code, of the choices among these fields; one request per type of them."""
+    wanted = [field for field in fields if field.kind in {Kind.CHOICE, Kind.CHOICES}]
+    known = {attributes[field.source].attribute_type or "" for field in wanted}
+    found = {
+        str(column.get("LogicalName")): column
+        for attribute_type in sorted(known.intersection((*CHOICE_TYPES, MULTI_SELECT)))
+        for column in read_columns_of_type(client, entity, attribute_type, **_OPTIONS)
+    }
+    return {
+        field.column: dict(_labelled_options(found[field.source], language))
+        for field in wanted
+        if field.source in found
+    }
 
 
 def _labelled_options(column: Mapping[str, Any], language: int | None) -> Iterator[tuple[int, str]]:
@@ -47,12 +51,12 @@ def _labelled_options(column: Mapping[str, Any], language: int | None) -> Iterat
     for name in ("GlobalOptionSet", "OptionSet"):
         option_set = column.get(name)
         for option in _objects_in(option_set, "Options"):
-            code, text = option.get("Value"), _best_label(option.get("Label"), language)
+            code, text = option.get("Value"), best_label(option.get("Label"), language)
             if type(code) is int and code in _CODES and text is not None:
                 yield code, text
 
 
-def _best_label(label: Any, language: int | None) -> str | None:
+def best_label(label: Any, language: int | None) -> str | None:
     """The label in the language wanted; else the user's own; else any that there is."""
     own = label.get("UserLocalizedLabel") if isinstance(label, dict) else None
     every = [*_objects_in(label, "LocalizedLabels"), *([own] if isinstance(own, dict) else [])]

@@ -30,8 +30,8 @@ def find_unknown_fields(
 ) -> list[Field]:
     """The fields that a query does not know.
 
-    The optional fields that no rule needs come with one solution, all of them or none. Where
-    metadata lacks them all (`in_doubt`), a query that does not know one of them speaks for all.
+    Optional ones that metadata lacks (`in_doubt`) and that no rule needs come with one solution:
+    where metadata has none of them, a query that does not know one of them speaks for all.
     """
     extras = {field for field in fields if field.optional and field not in entity.facts}
     unknown: list[Field] = []
@@ -60,15 +60,15 @@ def find_masked_fields(
     )
 
 
-def has_instants(client: DataverseClient, entity: Entity, field: Field) -> bool:
-    """Whether the values of a time have an hour; False where no row shows a value."""
-    params = {"$select": field.select, "$filter": f"{field.select} ne null", "$top": "1"}
+def read_a_value(client: DataverseClient, entity: Entity, name: str) -> str | None:
+    """A time's value in any row; None where no row has a value yet, or may show one."""
+    params = {"$select": name, "$filter": f"{name} ne null", "$top": "1"}
     try:
         rows = _read_rows(client, entity, params)
     except QueryError:
-        return False
-    values = [row.get(field.select) for row in rows]
-    return any(isinstance(value, str) and "T" in value for value in values)
+        return None
+    values = [row.get(name) for row in rows]
+    return next((value for value in values if isinstance(value, str)), None)
 
 
 def _read_rows(

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from opportunity_sync.dynamics.metadata.sample_queries import has_instants
+from opportunity_sync.dynamics.metadata.sample_queries import read_a_value
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import Entity, Field, Kind
 
@@ -64,7 +64,7 @@ def _choose_zone(
     if behaviour == "TimeZoneIndependent":
         return _UTC  # the same wall clock for everybody, written as if it were UTC
     is_instant = behaviour == "UserLocal" or (attribute and attribute.time_format == "DateAndTime")
-    if not is_instant and not has_instants(client, entity, field):
+    if not is_instant and "T" not in (read_a_value(client, entity, field.select) or ""):
         return None
     if time_zone is None:
         log.warning(

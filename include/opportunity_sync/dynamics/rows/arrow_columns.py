@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 ARROW_TYPES: Final[Mapping[Kind, pa.DataType]] = {
     Kind.TEXT: pa.string(),
     Kind.INTEGER: pa.int64(),
+    Kind.DECIMAL: pa.string(),
     Kind.MONEY: pa.string(),
+    Kind.DOUBLE: pa.float64(),
     Kind.BOOLEAN: pa.bool_(),
     Kind.INSTANT: pa.timestamp("us", tz="UTC"),
+    Kind.LOCAL_TIME: pa.timestamp("us"),
     Kind.DATE: pa.date32(),
+    Kind.GUID: pa.string(),
 }
 
 

@@ -1,7 +1,7 @@
 """The values of one field to Arrow columns, in the way of its kind.
 
 Most kinds become one column. A lookup becomes an id and, where it may point to several tables, the
-table's name; a choice becomes its code and its label.
+table's name; a choice becomes its code and its label, several choices their codes and labels.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from opportunity_sync.dynamics.rows.arrow_columns import (
 from opportunity_sync.dynamics.rows.guid_columns import build_guids
 from opportunity_sync.dynamics.rows.value_parsers import (
     MOST_DIGITS,
+    parse_codes,
     parse_date,
     parse_instant,
+    parse_local_time,
     parse_number,
 )
 from opportunity_sync.model import Kind
@@ -49,6 +51,8 @@ def build_columns(
         return _build_lookup(slot, values[slot.at], types)
     if slot.field.kind is Kind.CHOICE:
         return _build_choice(values[slot.at], meaning.labels)
+    if slot.field.kind is Kind.CHOICES:
+        return _build_choices(values[slot.at], meaning.labels)
     if slot.field.kind is Kind.DATE:
         return _build_dates(values[slot.at], meaning.zone)
     return _BUILDERS[slot.field.kind](values[slot.at])
@@ -81,6 +85,22 @@ def _build_choice(values: Sequence[int | None], labels: Mapping[int, str]) -> Ar
     return ArrowColumns((codes, texts.take(pc.index_in(codes, known, skip_nulls=True))))
 
 
+def _build_choices(values: Sequence[str | None], labels: Mapping[int, str]) -> ArrowColumns:
+    """Codes as they come, joined by commas, and the labels of those that have one."""
+    # Few combinations of options occur, so each is looked at once.
+    spellings = pa.array(values, pa.string()).dictionary_encode()
+    known = [parse_codes(text) for text in spellings.dictionary.to_pylist()]
+    codes = [None if each is None else ",".join(map(str, each)) for each in known]
+    named = ["; ".join(labels[code] for code in each or () if code in labels) for each in known]
+    wrong = pa.array([at for at, each in enumerate(known) if each is None], pa.int32())
+    is_wrong = pc.is_in(spellings.indices, value_set=wrong)
+    columns = (
+        pa.array(codes, pa.string()).take(spellings.indices),
+        pa.array([text or None for text in named], pa.string()).take(spellings.indices),
+    )
+    return ArrowColumns(columns, bad_values_where(is_wrong, "is no list of options"))
+
+
 def _plain_builder(kind: Kind) -> Callable[[Sequence[Any]], ArrowColumns]:
     return lambda values: ArrowColumns((pa.array(values, ARROW_TYPES[kind]),))
 
@@ -104,6 +124,21 @@ def _build_instants(values: Sequence[str | None]) -> ArrowColumns:
         except pa.ArrowInvalid:
             continue
     return convert_one_by_one(values, parse_instant, "is not an instant", kind=kind)
+
+
+def _build_local_times(values: Sequence[str | None]) -> ArrowColumns:
+    """Times of no zone: what is written, whatever zone an answer names beside it."""
+    texts = pa.array(values, pa.string())
+    # A date alone the cast would take for midnight, so it is made to fail.
+    timed = pc.replace_substring_regex(texts, r"^[^T]*$", "no time")
+    bare = pc.replace_substring_regex(timed, r"(\.\d+)?(Z|[+-]\d\d:\d\d)?$", "")
+    kind = ARROW_TYPES[Kind.LOCAL_TIME]
+    try:
+        times = bare.cast(pa.timestamp("s")).cast(kind)
+    except pa.ArrowInvalid:
+        return convert_one_by_one(values, parse_local_time, "is not a date and time", kind=kind)
+    first, last = (bound.cast(kind) for bound in _calendar_of_instants())
+    return _refuse_outside(times, (first, last))
 
 
 def _read_seconds(texts: Any) -> Any:
@@ -166,6 +201,10 @@ _BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], ArrowColumns]]] = {
     Kind.TEXT: _plain_builder(Kind.TEXT),
     Kind.INTEGER: _plain_builder(Kind.INTEGER),
     Kind.BOOLEAN: _plain_builder(Kind.BOOLEAN),
+    Kind.DECIMAL: _build_money,
     Kind.MONEY: _build_money,
+    Kind.DOUBLE: _plain_builder(Kind.DOUBLE),
     Kind.INSTANT: _build_instants,
+    Kind.LOCAL_TIME: _build_local_times,
+    Kind.GUID: build_guids,
 }

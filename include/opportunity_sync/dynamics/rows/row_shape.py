@@ -29,11 +29,16 @@ _TYPES: Final[Mapping[Kind, Any]] = {
     Kind.TEXT: str | None,
     Kind.INTEGER: _Int64 | None,
     Kind.CHOICE: _Int32 | None,
-    Kind.MONEY: msgspec.Raw,  # the digits as written: a float would lose some
+    Kind.DECIMAL: msgspec.Raw,  # the digits as written: a float would lose some
+    Kind.MONEY: msgspec.Raw,
+    Kind.DOUBLE: float | None,
     Kind.BOOLEAN: bool | None,
     Kind.INSTANT: str | None,
+    Kind.LOCAL_TIME: str | None,
     Kind.DATE: str | None,
+    Kind.CHOICES: str | None,
     Kind.LOOKUP: str | None,
+    Kind.GUID: str | None,
 }
 
 
@@ -65,20 +70,23 @@ class RowShape:
 
 @cache
 def _build_shape(key: str, fields: tuple[Field, ...]) -> RowShape:
-    properties: list[tuple[str, Any]] = [
-        (key, str | None),
-        (VERSION_SOURCE, _Int64 | None),
-        ("@odata.context", str | None),
-        ("id", str | None),
-    ]
-    slots = []
+    """Each property once, though a column can be wanted under two names."""
+    properties: dict[str, Any] = {
+        key: str | None,
+        VERSION_SOURCE: _Int64 | None,
+        "@odata.context": str | None,
+        "id": str | None,
+    }
     for field in fields:
-        at = len(properties)
-        properties.append((field.select, _TYPES[field.kind]))
+        properties.setdefault(field.select, _TYPES[field.kind])
         if field.polymorphic:
-            properties.append((field.select + LOOKUP_TYPE, str | None))
-        slots.append(Slot(field, at, at + 1 if field.polymorphic else None))
-    return RowShape(_define_struct(properties), tuple(slots))
+            properties.setdefault(field.select + LOOKUP_TYPE, str | None)
+    at = {name: position for position, name in enumerate(properties)}
+    slots = (
+        Slot(field, at[field.select], at[field.select + LOOKUP_TYPE] if field.polymorphic else None)
+        for field in fields
+    )
+    return RowShape(_define_struct(list(properties.items())), tuple(slots))
 
 
 def _define_struct(properties: list[tuple[str, Any]]) -> Any:

@@ -32,6 +32,21 @@ def parse_date(text: str, zone: tzinfo | None) -> date:
     return (moment.astimezone(zone) if zone else moment).date()
 
 
+def parse_local_time(text: str) -> datetime:
+    """A date and time of whole seconds, without the zone that may be written beside it."""
+    if "T" not in text:
+        raise ValueError
+    return datetime.fromisoformat(text).replace(tzinfo=None, microsecond=0)
+
+
+def parse_codes(text: str | None) -> list[int] | None:
+    """The options of a text such as `1,3`; None where it is no such text."""
+    parts = [part.strip() for part in (text or "").split(",")]
+    if not all(re.fullmatch(r"-?[0-9]{1,10}", part) for part in parts):
+        return None
+    return [int(part) for part in parts]
+
+
 def parse_number(text: str) -> str:
     """A number as plain decimal text, its exponent written out."""
     if len(text) > 4 * MOST_DIGITS or re.fullmatch(_NUMBER, text, re.ASCII) is None:

@@ -111,7 +111,9 @@ def test_a_missing_column_is_left_out_and_the_rest_is_read(
     organisation.remove_column("contacts", "jobtitle")
     organisation.create("contacts", {"lastname": "Byron"})
     plan = the_plan(client, CONTACT)
-    missing = LeftOut("jobtitle", "the organisation has no such column", "missing")
+    missing = LeftOut(
+        "jobtitle", "the organisation has no such column", "missing", column="job_title"
+    )
     assert (missing,) == plan.of(CONTACT).left_out
     path, params = first_query(CONTACT, plan, None, None)
     (page,) = client.pages(path, params=params)

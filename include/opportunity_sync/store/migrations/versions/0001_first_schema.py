@@ -1,5 +1,7 @@
 """The first schema: public tables, facts, roles, unresolved associations, and state of the sync.
 
+Of public tables the columns that always stand: selected ones are made as they are selected.
+
 Revision ID: 0001
 Revises:
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from opportunity_sync.store.types import Day, Identifier, Instant, Money
+from opportunity_sync.store.types import Identifier, Instant
 
 revision = "0001"
 down_revision = None
@@ -32,27 +34,6 @@ _TABLES: dict[str, tuple[sa.schema.SchemaItem, ...]] = {
     "account": (
         sa.Column("account_id", Identifier, nullable=False),
         sa.Column("version_number", sa.BigInteger(), nullable=False),
-        sa.Column("company", sa.Text()),
-        sa.Column("account_number", sa.Text()),
-        sa.Column("billing_address", sa.Text()),
-        sa.Column("billing_address_2", sa.Text()),
-        sa.Column("billing_address_3", sa.Text()),
-        sa.Column("billing_city", sa.Text()),
-        sa.Column("billing_country", sa.Text()),
-        sa.Column("billing_postal_code", sa.Text()),
-        sa.Column("main_phone", sa.Text()),
-        sa.Column("business_type_code", sa.BigInteger()),
-        sa.Column("business_type_label", sa.Text()),
-        sa.Column("company_status_code", sa.BigInteger()),
-        sa.Column("company_status_label", sa.Text()),
-        sa.Column("annual_revenue", Money()),
-        sa.Column("company_notes", sa.Text()),
-        sa.Column("industry_code", sa.BigInteger()),
-        sa.Column("industry_label", sa.Text()),
-        sa.Column("sic_code", sa.Text()),
-        sa.Column("website", sa.Text()),
-        sa.Column("num_employees", sa.BigInteger()),
-        sa.Column("currency_id", Identifier),
         sa.Column("owner_id", Identifier),
         sa.Column("owner_type", sa.Text()),
         sa.Column("created_at", Instant()),
@@ -72,42 +53,6 @@ _TABLES: dict[str, tuple[sa.schema.SchemaItem, ...]] = {
     "contact": (
         sa.Column("contact_id", Identifier, nullable=False),
         sa.Column("version_number", sa.BigInteger(), nullable=False),
-        sa.Column("salutation", sa.Text()),
-        sa.Column("first_name", sa.Text()),
-        sa.Column("middle_name", sa.Text()),
-        sa.Column("last_name", sa.Text()),
-        sa.Column("email", sa.Text()),
-        sa.Column("job_title", sa.Text()),
-        sa.Column("phone", sa.Text()),
-        sa.Column("mobile_phone", sa.Text()),
-        sa.Column("home_phone", sa.Text()),
-        sa.Column("address", sa.Text()),
-        sa.Column("address_2", sa.Text()),
-        sa.Column("address_3", sa.Text()),
-        sa.Column("city", sa.Text()),
-        sa.Column("state", sa.Text()),
-        sa.Column("country", sa.Text()),
-        sa.Column("postal_code", sa.Text()),
-        sa.Column("person_status_code", sa.BigInteger()),
-        sa.Column("person_status_label", sa.Text()),
-        sa.Column("status_reason_code", sa.BigInteger()),
-        sa.Column("status_reason_label", sa.Text()),
-        sa.Column("do_not_call", sa.Boolean()),
-        sa.Column("unsubscribed", sa.Boolean()),
-        sa.Column("do_not_email", sa.Boolean()),
-        sa.Column("do_not_fax", sa.Boolean()),
-        sa.Column("do_not_send_marketing_material", sa.Boolean()),
-        sa.Column("preferred_method_of_contact_code", sa.BigInteger()),
-        sa.Column("preferred_method_of_contact_label", sa.Text()),
-        sa.Column("person_notes", sa.Text()),
-        sa.Column("mkt_leadscore", sa.BigInteger()),
-        sa.Column("mkt_priority", sa.BigInteger()),
-        sa.Column("mkt_urgency", sa.BigInteger()),
-        sa.Column("mkt_relativescore", sa.BigInteger()),
-        sa.Column("mkt_lastinterestingmomentdate", Instant()),
-        sa.Column("mkt_lastinterestingmomenttype", sa.Text()),
-        sa.Column("mkt_leadinterestingmomentsource", sa.Text()),
-        sa.Column("mkt_lastinterestingmomentdesc", sa.Text()),
         sa.Column("owner_id", Identifier),
         sa.Column("owner_type", sa.Text()),
         sa.Column("created_at", Instant()),
@@ -178,14 +123,6 @@ _TABLES: dict[str, tuple[sa.schema.SchemaItem, ...]] = {
         sa.Column("version_number", sa.BigInteger(), nullable=False),
         sa.Column("customer_id", Identifier),
         sa.Column("customer_type", sa.Text()),
-        sa.Column("name", sa.Text()),
-        sa.Column("description", sa.Text()),
-        sa.Column("close_probability", sa.BigInteger()),
-        sa.Column("stage_code", sa.BigInteger()),
-        sa.Column("stage_label", sa.Text()),
-        sa.Column("actual_close_date", Day()),
-        sa.Column("estimated_value", Money()),
-        sa.Column("currency_id", Identifier),
         sa.Column("owner_id", Identifier),
         sa.Column("owner_type", sa.Text()),
         sa.Column("created_at", Instant()),

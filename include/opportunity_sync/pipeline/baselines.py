@@ -1,0 +1,178 @@
+"""How a run reads each table: by what the store has of it, and by what the organisation shows.
+
+A table that the store does not hold wholly is read whole. Else what has changed is read: by the
+link of change tracking where there is one that gives what the rules need, by a window otherwise.
+Fields that are newly selected never make a table be read whole: they wait for a quick sync.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opportunity_sync import store
+from opportunity_sync.dynamics import same_origin
+from opportunity_sync.pipeline.run import Baseline, Link, window_for
+from opportunity_sync.pipeline.settling import OWED_AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from opportunity_sync.dynamics import Plan
+    from opportunity_sync.model import Entity, Model
+    from opportunity_sync.pipeline.run import RunRequest
+
+log = logging.getLogger(__name__)
+
+# Asking by id costs a request for 100 rows, reading the table one for 5000.
+_OWED_SHARE = 50
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `begin` found at both ends: what is asked, what can be read, what the store holds."""
+
+    request: RunRequest
+    plan: Plan
+    state: store.StoreState
+    organization_url: str
+    started_at: datetime
+    model: Model
+
+
+def baseline(
+    connection: store.Connection, found: Findings, entity: Entity, *, overlap: timedelta
+) -> Baseline:
+    """How this run reads a table, by what the store has of it."""
+    request, state, name = found.request, found.state, entity.name
+    holds = name in state.watermarks and _holds_rule_columns(found, entity)
+    watermark = state.watermarks.get(name) if holds else None
+    waiting = _waiting(connection, found, entity) if holds and request.mode != "full" else ()
+    link = _usable_link(found, entity) if holds and request.mode == "continue" else None
+    offered = _offered_link(found, entity) if holds and request.mode == "continue" else None
+    window = window_for(request, entity, watermark=watermark, overlap=overlap)
+    can_track = (
+        (request.mode in {"continue", "full"} or (request.mode == "fill" and window.is_everything))
+        and not entity.is_always_read_whole
+        and found.plan.of(entity).change_tracking_enabled
+        and found.plan.of(entity).reads_every_row is True
+    )
+    return Baseline(
+        window=window,
+        # A whole pass would hold the running sync up while a quick sync is about to make one.
+        is_tracked=can_track
+        and not (request.mode == "continue" and waiting and link is None and offered is None),
+        link=link if can_track else None,
+        stored_link=state.delta_links.get(name),
+        whole_passes=state.whole_passes.get(name, 0),
+        offered=offered if can_track else None,
+        waiting=waiting,
+        unasked=() if request.mode == "fill" else _unasked(found, entity, waiting),
+        is_read_whole=not holds,
+    )
+
+
+def _holds_rule_columns(found: Findings, entity: Entity) -> bool:
+    """Whether the stored rows have every column that the rules need, as it is read now."""
+    held = found.state.columns.get(entity.name)
+    if held is None:
+        log.info("%s: read whole, since its columns were not noted so far", entity.set_name)
+        return False
+    readings = found.plan.of(entity).readings(entity)
+    needed = _needed_columns(entity)
+    new = [name for name in readings if name in needed and held.get(name) != readings[name]]
+    if new:
+        log.info("%s: read whole, for new columns: %s", entity.set_name, ", ".join(sorted(new)))
+    return not new
+
+
+def _waiting(connection: store.Connection, found: Findings, entity: Entity) -> tuple[str, ...]:
+    """Fields that can be read and that the stored rows do not have, but for a few.
+
+    Those few are asked for by id. Rows that lack a field in such numbers that by id they would cost
+    more than a quick sync wait for one as well, and so does a field that the stored link of change
+    tracking does not give: a pass of a quick sync brings one that does.
+    """
+    plan, held = found.plan.of(entity), found.state.columns.get(entity.name) or {}
+    readings = plan.readings(entity)
+    waiting = [name for name in readings if held.get(name) != readings[name]]
+    lacking = readings.keys() - _link_columns(found, entity, otherwise=readings)
+    waiting += sorted(lacking - set(waiting))
+    selected = {field.column for field in entity.selected_fields}
+    owed = store.count_owed_by_column(connection, entity, plan.columns)
+    if max(owed.values(), default=0) > OWED_AT_ONCE:
+        most = store.count_live(connection, entity) // _OWED_SHARE
+        many = [name for name, count in owed.items() if count > most and name not in waiting]
+        store.forget_readings(connection, entity.name, many)
+        waiting += many
+    return tuple(name for name in waiting if name in selected)
+
+
+def _link_columns(
+    found: Findings, entity: Entity, *, otherwise: Mapping[str, str]
+) -> Collection[str]:
+    """The fields that the newest link of change tracking gives; `otherwise` where there is none."""
+    offered, stored = found.state.offered.get(entity.name), found.state.delta_links
+    if offered is not None:
+        return (offered.columns or {}).keys()
+    if entity.name in stored:
+        return (found.state.link_columns.get(entity.name) or {}).keys()
+    return otherwise.keys()
+
+
+def _unasked(found: Findings, entity: Entity, waiting: Sequence[str]) -> tuple[str, ...]:
+    """Those of the fields with which no quick sync has begun since they are read as they are."""
+    begun = found.state.fill_begun.get(entity.name, {})
+    readings = found.plan.of(entity).readings(entity)
+    return tuple(name for name in waiting if begun.get(name) != readings[name])
+
+
+def _usable_link(found: Findings, entity: Entity) -> Link | None:
+    """The stored link by which changes can be followed; where it is dropped, that is said."""
+    url = found.state.delta_links.get(entity.name)
+    if url is None:
+        return None
+    return _followed(found, entity, url, columns=found.state.link_columns.get(entity.name) or {})
+
+
+def _offered_link(found: Findings, entity: Entity) -> Link | None:
+    """The link that a quick sync has left, if it gives what is read now."""
+    offered = found.state.offered.get(entity.name)
+    if offered is None or offered.url is None:
+        return None
+    return _followed(found, entity, offered.url, columns=offered.columns or {})
+
+
+def _followed(
+    found: Findings, entity: Entity, url: str, *, columns: Mapping[str, str]
+) -> Link | None:
+    """A link with the fields that it gives and that can be read; None where it is of no use.
+
+    Rows that come without a selected field owe it. Without a column of the rules there is no row.
+    """
+    if not same_origin(url, found.organization_url):
+        log.warning(
+            "%s: the change tracking link is of another address of the organisation and is "
+            "dropped; a full pass brings a new one.",
+            entity.set_name,
+        )
+        return None
+    readings = found.plan.of(entity).readings(entity)
+    given = {name: how for name, how in readings.items() if name in columns}
+    lacking = sorted(_needed_columns(entity) & readings.keys() - given.keys())
+    if lacking:
+        log.info(
+            "%s: the change tracking link lacks %s; a full pass brings a new one.",
+            entity.set_name,
+            ", ".join(lacking),
+        )
+        return None
+    return Link(url, given)
+
+
+def _needed_columns(entity: Entity) -> set[str]:
+    """The fields without which a row is nothing: the rules need them, or they always stand."""
+    standing = (field for field in entity.fields if field.always_stands)
+    return {field.column for field in (*entity.facts, *standing)}

@@ -1,0 +1,217 @@
+"""Quick Sync: values of chosen fields into rows that are there, beside the running sync.
+
+A field that is newly selected is null in every row that does not change. Filling the rows means to
+read the whole table, for hours where it is large, and the five-minute sync must not wait for it. So
+a run of its own reads the table, and writes nothing but those columns, part by part. What any other
+run writes meanwhile without them is owed and asked for by id.
+
+Where changes are tracked, the pass also brings a link that gives the new columns. It is left for
+the running sync, and whatever the pass shows otherwise than the store has it is owed as a whole: so
+the link may be taken up wherever the old one stands.
+"""
+
+from __future__ import annotations
+
+import logging
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from opportunity_sync import store
+from opportunity_sync.errors import ConfigError, StagingError
+from opportunity_sync.model import VERSION
+from opportunity_sync.pipeline.extraction import published_reading, published_rows
+from opportunity_sync.pipeline.run import open_run, report_wait, utc_now
+from opportunity_sync.store import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from sqlalchemy import Engine
+
+    from opportunity_sync.model import Entity, Model
+    from opportunity_sync.pipeline.parts import Reading
+    from opportunity_sync.pipeline.run import Baseline, Run
+    from opportunity_sync.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def fields_asked_for(
+    asked: tuple[str, ...], model: Model, tables: Mapping[str, Baseline]
+) -> dict[str, tuple[str, ...]]:
+    """The fields to fill by entity name; none asked for: all that wait for it.
+
+    Raises:
+        ConfigError: a name is none of the selected fields that can be read; all of them are named.
+    """
+    if not asked:
+        return {name: table.waiting for name, table in tables.items() if table.waiting}
+    known = {
+        f"{entity.name}.{field.column}": (entity.name, field.column)
+        for entity in model.public
+        for field in entity.selected_fields
+    }
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        near = {name: get_close_matches(name, known, n=1) for name in unknown}
+        said = [f"'{name}'" + "".join(f" (near: '{n}')" for n in near[name]) for name in unknown]
+        raise ConfigError(
+            f"These are no selected fields that can be read: {', '.join(said)}.",
+            next_step="give fields as `contact.region`, one a line; `make fields` lists them.",
+        )
+    chosen: dict[str, tuple[str, ...]] = {}
+    for entity, field in dict.fromkeys(known[name] for name in asked):
+        chosen[entity] = (*chosen.get(entity, ()), field)
+    return chosen
+
+
+def fill(
+    engine: Engine,
+    run: dict[str, Any],
+    *,
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
+) -> dict[str, Any]:
+    """Write the staged values; returns `changed`, the rows written, and that number per table.
+
+    Each part is a transaction of its own, so that a load waits for a page and not for a table. What
+    was written stays written: the task can be tried again.
+    """
+    begun = open_run(run)
+    changed = {}
+    for entity in begun.model.public:
+        if begun.reads(entity):
+            changed[entity.name] = _fill_table(
+                engine, begun, entity, settings=settings, clock=clock
+            )
+    _close(engine, begun, settings=settings)
+    return {"changed": sum(changed.values()), "tables": changed}
+
+
+def _fill_table(
+    engine: Engine,
+    run: Run,
+    entity: Entity,
+    *,
+    settings: Settings,
+    clock: Callable[[], datetime],
+) -> int:
+    manifest, reading = published_rows(run, entity), published_reading(run, entity)
+    parts, fields = manifest.groups[run.rows_group(entity)], run.fills[entity.name]
+    names = [entity.key_column, VERSION.name, *_column_names(entity, fields)]
+    changed = 0
+    for part in parts:
+        with _locked(engine, settings) as connection:
+            change = _change(connection, run, moment=clock().replace(microsecond=0))
+            rows = run.folder.read(part, names)
+            filled = store.fill_columns(connection, entity, rows, fields=fields, change=change)
+            if filled:
+                store.bump_revision(connection, change.revision)
+                books = run.dag_id, run.run_id
+                store.count_filled(connection, books, entity.name, updated=filled)
+        changed += filled
+    with _locked(engine, settings) as connection:
+        _change(connection, run, moment=clock())
+        _settle(connection, run, entity, reading=reading)
+    log.info(
+        "%s: %s of %s rows that were read got %s",
+        entity.name,
+        f"{changed:,}",
+        f"{reading.rows:,}",
+        ", ".join(fields),
+    )
+    return changed
+
+
+def _settle(connection: store.Connection, run: Run, entity: Entity, *, reading: Reading) -> None:
+    """What follows from a pass over the whole table; a range has filled values and no more."""
+    if not reading.is_whole:
+        return
+    fields, versions = run.fills[entity.name], _versions_read(run, entity)
+    live = store.live_versions(connection, entity)
+    refused = {each.record_id for each in reading.refusals if each.record_id}
+    if reading.delta_link is not None:
+        differs = {key for key, version in versions.items() if live.get(key, -1) < version}
+        absent = live.keys() - versions.keys() - refused
+        _remember_owed(connection, entity, differs | absent, columns={store.WHOLE_RECORD})
+        columns = run.plan.of(entity).readings(entity)
+        link = store.DeltaLink(reading.delta_link, columns)
+        store.offer_link(connection, entity.name, link)
+    elif reading.unidentified:
+        _remember_owed(connection, entity, live.keys() - versions.keys(), columns=fields)
+    _remember_owed(connection, entity, refused & live.keys(), columns=fields)
+    readings = run.plan.of(entity).readings(entity)
+    complete = {name: readings[name] for name in fields}
+    store.complete_columns(connection, entity.name, complete)
+
+
+def _remember_owed(
+    connection: store.Connection, entity: Entity, ids: Collection[str], *, columns: Collection[str]
+) -> None:
+    keys = pa.table({entity.key_column: pa.array(sorted(ids), pa.string())})
+    if ids:
+        store.remember_owed(connection, entity, [keys], columns)
+
+
+def _versions_read(run: Run, entity: Entity) -> dict[str, int]:
+    names = [entity.key_column, VERSION.name]
+    parts = published_rows(run, entity).groups[run.rows_group(entity)]
+    versions: dict[str, int] = {}
+    for table in run.folder.tables(parts, names):
+        versions |= dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return versions
+
+
+def _close(engine: Engine, run: Run, *, settings: Settings) -> None:
+    """Write the run's own record: how it ended, and what of the rows that were read was written."""
+    counts, requests, replaced = {}, run.requests, 0
+    with _locked(engine, settings) as connection:
+        filled = store.counted_updates(connection, run.dag_id, run.run_id)
+        for entity in run.model.public:
+            if not run.reads(entity):
+                continue
+            reading, updated = published_reading(run, entity), filled.get(entity.name, 0)
+            refused = len({each.record_id for each in reading.refusals if each.record_id})
+            counts[entity.name] = Counts(
+                read=reading.rows + refused,
+                updated=updated,
+                unchanged=max(0, reading.rows - updated),
+                refused=refused,
+            )
+            requests += reading.requests
+            replaced += reading.replaced
+        store.end_run(
+            connection,
+            run.dag_id,
+            run.run_id,
+            attempt=run.attempt,
+            outcome="succeeded",
+            counts=counts,
+            requests=requests,
+            replaced_characters=replaced,
+        )
+
+
+def _locked(engine: Engine, settings: Settings) -> AbstractContextManager[store.Connection]:
+    return store.locked(engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait)
+
+
+def _change(connection: store.Connection, run: Run, *, moment: datetime) -> store.Change:
+    """The next change of the store. Raises `StagingError` where a new epoch has begun."""
+    state = store.read_state(connection)
+    if state.epoch != run.epoch:
+        raise StagingError(
+            "A new epoch has begun since this run read its rows, so their versions count no more.",
+            next_step="clear the whole DAG run, from its first task.",
+        )
+    store.check_organization(connection, run.plan.organization_id)
+    return store.Change(revision=state.revision + 1, begun=run.revision, moment=moment)
+
+
+def _column_names(entity: Entity, fields: Collection[str]) -> list[str]:
+    chosen = (field for field in entity.selected_fields if field.column in fields)
+    return [column.name for field in chosen for column in field.columns]

@@ -1,0 +1,131 @@
+"""What a changed selection of fields would do, told before it does it; nothing is changed.
+
+Columns that would be made and that would stop, what can't be read and why, and how many rows a
+quick sync would fill: in requests, and in minutes by the pace of the last runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opportunity_sync import store
+from opportunity_sync.dynamics import read_organization
+from opportunity_sync.model.distinct_columns import require_distinct_columns
+from opportunity_sync.model.fields_reader import read_selection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sqlalchemy import Connection, Engine
+
+    from opportunity_sync.dynamics import DataverseClient, Plan
+    from opportunity_sync.model import Entity, Model, Selection
+    from opportunity_sync.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would become of one table's columns.
+
+    Fields by their names in the store. `left_out`: one sentence each. `rows` to fill, of which the
+    store has that many now; `minutes` is None where no run tells the pace.
+    """
+
+    entity: str
+    added: tuple[str, ...]
+    stopped: tuple[str, ...]
+    left_out: tuple[str, ...]
+    rows: int = 0
+    requests: int = 0
+    minutes: float | None = None
+
+    def lines(self) -> Iterator[str]:
+        """The change in words."""
+        yield f"{self.entity}:"
+        if not (self.added or self.stopped or self.left_out):
+            yield "  nothing changes"
+        if self.added:
+            yield f"  new columns: {', '.join(self.added)}"
+        if self.stopped:
+            yield f"  stop changing, and stay: {', '.join(self.stopped)}"
+        yield from (f"  left out: {reason}" for reason in self.left_out)
+        if self.requests:
+            pace = "" if self.minutes is None else f", some {max(1, round(self.minutes))} minutes"
+            yield f"  to fill: {self.rows:,} rows, {self.requests:,} requests{pace}"
+
+
+def preview(client: DataverseClient, engine: Engine, *, settings: Settings) -> list[Change]:
+    """What the next runs would do with the selection as it is now.
+
+    Raises:
+        ConfigError: the fields file has faults, all of them named; or a run would not begin.
+        TransientError: one of both ends can't be reached now.
+    """
+    selection = read_selection(settings.fields)
+    model, plan = read_organization(
+        client, selection, language=settings.label_language, time_zone=settings.time_zone
+    )
+    for entity in model.public:
+        lines = {each.column: each.line for each in selection[entity.name].custom if each.line}
+        require_distinct_columns(entity, lines)
+    fitted = store.expect_columns(engine, model)
+    with store.reading(engine) as connection:
+        stored = _stored(connection, fitted.model, selection)
+    return [
+        _change(entity, stored, plan=plan, fitted=fitted, page_size=settings.page_size)
+        for entity in fitted.model.public
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the store has, by entity name; nothing of a store that no run has made yet."""
+
+    stopped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    held: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
+    pace: float | None = None  # seconds per request
+
+
+def _stored(connection: Connection, model: Model, selection: Selection) -> _Stored:
+    if not store.is_made(connection):
+        return _Stored()
+    selected = {
+        each.name: {known.column for known in each.fields} | {own.column for own in each.custom}
+        for each in selection
+    }
+    columns = store.read_state(connection).columns
+    return _Stored(
+        stopped={
+            name: tuple(sorted(store.stopped_fields(connection, name, names)))
+            for name, names in selected.items()
+        },
+        held={name: readings or {} for name, readings in columns.items()},
+        rows={entity.name: store.count_live(connection, entity) for entity in model.public},
+        pace=store.seconds_per_request(connection),
+    )
+
+
+def _change(
+    entity: Entity, stored: _Stored, *, plan: Plan, fitted: store.FittedModel, page_size: int
+) -> Change:
+    name, rows = entity.name, stored.rows.get(entity.name, 0)
+    held, readings = stored.held.get(name, {}), plan.of(entity).readings(entity)
+    to_fill = [each for each in readings if held.get(each) != readings[each]] if held else []
+    requests = -(-rows // page_size) if to_fill else 0
+    out = [f"{each.source}: {each.reason} ({each.state})" for each in plan.of(entity).left_out]
+    out += [
+        f"{each.source}: {each.reason} ({each.state})"
+        for each in fitted.misfits
+        if each.entity == name
+    ]
+    return Change(
+        entity=name,
+        added=tuple(each.partition(".")[2] for each in fitted.added if each.startswith(f"{name}.")),
+        stopped=stored.stopped.get(name, ()),
+        left_out=tuple(out),
+        rows=rows if to_fill else 0,
+        requests=requests,
+        minutes=None if stored.pace is None else requests * stored.pace / 60,
+    )

@@ -1,0 +1,283 @@
+"""A newly selected field comes into old rows beside the running sync, and nothing else does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+
+from dynamics_sandbox import Organisation, Sandbox
+from opportunity_sync.errors import ConfigError
+from oracle import actual_store, differences, expected_store
+from organisations import untracked
+from sync_runs import SyncRuns, settings_for_tests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+MORNING = datetime(2026, 3, 1, 8, tzinfo=UTC)
+WITHOUT = '[contact]\nwithout = ["job_title"]\n'
+PEOPLE = 7
+
+
+@pytest.fixture(params=[True, False], ids=["change tracking", "windows"])
+def world(request: pytest.FixtureRequest) -> Organisation:
+    """Seven contacts with job titles, with and without change tracking."""
+    empty = Organisation.empty()
+    organisation = empty if request.param else untracked(empty)
+    organisation.now = MORNING
+    for number in range(PEOPLE):
+        row = {"lastname": f"Byron {number}", "jobtitle": f"title {number}"}
+        organisation.create("contacts", row)
+    later(organisation)
+    return organisation
+
+
+@pytest.fixture
+def fields_file(tmp_path: Path) -> Path:
+    """The deployment's selection, which lacks the job title to begin with."""
+    path = tmp_path / "fields.toml"
+    path.write_text(WITHOUT)
+    return path
+
+
+@pytest.fixture
+def runs(
+    world: Organisation, engine: Engine, tmp_path: Path, fields_file: Path
+) -> Iterator[SyncRuns]:
+    """Runs that have brought everything once, without the job title."""
+    settings = settings_for_tests(tmp_path, overlap_minutes=0, fields=str(fields_file), page_size=3)
+    with Sandbox(world) as sandbox:
+        runs = SyncRuns(sandbox, engine, settings)
+        runs.run()
+        yield runs
+
+
+def select_job_title(fields_file: Path) -> None:
+    """Select it, as the default selection does."""
+    fields_file.write_text("")
+
+
+def later(organisation: Organisation, minutes: int = 20) -> None:
+    """Time passes."""
+    organisation.now = organisation.now + timedelta(minutes=minutes)
+
+
+def titles(runs: SyncRuns) -> list[str | None]:
+    """The job titles in the store, by name."""
+    with runs.engine.connect() as connection:
+        query = text("SELECT job_title FROM contact WHERE NOT is_deleted ORDER BY last_name")
+        return list(connection.scalars(query))
+
+
+def contact_of(world: Organisation, number: int) -> str:
+    """The id of a contact by its place."""
+    return next(
+        str(row["contactid"])
+        for row in world.rows("contacts")
+        if row["lastname"] == f"Byron {number}"
+    )
+
+
+def drift(runs: SyncRuns) -> list[str]:
+    """How the store differs from the organisation as it is."""
+    return differences(expected_store(runs.sandbox.organisation), actual_store(runs.engine))
+
+
+def whole_reads(runs: SyncRuns) -> list[str]:
+    """Requests that began to read all contacts."""
+    others = ("filter", "skiptoken", "deltatoken", "$top=", "PropertyValues")
+    queries = (request.query for request in runs.sandbox.requests.all("/contacts"))
+    return [query for query in queries if not any(other in query for other in others)]
+
+
+def test_a_new_field_is_made_by_the_next_run_and_filled_by_a_quick_sync(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """The scheduled run brings it with rows that change, and reads no table whole for it."""
+    select_job_title(fields_file)
+    later(world)
+    world.update("contacts", contact_of(world, 0), {"jobtitle": "changed"})
+    runs.sandbox.requests.clear()
+    runs.run()
+    assert whole_reads(runs) == []
+    later(world)
+    runs.run()
+    assert titles(runs) == ["changed", *[None] * (PEOPLE - 1)]
+    filled = runs.quick_sync()
+
+    assert filled == {"changed": PEOPLE - 1, "tables": {"contact": PEOPLE - 1}}
+    assert drift(runs) == []
+
+
+def test_a_quick_sync_that_finds_nothing_to_fill_changes_nothing(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """Started twice it fills once."""
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    runs.quick_sync()
+    runs.sandbox.requests.clear()
+    assert runs.quick_sync() == {"changed": 0, "tables": {}}
+    assert whole_reads(runs) == []
+
+
+def test_it_is_asked_for_once_for_each_selection(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """By every run until a quick sync has begun; one that fails waits for a person."""
+    select_job_title(fields_file)
+    later(world)
+    assert runs.begin()["to_fill"] == ["contact.job_title"]
+    assert runs.begin()["to_fill"] == ["contact.job_title"]
+    begun = runs.begin("fill")
+    assert begun["to_fill"] == []
+    runs.finish(begun, succeeded=False)
+    assert runs.begin()["to_fill"] == []
+
+
+def test_three_scheduled_runs_beside_a_quick_sync_leave_nothing_out(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """Changes ahead of, at and behind its cursor, new, deleted and back-dated rows."""
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    filling = runs.begin("fill")
+    for step in range(3):
+        later(world)
+        world.update("contacts", contact_of(world, 2 * step), {"jobtitle": f"step {step}"})
+        world.create("contacts", {"lastname": f"New {step}", "jobtitle": f"new {step}"})
+        if step == 0:
+            runs.run()
+            runs.extract(filling)
+        else:
+            runs.run()
+    world.delete("contacts", contact_of(world, 1))
+    late = {"lastname": "Late", "jobtitle": "late", "overriddencreatedon": "2020-01-01T00:00:00Z"}
+    world.create("contacts", late)
+    later(world)
+    runs.fill(filling)
+    runs.finish(filling)
+    later(world)
+    runs.run()
+    later(world)
+    runs.run()
+    runs.run("reconcile")
+
+    assert drift(runs) == []
+
+
+@pytest.mark.parametrize("mode", ["full", "range"])
+def test_an_older_plan_that_loads_meanwhile_leaves_no_row_without_the_field(
+    runs: SyncRuns, world: Organisation, fields_file: Path, mode: Any
+) -> None:
+    """Its rows owe what it did not read."""
+    window = (MORNING - timedelta(days=1), MORNING + timedelta(days=1)) if mode == "range" else ()
+    later(world)
+    world.update("contacts", contact_of(world, 0), {"jobtitle": "changed"})
+    world.create("contacts", {"lastname": "New", "jobtitle": "new"})
+    slow = runs.begin(mode, *window)
+    select_job_title(fields_file)
+    runs.run()
+    runs.extract(slow)
+    runs.transform(slow)
+    filling = runs.begin("fill")
+    runs.extract(filling)
+    runs.load(slow)
+    runs.fill(filling)
+    runs.finish(filling)
+    later(world)
+    runs.run()
+
+    assert drift(runs) == []
+
+
+def test_a_range_fills_the_rows_in_it(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """Those created or modified then; the field still waits for the others."""
+    later(world, minutes=600)
+    world.create("contacts", {"lastname": "New", "jobtitle": "new"})
+    world.update("contacts", contact_of(world, 0), {"lastname": "Byron 0"})
+    later(world)
+    runs.run()
+    select_job_title(fields_file)
+    day = (MORNING + timedelta(hours=1), MORNING + timedelta(days=1))
+    begun = runs.begin("fill", *day, ranges_by="created")
+    runs.extract(begun)
+    assert runs.fill(begun)["changed"] == 1
+    assert titles(runs) == [*[None] * PEOPLE, "new"]
+    begun = runs.begin("fill", *day, fields=("contact.job_title",))
+    runs.extract(begun)
+    assert runs.fill(begun)["changed"] == 1
+    assert titles(runs)[0] == "title 0"
+    assert runs.begin()["to_fill"] == ["contact.job_title"]
+
+
+def test_rows_that_are_not_there_excluded_or_deleted_are_not_written(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """A quick sync makes no row and changes none that stands still."""
+    gone = contact_of(world, 1)
+    world.delete("contacts", gone)
+    later(world)
+    runs.run("reconcile")
+    select_job_title(fields_file)
+    runs.run()
+    world.create("contacts", {"lastname": "New", "jobtitle": "new"})
+    filled = runs.quick_sync()
+
+    assert filled["changed"] == PEOPLE - 1
+    with runs.engine.connect() as connection:
+        query = text("SELECT job_title FROM contact WHERE is_deleted")
+        assert list(connection.scalars(query)) == [None]
+        assert connection.scalar(text("SELECT count(*) FROM contact")) == PEOPLE
+
+
+def test_unknown_fields_are_named_with_the_nearest_name(runs: SyncRuns, fields_file: Path) -> None:
+    """All of them at once."""
+    select_job_title(fields_file)
+    with pytest.raises(ConfigError, match=r"'contact.jobtitle' \(near: 'contact.job_title'\), 'x'"):
+        runs.begin("fill", fields=("contact.jobtitle", "x"))
+
+
+def test_a_dropped_field_keeps_its_values_and_stops(
+    runs: SyncRuns, world: Organisation, fields_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Selected again soon, only what it missed is asked for."""
+    caplog.set_level("INFO")
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    runs.quick_sync()
+    fields_file.write_text(WITHOUT)
+    later(world)
+    world.update("contacts", contact_of(world, 0), {"jobtitle": "missed"})
+    later(world)
+    runs.run()
+    assert titles(runs)[0] == "title 0"
+    assert "columns that have stopped changing: job_title" in caplog.text
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    assert "The selection is again one of the last hour" in caplog.text
+    assert drift(runs) == []
+
+
+def test_a_fault_of_the_file_stops_the_run_and_names_its_line(
+    runs: SyncRuns, fields_file: Path
+) -> None:
+    """Never the default selection instead."""
+    fields_file.write_text('[contact]\nwithout = ["job_titel"]\n')
+    with pytest.raises(ConfigError, match="job_title"):
+        runs.begin()
+    fields_file.unlink()
+    with pytest.raises(ConfigError):
+        runs.begin()
