@@ -32,8 +32,8 @@ from opportunity_sync.dynamics import (
     dynamics_session,
     first_query,
     organization_plan,
+    require_same_security,
 )
-from opportunity_sync.dynamics.metadata.attributes import TABLE_QUERY, table_path
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.pipeline.beginning import begin
 from opportunity_sync.pipeline.run import RunRequest, open_run
@@ -121,7 +121,8 @@ def prepared(
         given = {part: sandbox.connection()[part] for part in _PARTS}
         connection = DynamicsConnection.from_parts(**given)
         session = stack.enter_context(dynamics_session(connection))
-        client = DataverseClient(session, connection.organization_url, settings=Settings())
+        client = NotingClient(session, connection.organization_url, settings=Settings())
+        client.answers = {}
         plan = organization_plan(client, DEFAULT_MODEL.entities, language=None)
         tables = made_tables(client, plan)
         changes = {name: changes_of(tables, later[name], each) for name, each in wanted.items()}
@@ -135,7 +136,7 @@ def prepared(
             sizes,
             windows,
             organization_id=plan.organization_id,
-            metadata=metadata_of(client),
+            metadata=metadata_of(client, plan),
         )
         urls = stack.enter_context(served_pages)
         postgres = stack.enter_context(running_cluster(DEFAULTS, as_installed=True))
@@ -143,16 +144,24 @@ def prepared(
         yield Ground(folder, urls, client, given, postgres, postmaster, changes)
 
 
-def metadata_of(client: DataverseClient) -> dict[str, bytes]:
+class NotingClient(DataverseClient):
+    """A client that keeps what it was answered, by path."""
+
+    answers: dict[str, bytes]
+
+    def get_json(self, path: str, params: Any = None, **options: Any) -> dict[str, Any]:
+        """The answer, which is noted."""
+        answer = super().get_json(path, params, **options)
+        self.answers[path] = json.dumps(answer).encode()
+        return answer
+
+
+def metadata_of(client: NotingClient, plan: Plan) -> dict[str, bytes]:
     """What the organisation says of its tables, by path: a run asks for it once more at its end."""
-    asked: dict[str, dict[str, str]] = {}
+    client.answers = {}
     for entity in DEFAULT_MODEL:
-        asked[table_path(entity)] = dict(TABLE_QUERY)
-        times = f"{table_path(entity)}/Attributes/Microsoft.Dynamics.CRM.DateTimeAttributeMetadata"
-        asked[times] = {"$select": "LogicalName,Format,DateTimeBehavior"}
-    return {
-        path: json.dumps(client.get_json(path, params)).encode() for path, params in asked.items()
-    }
+        require_same_security(client, entity, plan.of(entity))
+    return client.answers
 
 
 def _keep_quiet(postgres: sa.URL) -> psutil.Process:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from opportunity_sync.core.associations import Associations, Facts
 from opportunity_sync.core.frames import to_frame
+from opportunity_sync.core.ids import IdSet
 from opportunity_sync.model import (
     ACCOUNT,
     CONNECTION,
@@ -74,7 +75,7 @@ def facts_of(case: Case) -> Facts:
         accounts=frame_of(ACCOUNT, records["account"]),
         connections=frame_of(CONNECTION, records["connection"]),
         roles=frame_of(CONNECTION_ROLE, records["connectionrole"]),
-        refused={name: pa.array(ids, pa.string()) for name, ids in refused.items()},
+        refused={name: IdSet.named(ids) for name, ids in refused.items()},
     )
 
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, selected
+from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.matching import attach
 from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS, Directory
 from opportunity_sync.model import ACCOUNT, CONNECTION_ROLE, CONTACT
@@ -28,9 +28,6 @@ from opportunity_sync.model import ACCOUNT, CONNECTION_ROLE, CONTACT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opportunity_sync.core.frames import Ids
-
-_NO_IDS: Ids = pa.array([], pa.string())
 
 POTENTIAL_CUSTOMER = "Potential Customer"
 STAKEHOLDER_CATEGORY = 1000
@@ -58,7 +55,7 @@ class Facts:
     accounts: pd.DataFrame
     connections: pd.DataFrame
     roles: pd.DataFrame
-    refused: Mapping[str, Ids] = field(default_factory=dict)
+    refused: Mapping[str, IdSet] = field(default_factory=dict)
 
     @cached_property
     def contact_directory(self) -> Directory:
@@ -78,18 +75,30 @@ class Facts:
         links = stakeholder_links(self.connections)
         return links[links["opportunity_id"].isin(self.opportunities["opportunity_id"])]
 
-    def refused_ids(self, entity_name: str) -> Ids:
+    def refused_ids(self, entity_name: str) -> IdSet:
         """The ids of an entity's records that can't be taken."""
-        return self.refused.get(entity_name, _NO_IDS)
+        return self.refused.get(entity_name, IdSet.of())
 
 
 @dataclass(frozen=True)
 class Associations:
-    """The outcome: one account (or null) per opportunity, roles, and unresolved references."""
+    """The outcome: one account (or null) per opportunity, roles, and unresolved references.
+
+    `missing`: by entity name, ids of records that were asked for and that nobody knows.
+    """
 
     accounts: pd.DataFrame
     roles: pd.DataFrame
     unresolved: pd.DataFrame
+    missing: Mapping[str, IdSet] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContactAccounts:
+    """`contact_id` and `account_id` (or null) of each contact, and accounts that nobody knows."""
+
+    accounts: pd.DataFrame
+    missing: IdSet
 
 
 def resolve(facts: Facts) -> Associations:
@@ -112,6 +121,7 @@ def resolve(facts: Facts) -> Associations:
         unresolved=pd.concat(
             [outcome.unresolved for outcome in outcomes], ignore_index=True
         ).drop_duplicates(UNRESOLVED_KEY, ignore_index=True),
+        missing=_merge_missing([outcome.missing for outcome in outcomes]),
     )
 
 
@@ -135,6 +145,7 @@ def customer_is_contact(opportunities: pd.DataFrame, facts: Facts) -> Associatio
             [_unresolved(customers, "customer_contact"), _unresolved(employers, "contact_account")],
             ignore_index=True,
         ),
+        missing={CONTACT.name: _missing(customers), ACCOUNT.name: _missing(employers)},
     )
 
 
@@ -145,6 +156,7 @@ def customer_is_account(opportunities: pd.DataFrame, facts: Facts) -> Associatio
         accounts=_usable(customers, "opportunity_id"),
         roles=empty_frame(ROLE_COLUMNS),
         unresolved=_unresolved(customers, "customer_account"),
+        missing={ACCOUNT.name: _missing(customers)},
     )
 
 
@@ -169,7 +181,8 @@ def stakeholder(facts: Facts) -> Associations:
     is_known = links["connectionrole_id"].isin(facts.roles["connectionrole_id"])
     is_stakeholder = is_known & links["category"].eq(STAKEHOLDER_CATEGORY).fillna(value=False)
     people = _looked_up(links[is_stakeholder], "contact_id", facts.contact_directory)
-    unknown = _unknown_roles(links[~is_known], facts.refused_ids(CONNECTION_ROLE.name))
+    refused = facts.refused_ids(CONNECTION_ROLE.name)
+    unknown = _unknown_roles(links[~is_known], refused)
     return Associations(
         accounts=empty_frame(ACCOUNT_COLUMNS),
         roles=selected(
@@ -182,13 +195,17 @@ def stakeholder(facts: Facts) -> Associations:
         unresolved=pd.concat(
             [unknown, _unresolved(people, "stakeholder_contact")], ignore_index=True
         ),
+        missing={
+            CONTACT.name: _missing(people),
+            CONNECTION_ROLE.name: _ids(unknown["reference_id"]) - refused,
+        },
     )
 
 
-def _unknown_roles(links: pd.DataFrame, refused: Ids) -> pd.DataFrame:
+def _unknown_roles(links: pd.DataFrame, refused: IdSet) -> pd.DataFrame:
     """Links whose role is not known, as `unresolved_association` lists them."""
     ids = pa.array(links["connectionrole_id"].array, pa.string())
-    is_refused = pc.is_in(ids, value_set=refused).to_numpy(zero_copy_only=False)
+    is_refused = refused.holds(ids).to_numpy(zero_copy_only=False)
     columns = {"opportunity_id": "opportunity_id", "reference_id": "connectionrole_id"}
     listed = [
         selected(links, rows, columns, kind="stakeholder_role", reason=reason)
@@ -211,15 +228,18 @@ def stakeholder_links(connections: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(sides, ignore_index=True).drop_duplicates(ignore_index=True)
 
 
-def contact_accounts(contacts_to_resolve: pd.DataFrame, accounts: Directory) -> pd.DataFrame:
+def contact_accounts(contacts_to_resolve: pd.DataFrame, accounts: Directory) -> ContactAccounts:
     """`contact.account_id`: each contact's own parent account, through rules 8, 10 and 11.
 
-    Takes contact facts and the known accounts; returns `contact_id`, `account_id` (or null) for
-    each contact, in their order.
+    Takes contact facts and the known accounts; there is a row for each contact, in their order.
     """
-    employers = _usable(_employers(contacts_to_resolve, "contact_id", accounts), "contact_id")
+    employers = _employers(contacts_to_resolve, "contact_id", accounts)
+    usable = _usable(employers, "contact_id")
     people = contacts_to_resolve[["contact_id"]]
-    return attach(people, employers, on="contact_id", columns=["account_id"])
+    return ContactAccounts(
+        accounts=attach(people, usable, on="contact_id", columns=["account_id"]),
+        missing=_missing(employers),
+    )
 
 
 def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -238,7 +258,7 @@ def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _looked_up(
     frame: pd.DataFrame, reference: str, directory: Directory, *columns: str
 ) -> pd.DataFrame:
-    """`frame` with `reference_id`, `survivor_id`, `reason` and columns of the survivor."""
+    """`frame` with `reference_id`, the answer of `look_up`, and columns of the survivor."""
     kept = {name: frame[name].array for name in frame.columns if name != reference}
     found = directory.look_up(frame[reference], *columns)
     return pd.DataFrame({**kept, "reference_id": frame[reference].array, **found}, copy=False)
@@ -281,6 +301,23 @@ def _unresolved(looked_up: pd.DataFrame, kind: str) -> pd.DataFrame:
     return selected(
         looked_up, looked_up["reason"].notna(), dict(zip(kept, kept, strict=True)), kind=kind
     )
+
+
+def _missing(looked_up: pd.DataFrame) -> IdSet:
+    """The records that were asked for and that nobody knows."""
+    return _ids(looked_up["missing_id"])
+
+
+def _ids(values: pd.Series) -> IdSet:
+    return IdSet.of(pa.array(values.array, pa.string()))
+
+
+def _merge_missing(outcomes: list[Mapping[str, IdSet]]) -> dict[str, IdSet]:
+    names = dict.fromkeys(name for missing in outcomes for name in missing)
+    return {
+        name: IdSet.of(*(missing[name].array for missing in outcomes if name in missing))
+        for name in names
+    }
 
 
 def _one_account_each(opportunities: pd.DataFrame, found: list[pd.DataFrame]) -> pd.DataFrame:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # Columns of Arrow tables, in one piece or in several, whose types tell the two apart.
 Values = Any
-Ids = Any
 Mask = Any
 
 TEXT = pd.ArrowDtype(pa.string())

@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from opportunity_sync.core.frames import TEXT
-from opportunity_sync.core.matching import UniqueKey, taken
+from opportunity_sync.core.matching import UniqueKey, array_of, taken
 from opportunity_sync.core.merges import MERGE_CIRCLE, survivors
 from opportunity_sync.core.sync_filter import is_excluded_frame
 
 if TYPE_CHECKING:
-    from opportunity_sync.core.frames import Ids
+    from opportunity_sync.core.frames import Values
+    from opportunity_sync.core.ids import IdSet
     from opportunity_sync.model import Entity
 
 
@@ -47,7 +48,7 @@ class Directory:
     """
 
     def __init__(
-        self, entity: Entity, records: pd.DataFrame, reasons: Reason, *, refused: Ids
+        self, entity: Entity, records: pd.DataFrame, reasons: Reason, *, refused: IdSet
     ) -> None:
         self._reasons = reasons
         self._refused = refused
@@ -63,36 +64,42 @@ class Directory:
         self._key_column = entity.key_column
 
     def look_up(self, references: pd.Series, *columns: str) -> dict[str, Any]:
-        """Answer for each reference, row by row: `survivor_id`, `reason`, columns of the survivor.
+        """Answer for each reference, row by row.
 
-        `reason` is null where the reference resolves to a record that is synced, and for a null
-        reference. For an excluded record `survivor_id` is given *and* the reason, because some
-        rules still use it.
+        Gives `survivor_id`, `reason`, `missing_id` and these columns of the survivor. `reason` is
+        null where the reference resolves to a record that is synced, and for a null reference. For
+        an excluded record `survivor_id` is given *and* the reason, because some rules still use it.
+        `missing_id` is the record that nobody knows: the one that is referred to, or the one at the
+        end of its merges.
         """
         found = self._keys.positions(references)
         is_asked, is_found = references.notna().to_numpy(), found >= 0
         survivor = np.where(is_found, _at(self._survivor, found), -1)
-        is_known = survivor >= 0
+        is_known, is_circle = survivor >= 0, is_found & _at(self._is_circle, found)
+        named = array_of(references, pa.string())
+        last = pa.array(taken(self._survivor_ids, found), pa.string())
+        ends = pc.if_else(pa.array(is_found), last, named)
+        is_refused = self._are_refused(named) | self._are_refused(ends)
         reason = np.full(len(references), None, dtype=object)
         reason[is_asked & ~is_known] = self._reasons.not_found
-        reason[is_asked & ~is_known & self._is_refused(references, found)] = self._reasons.refused
-        reason[is_found & _at(self._is_circle, found)] = MERGE_CIRCLE
+        reason[is_asked & ~is_known & is_refused] = self._reasons.refused
+        reason[is_circle] = MERGE_CIRCLE
         reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
         return {
             "survivor_id": taken(self._records[self._key_column], survivor),
             "reason": pd.Series(reason, dtype=TEXT).array,
+            "missing_id": pd.array(
+                pc.if_else(pa.array(reason == self._reasons.not_found), ends, None), dtype=TEXT
+            ),
             **{name: taken(self._records[name], survivor) for name in columns},
         }
 
-    def _is_refused(self, references: pd.Series, found: np.ndarray) -> np.ndarray:
-        """Whether a reference, or the survivor of its merges, is a record that can't be taken."""
+    def _are_refused(self, ids: Values) -> np.ndarray:
+        """Whether these are records that can't be taken."""
         if not len(self._refused):
-            return np.zeros(len(references), dtype=bool)
-        ends = taken(self._survivor_ids, found)
-        named = (pa.array(values, pa.string()) for values in (references.array, ends))
-        first, last = (pc.is_in(each, value_set=self._refused) for each in named)
-        is_refused: np.ndarray = pc.or_(first, last).to_numpy(zero_copy_only=False)
-        return is_refused
+            return np.zeros(len(ids), dtype=bool)
+        are_refused: np.ndarray = self._refused.holds(ids).to_numpy(zero_copy_only=False)
+        return are_refused
 
 
 def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from opportunity_sync.dynamics.metadata.organization_plan import (
 from opportunity_sync.dynamics.metadata.privileges import sees_every_row
 from opportunity_sync.dynamics.metadata.security_check import (
     require_same_security,
-    require_unsecured,
 )
 from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, Page
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
@@ -46,7 +45,6 @@ __all__ = [
     "organization_plan",
     "read_organization",
     "require_same_security",
-    "require_unsecured",
     "same_origin",
     "sees_every_row",
     "staged_schema",

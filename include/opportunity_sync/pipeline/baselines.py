@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from opportunity_sync import store
 from opportunity_sync.dynamics import same_origin
 from opportunity_sync.pipeline.run import Baseline, Link, window_for
-from opportunity_sync.pipeline.settling import OWED_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OWED_AT_ONCE = 5_000  # rows that one run asks for again, of one table
 # Asking by id costs a request for 100 rows, reading the table one for 5000.
 _OWED_SHARE = 50
 

@@ -25,8 +25,8 @@ from opportunity_sync.dynamics import (
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model.distinct_columns import require_distinct_columns
 from opportunity_sync.model.fields_reader import read_selection
-from opportunity_sync.pipeline.baselines import Findings, baseline
-from opportunity_sync.pipeline.filling import fields_asked_for
+from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
+from opportunity_sync.pipeline.fields_to_fill import fields_asked_for
 from opportunity_sync.pipeline.run import (
     Baseline,
     Run,
@@ -36,7 +36,6 @@ from opportunity_sync.pipeline.run import (
     staging_root,
     utc_now,
 )
-from opportunity_sync.pipeline.settling import OWED_AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -3,8 +3,7 @@
 Each part carries the link to the page after it, so the retry of a task that died goes on after
 its last complete part. Rows are read in the order of their key, which never changes: a row that
 is modified while the table is read cannot jump over the cursor, and rows that appear behind it
-are younger than the run's start, so the next run's window has them. What was read counts only once
-it is published, whole, under the name of its table.
+are younger than the run's start, so the next run's window has them.
 """
 
 from __future__ import annotations
@@ -15,17 +14,22 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, PageDecoder
-from opportunity_sync.errors import DataError, QueryError, StagingError
-from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
+from opportunity_sync.errors import DataError, QueryError
+from opportunity_sync.pipeline.parts import PartState, Reading
+from opportunity_sync.pipeline.readings import (
+    find_published,
+    part_state,
+    publish_table,
+    reading_of,
+)
 from opportunity_sync.pipeline.run import Run, open_run, require_same_organization
 from opportunity_sync.pipeline.source import Source, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from opportunity_sync.dynamics import DecodedPage, Page
     from opportunity_sync.model import Entity
-    from opportunity_sync.staging import Manifest, Part
+    from opportunity_sync.staging import Part
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +49,11 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
 
 
 def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
+    published = find_published(run, entity)
+    if published is not None:
+        log.info("%s: all %s parts are staged already", entity.set_name, len(published.parts))
+        return _summary(published.reading)
     group = run.rows_group(entity)
-    if run.folder.is_published(group):
-        reading = published_reading(run, entity)
-        log.info("%s: all %s parts are staged already", entity.set_name, reading.pages)
-        return _summary(reading)
     sources = list(sources_of(run, entity))
     staged = run.folder.chain(group)
     if staged:
@@ -75,7 +79,7 @@ def _go_on(
     if last.next_link is not None:
         log.info("%s: going on after %s staged parts", entity.set_name, len(staged))
         return _read_pages(client, run, entity, source=source.after(last), staged=staged)
-    return _publish(run, entity, staged, reading=_reading_of(run, staged))
+    return _summary(publish_table(run, entity, staged, reading=reading_of(run, staged)))
 
 
 def _read_pages(
@@ -89,7 +93,7 @@ def _read_pages(
     log.info("%s: %s", entity.set_name, source.what)
     decoder = PageDecoder(entity, run.plan.narrowed(entity, source.fields))
     writer = run.folder.writer(run.rows_group(entity), after=staged)
-    reading, counted, started = _reading_of(run, staged), client.counters.requests, time.monotonic()
+    reading, counted, started = reading_of(run, staged), client.counters.requests, time.monotonic()
     read_before = reading.rows
     for page in client.pages(source.link, params=source.params, prefer=source.prefer):
         decoded = decoder.decode(page.body)
@@ -101,67 +105,7 @@ def _read_pages(
         seconds = time.monotonic() - started
         _report_page(entity, reading, rate=(reading.rows - read_before) / seconds if seconds else 0)
     _report_whole(entity, reading)
-    return _publish(run, entity, writer.parts, reading=reading)
-
-
-def part_state(
-    decoded: DecodedPage, requests: int, *, page: Page, source: Source | None = None
-) -> PartState:
-    """What is kept beside the rows of a decoded page; without a source, of rows asked for by id."""
-    return PartState(
-        next_link=page.next_link,
-        delta_link=page.delta_link,
-        deleted_ids=tuple(decoded.deleted_ids),
-        way="ids" if source is None else source.way,
-        fields=() if source is None else source.fields,
-        refusals=Refusals.of(decoded.refused),
-        unidentified=decoded.unidentified,
-        replaced=decoded.replaced,
-        requests=requests,
-    )
-
-
-def _publish(
-    run: Run, entity: Entity, parts: Sequence[Part], *, reading: Reading
-) -> dict[str, Any]:
-    """Say that the table was read to its end, and what that came to.
-
-    Where another try of the task has said so meanwhile, its rows count: they may be in use.
-    """
-    group = run.rows_group(entity)
-    if run.folder.is_published(group):
-        log.info("%s: another try of this task was faster, its rows count", entity.set_name)
-        return _summary(published_reading(run, entity))
-    run.folder.publish(group, {group: parts}, reading=reading.to_dict())
-    return _summary(reading)
-
-
-def published_rows(run: Run, entity: Entity) -> Manifest:
-    """The parts that an extract task published of its table, and what they came to.
-
-    Raises `StagingError` where it has not, or where they can't be read.
-    """
-    if not run.folder.is_published(run.rows_group(entity)):
-        raise StagingError(
-            f"The staged rows of {entity.set_name} are not complete: the extract task has not "
-            "ended well, or this worker does not see all that it wrote.",
-            next_step="clear the extract task of this run, it goes on after its last part; if "
-            "workers run on several machines, set OPPORTUNITY_SYNC_STAGING_URL to a folder that "
-            "all of them see.",
-        )
-    return run.folder.published(run.rows_group(entity))
-
-
-def published_reading(run: Run, entity: Entity) -> Reading:
-    """What an extract task's reading of its table came to. Raises as `published_rows`."""
-    return Reading.from_dict(published_rows(run, entity).state["reading"])
-
-
-def _reading_of(run: Run, parts: Sequence[Part]) -> Reading:
-    reading = Reading()
-    for part in parts:
-        reading.add(PartState.from_dict(run.folder.state(part)), part.rows)
-    return reading
+    return _summary(publish_table(run, entity, writer.parts, reading=reading))
 
 
 def _summary(reading: Reading) -> dict[str, Any]:

@@ -13,60 +13,34 @@ the link may be taken up wherever the old one stands.
 from __future__ import annotations
 
 import logging
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from opportunity_sync import store
-from opportunity_sync.errors import ConfigError, StagingError
+from opportunity_sync.errors import StagingError
 from opportunity_sync.model import VERSION
-from opportunity_sync.pipeline.extraction import published_reading, published_rows
+from opportunity_sync.pipeline.readings import (
+    published_reading,
+    published_table,
+    versions_read,
+)
 from opportunity_sync.pipeline.run import open_run, report_wait, utc_now
 from opportunity_sync.store import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
     from datetime import datetime
 
     from sqlalchemy import Engine
 
-    from opportunity_sync.model import Entity, Model
+    from opportunity_sync.model import Entity
     from opportunity_sync.pipeline.parts import Reading
-    from opportunity_sync.pipeline.run import Baseline, Run
+    from opportunity_sync.pipeline.run import Run
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-def fields_asked_for(
-    asked: tuple[str, ...], model: Model, tables: Mapping[str, Baseline]
-) -> dict[str, tuple[str, ...]]:
-    """The fields to fill by entity name; none asked for: all that wait for it.
-
-    Raises:
-        ConfigError: a name is none of the selected fields that can be read; all of them are named.
-    """
-    if not asked:
-        return {name: table.waiting for name, table in tables.items() if table.waiting}
-    known = {
-        f"{entity.name}.{field.column}": (entity.name, field.column)
-        for entity in model.public
-        for field in entity.selected_fields
-    }
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        near = {name: get_close_matches(name, known, n=1) for name in unknown}
-        said = [f"'{name}'" + "".join(f" (near: '{n}')" for n in near[name]) for name in unknown]
-        raise ConfigError(
-            f"These are no selected fields that can be read: {', '.join(said)}.",
-            next_step="give fields as `contact.region`, one a line; `make fields` lists them.",
-        )
-    chosen: dict[str, tuple[str, ...]] = {}
-    for entity, field in dict.fromkeys(known[name] for name in asked):
-        chosen[entity] = (*chosen.get(entity, ()), field)
-    return chosen
 
 
 def fill(
@@ -100,11 +74,11 @@ def _fill_table(
     settings: Settings,
     clock: Callable[[], datetime],
 ) -> int:
-    manifest, reading = published_rows(run, entity), published_reading(run, entity)
-    parts, fields = manifest.groups[run.rows_group(entity)], run.fills[entity.name]
+    published, fields = published_table(run, entity), run.fills[entity.name]
+    reading = published.reading
     names = [entity.key_column, VERSION.name, *_column_names(entity, fields)]
     changed = 0
-    for part in parts:
+    for part in published.parts:
         with _locked(engine, settings) as connection:
             change = _change(connection, run, moment=clock().replace(microsecond=0))
             rows = run.folder.read(part, names)
@@ -131,7 +105,7 @@ def _settle(connection: store.Connection, run: Run, entity: Entity, *, reading: 
     """What follows from a pass over the whole table; a range has filled values and no more."""
     if not reading.is_whole:
         return
-    fields, versions = run.fills[entity.name], _versions_read(run, entity)
+    fields, versions = run.fills[entity.name], versions_read(run, entity)
     live = store.live_versions(connection, entity)
     refused = {each.record_id for each in reading.refusals if each.record_id}
     if reading.delta_link is not None:
@@ -155,15 +129,6 @@ def _remember_owed(
     keys = pa.table({entity.key_column: pa.array(sorted(ids), pa.string())})
     if ids:
         store.remember_owed(connection, entity, [keys], columns)
-
-
-def _versions_read(run: Run, entity: Entity) -> dict[str, int]:
-    names = [entity.key_column, VERSION.name]
-    parts = published_rows(run, entity).groups[run.rows_group(entity)]
-    versions: dict[str, int] = {}
-    for table in run.folder.tables(parts, names):
-        versions |= dict(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return versions
 
 
 def _close(engine: Engine, run: Run, *, settings: Settings) -> None:

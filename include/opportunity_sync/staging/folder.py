@@ -140,15 +140,18 @@ class RunFolder:
 
     def published(self, name: str) -> Manifest:
         """The outcome under `name`. Raises `StagingError` where nobody published it."""
-        return self._manifest(name, self._content(_manifest(name)))
+        found = self.find_published(name)
+        if found is None:
+            raise self._missing(_manifest(name))
+        return found
 
-    def is_published(self, name: str) -> bool:
-        """Whether there is an outcome under `name`."""
+    def find_published(self, name: str) -> Manifest | None:
+        """The outcome under `name`; None where there is none yet."""
         try:
-            self._files.read(_manifest(name))
+            content = self._files.read(_manifest(name))
         except FileNotFoundError:
-            return False
-        return True
+            return None
+        return self._manifest(name, content)
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one part, or only some columns of them.

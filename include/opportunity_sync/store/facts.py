@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Select
 
-    from opportunity_sync.core.frames import Ids
+    from opportunity_sync.core.ids import IdSet
     from opportunity_sync.model import Entity
 
 _ARROW: dict[Kind, pa.DataType] = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
@@ -37,24 +37,24 @@ _FEW = 100
 _WANTED = temporary("wanted_ids", Column("wanted", Identifier), searched=["wanted"])
 
 
-def find_facts(connection: Connection) -> Callable[[Entity, str, Ids], pa.Table]:
+def find_facts(connection: Connection) -> Callable[[Entity, str, IdSet], pa.Table]:
     """A look-up over this connection's view of the store.
 
-    It takes an entity, one of its fact columns (or its key) and distinct ids, and returns the
+    It takes an entity, one of its fact columns (or its key) and ids, and returns the
     rows whose column is among the ids: key, `version_number`, the fact columns, `is_deleted`,
     `deleted_revision`. Deleted rows are among them.
     """
 
-    def find(entity: Entity, column: str, ids: Ids) -> pa.Table:
+    def find(entity: Entity, column: str, ids: IdSet) -> pa.Table:
         facts = fact_table(entity)
         schema = _schema(entity)
         query = select(*(facts.c[name] for name in schema.names))
         with looked_up_by_index(connection, len(ids)):
             if len(ids) <= _FEW:
                 few = query.where(facts.c[column].in_(bindparam("wanted", expanding=True)))
-                return _read(connection, few, schema, wanted=ids.to_pylist())
+                return _read(connection, few, schema, wanted=ids.to_list())
             with staged_table(connection, _WANTED) as staged:
-                append(connection, staged, pa.table({"wanted": ids}))
+                append(connection, staged, pa.table({"wanted": ids.array}))
                 described(connection, staged)
                 joined = query.join_from(staged, facts, facts.c[column] == staged.c.wanted)
                 return _read(connection, joined, schema)

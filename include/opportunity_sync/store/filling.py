@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Select, Table, Update, exists, or_, select, update
 
+from opportunity_sync.core.versions import is_current_sql
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.bulk import (
     append,
@@ -87,7 +88,7 @@ def _statement(entity: Entity, staged: Table, names: Sequence[str], *, change: C
         .values(values | stamps)
         .where(
             public.c[key] == staged.c[key],
-            public.c[VERSION.name] <= staged.c[VERSION.name],
+            is_current_sql(staged.c[VERSION.name], public.c[VERSION.name]),
             ~public.c.is_deleted,
             is_kept,
             differs,
@@ -99,6 +100,7 @@ def _current(entity: Entity, staged: Table) -> Select[tuple[str]]:
     """Keys of staged rows that the store does not have in a newer version."""
     public, key = public_table(entity), entity.key_column
     is_newer = exists().where(
-        public.c[key] == staged.c[key], public.c[VERSION.name] > staged.c[VERSION.name]
+        public.c[key] == staged.c[key],
+        ~is_current_sql(staged.c[VERSION.name], public.c[VERSION.name]),
     )
     return select(staged.c[key]).where(~is_newer)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Table,
     and_,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from opportunity_sync.core.versions import is_current_sql, is_deleted_since_sql, may_revive_sql
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.bulk import temporary
 from opportunity_sync.store.counts import Counts
@@ -74,6 +76,14 @@ class Writing:
         return fact_table(self.entity)
 
     @property
+    def may_revive(self) -> ColumnElement[bool]:
+        """Which deleted records this change brings back."""
+        known: ColumnElement[bool] = may_revive_sql(
+            self.fact.c.is_deleted, self.fact.c.deleted_revision, begun=self.change.begun
+        )
+        return known
+
+    @property
     def reads_filter(self) -> bool:
         """Whether the rows say themselves if they are excluded."""
         return self.entity.sync_filter in {None, *self.planned}
@@ -112,10 +122,9 @@ def of_new_versions(writing: Writing, staged: Table) -> Ids:
     A deleted record that comes back, and one that was excluded until now, are among them.
     """
     entity, fact, key = writing.entity, writing.fact, writing.entity.key_column
-    is_revived = and_(fact.c.is_deleted, fact.c.deleted_revision <= writing.change.begun)
-    is_equal = fact.c[VERSION.name] == staged.c[VERSION.name]
-    is_known = [fact.c[key] == staged.c[key], fact.c[VERSION.name] >= staged.c[VERSION.name]]
-    is_known.append(~and_(is_revived, is_equal))
+    version, stored_version = staged.c[VERSION.name], fact.c[VERSION.name]
+    is_revived = and_(writing.may_revive, stored_version == version)
+    is_known = [fact.c[key] == staged.c[key], is_current_sql(stored_version, version), ~is_revived]
     if entity.is_public:
         public = public_table(entity)
         is_there = exists().where(public.c[key] == fact.c[key])
@@ -128,9 +137,10 @@ def _overtaken(writing: Writing, staged: Table) -> Ids:
     fact, key = writing.fact, writing.entity.key_column
     deleted_since = exists().where(
         fact.c[key] == staged.c[key],
-        fact.c.is_deleted,
-        fact.c.deleted_revision > writing.change.begun,
-        fact.c[VERSION.name] <= staged.c[VERSION.name],
+        is_deleted_since_sql(
+            fact.c.is_deleted, fact.c.deleted_revision, begun=writing.change.begun
+        ),
+        is_current_sql(staged.c[VERSION.name], fact.c[VERSION.name]),
     )
     return select(staged.c[key]).where(staged.c[_IS_STALE], deleted_since)
 
@@ -140,7 +150,6 @@ def merge_facts(writing: Writing, staged: Table) -> Counts:
     entity, fact = writing.entity, writing.fact
     facts = [column.name for column in entity.fact_columns if column.name in writing.written]
     own = [VERSION.name, *facts]
-    revived = and_(fact.c.is_deleted, fact.c.deleted_revision <= writing.change.begun)
     return upsert(
         writing.connection,
         Upsert(
@@ -149,8 +158,8 @@ def merge_facts(writing: Writing, staged: Table) -> Counts:
             compared=own,
             fixed={"is_deleted": False, "deleted_revision": None},
             guard=lambda given, differs: and_(
-                given[VERSION.name] >= fact.c[VERSION.name],
-                or_(and_(~fact.c.is_deleted, differs), revived),
+                is_current_sql(given[VERSION.name], fact.c[VERSION.name]),
+                or_(and_(~fact.c.is_deleted, differs), writing.may_revive),
             ),
         ),
         counted=not entity.is_public,
@@ -180,7 +189,8 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
             fixed={"is_deleted": False, "deleted_at": None},
             stamps=change.stamps,
             guard=lambda given, differs: and_(
-                given[VERSION.name] >= public.c[VERSION.name], or_(public.c.is_deleted, differs)
+                is_current_sql(given[VERSION.name], public.c[VERSION.name]),
+                or_(public.c.is_deleted, differs),
             ),
         ),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from opportunity_sync.core.associations import (
     contact_accounts,
     resolve,
 )
+from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.references import ACCOUNT_REASONS, Directory
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
 from rule_cases import Case, facts_of, frame_of, published_cases, roles_of, unresolved_of
@@ -76,10 +76,11 @@ def test_a_contacts_own_account_follows_merges_and_the_filter() -> None:
             {"contact_id": "c5"},
         ],
     )
-    found = contact_accounts(
-        people, Directory(ACCOUNT, accounts, ACCOUNT_REASONS, refused=pa.array([], pa.string()))
-    )
+    directory = Directory(ACCOUNT, accounts, ACCOUNT_REASONS, refused=IdSet.of())
+    employers = contact_accounts(people, directory)
 
+    found = employers.accounts
+    assert employers.missing.to_list() == ["a9"]
     assert dict(zip(found["contact_id"], found["account_id"].fillna(""), strict=True)) == {
         "c1": "a2",
         "c2": "",

@@ -22,7 +22,7 @@ from opportunity_sync.errors import (
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.pipeline import extraction
 from opportunity_sync.pipeline.run import open_run
-from opportunity_sync.pipeline.settling import look
+from opportunity_sync.pipeline.settling import find_open_questions
 from opportunity_sync.store import migrate, read_state
 from oracle import actual_store, differences, expected_store
 from organisations import untracked
@@ -518,7 +518,9 @@ def test_a_comparison_keeps_only_what_is_asked_for(
     run = sqlite_runs.begin("reconcile")
     sqlite_runs.extract(run)
     with sqlite_runs.engine.connect() as connection:
-        opened = look(connection, open_run(run), moment=sqlite_runs.clock(), version="1")
+        opened = find_open_questions(
+            connection, open_run(run), moment=sqlite_runs.clock(), version="1"
+        )
 
     assert {name: len(what.live) for name, what in opened.items() if what.live} == {"contact": 1}
 

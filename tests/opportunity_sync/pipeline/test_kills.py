@@ -49,9 +49,9 @@ POINTS: list[Point] = [
     ("extract", f"{FOLDER}.publish", 1, True),
     ("extract", f"{FOLDER}.publish", 3, False),
     ("extract", f"{FOLDER}.publish", 4, True),
-    ("transform", f"{TRANSFORMATION}:look", 1, True),
+    ("transform", f"{TRANSFORMATION}:find_open_questions", 1, True),
     ("transform", f"{TRANSFORMATION}:settle", 1, True),
-    ("transform", f"{TRANSFORMATION}:_stage_all", 1, False),
+    ("transform", f"{TRANSFORMATION}:resolved_tables", 1, False),
     ("transform", f"{WRITER}.write", 1, True),
     ("transform", f"{WRITER}.write", 3, True),
     ("transform", f"{FOLDER}.publish", 1, False),
@@ -69,7 +69,7 @@ POINTS: list[Point] = [
     ("load", f"{STORE}:move_delta_link", 5, True),
     ("load", f"{STORE}:end_run", 1, True),
     ("load", f"{LOADING}:_write_everything", 1, True),
-    ("load", f"{LOADING}:_report", 1, False),
+    ("load", f"{LOADING}:report_counts", 1, False),
     ("finish", f"{FOLDER}.remove", 1, False),
     ("finish", f"{FOLDER}.remove", 1, True),
     ("finish", "opportunity_sync.staging.root:StagingRoot.remove_older_than", 1, True),
@@ -121,7 +121,7 @@ def through(runs: SyncRuns, point: Point, *, meanwhile: Callable[[], Any] = lamb
             # `begin` may have to make the tables first.
             before = dump(runs.engine) if run else None
             kill(runs, run, point)
-            if before is not None and point[1] != f"{LOADING}:_report":
+            if before is not None and point[1] != f"{LOADING}:report_counts":
                 assert dump(runs.engine) == before, "a killed step leaves the store as it was"
         if run is None:
             run = runs.begin()

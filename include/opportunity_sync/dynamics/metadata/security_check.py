@@ -47,6 +47,3 @@ def require_same_security(client: DataverseClient, entity: Entity, plan: EntityP
             next_step="clear the whole DAG run, from its first task; the next scheduled run leaves "
             "the column out by itself, and its values in the store stay.",
         )
-
-
-require_unsecured = require_same_security  # the name that its caller has

@@ -16,33 +16,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from opportunity_sync.core.frames import kept
+from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.merges import is_loser
+from opportunity_sync.core.versions import is_deleted_since, is_older
 from opportunity_sync.model import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from opportunity_sync.core.frames import Ids, Mask, Values
+    from opportunity_sync.core.frames import Mask, Values
     from opportunity_sync.model import Entity, Model
 
     # Stored facts whose column is among the ids: key, version_number, fact columns, is_deleted.
-    FindStored = Callable[[Entity, str, Ids], pa.Table]
-
-
-def distinct(*ids: Ids) -> Ids:
-    """The distinct, non-null ids of several columns."""
-    chunks = [
-        chunk
-        for column in ids
-        for chunk in (column.chunks if isinstance(column, pa.ChunkedArray) else [column])
-    ]
-    return pc.unique(pa.chunked_array(chunks, pa.string())).drop_null()
-
-
-def without(ids: Ids, known: Ids) -> Ids:
-    """The ids that are not among the known ones."""
-    return ids.filter(pc.invert(pc.is_in(ids, value_set=known)))
+    FindStored = Callable[[Entity, str, IdSet], pa.Table]
 
 
 @dataclass(frozen=True)
@@ -55,9 +42,9 @@ class News:
     """
 
     arrived: pa.Table
-    gone: Ids
-    refused: Ids
-    refused_now: Ids
+    gone: IdSet
+    refused: IdSet
+    refused_now: IdSet
     columns: Collection[str]
     begun: int
 
@@ -71,9 +58,9 @@ class Arrivals:
     that are gone; `before`: the stored facts of the changed ones.
     """
 
-    ids: Ids
+    ids: IdSet
     current: pa.Table
-    changed_ids: Ids
+    changed_ids: IdSet
     before: pa.Table
 
 
@@ -99,74 +86,73 @@ class KnownFacts:
         """This run's facts of an entity, without those that are older than the store's."""
         return self.arrivals[entity.name].current
 
-    def changed_ids(self, entity: Entity) -> Ids:
+    def changed_ids(self, entity: Entity) -> IdSet:
         """Keys of this run whose facts are new or differ from the store's, or can't be taken."""
-        return distinct(self.arrivals[entity.name].changed_ids, self._news[entity.name].refused_now)
+        return self.arrivals[entity.name].changed_ids | self._news[entity.name].refused_now
 
-    def refused(self, entity: Entity) -> Ids:
+    def refused(self, entity: Entity) -> IdSet:
         """Ids of records that are in Dynamics and can't be taken; older versions may be known."""
         return self._news[entity.name].refused
 
-    def where(self, entity: Entity, column: str, ids: Ids) -> pa.Table:
+    def where(self, entity: Entity, column: str, ids: IdSet) -> pa.Table:
         """Facts of every live record whose `column` is among `ids`."""
         arrived, key = self.current(entity), entity.key_column
-        here = kept(arrived, pc.is_in(arrived[column], value_set=ids))
+        here = kept(arrived, ids.holds(arrived[column]))
         if self._find_stored is None or not len(ids):
             return here
         stored = self._find_stored(entity, column, ids)
         is_past = _any(
             stored["is_deleted"],
             pc.is_in(stored[key], value_set=arrived[key]),
-            pc.is_in(stored[key], value_set=self._news[entity.name].gone),
+            self._news[entity.name].gone.holds(stored[key]),
         )
         stored = stored.filter(pc.invert(is_past)).select(here.column_names)
         return pa.concat_tables([stored, here])
 
-    def by_key(self, entity: Entity, ids: Ids) -> pa.Table:
+    def by_key(self, entity: Entity, ids: IdSet) -> pa.Table:
         """Facts of the live records with these keys."""
         return self.where(entity, entity.key_column, ids)
 
-    def with_masters(self, entity: Entity, ids: Ids) -> pa.Table:
+    def with_masters(self, entity: Entity, ids: IdSet) -> pa.Table:
         """Facts of the records with these keys and of all that they were merged into."""
         found, seen = [self.by_key(entity, ids)], ids
         while True:
-            masters = without(distinct(masters_of(found[-1])), seen)
+            masters = _masters_of(found[-1]) - seen
             if not len(masters):
                 return pa.concat_tables(found)
             found.append(self.by_key(entity, masters))
-            seen = distinct(seen, masters)
+            seen |= masters
 
-    def with_losers(self, entity: Entity, ids: Ids) -> Ids:
+    def with_losers(self, entity: Entity, ids: IdSet) -> IdSet:
         """These keys and those of all records merged into them, over any number of steps."""
         seen = newest = ids
         while len(newest):
             pointing = self.where(entity, "master_id", newest)
             losers = pointing.filter(is_loser(pointing))[entity.key_column]
-            newest = without(distinct(losers), seen)
-            seen = distinct(seen, newest)
+            newest = IdSet.of(losers) - seen
+            seen |= newest
         return seen
 
 
-def masters_of(records: pa.Table) -> Ids:
+def _masters_of(records: pa.Table) -> IdSet:
     """What the merged ones among the records were merged into."""
-    return records["master_id"].filter(is_loser(records))
+    return IdSet.of(records["master_id"].filter(is_loser(records)))
 
 
 def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arrivals:
     key = entity.key_column
     facts = [column.name for column in entity.fact_columns]
-    arrived = kept(news.arrived, pc.invert(pc.is_in(news.arrived[key], value_set=news.gone)))
+    arrived = kept(news.arrived, pc.invert(news.gone.holds(news.arrived[key])))
+    ids = IdSet.of(arrived[key])
     if find_stored is None:
         nothing = arrived.select([key, *facts]).slice(0, 0)
-        return Arrivals(arrived[key], arrived, distinct(arrived[key]), nothing)
-    stored = find_stored(entity, key, distinct(arrived[key], news.gone))
+        return Arrivals(ids, arrived, ids, nothing)
+    stored = find_stored(entity, key, ids | news.gone)
     before = stored.take(UniqueKey(stored[key]).matches(arrived[key]))
     arrived = _with_unread(entity, arrived, before, columns=news.columns)
-    # The store's order decides, no clock: a deletion that was loaded after this run began may be
-    # younger than what the run has read.
     is_set_aside = _any(
-        pc.less(arrived[VERSION.name], before[VERSION.name]),
-        pc.and_(before["is_deleted"], pc.greater(before["deleted_revision"], news.begun)),
+        is_older(arrived[VERSION.name], before[VERSION.name]),
+        is_deleted_since(before["is_deleted"], before["deleted_revision"], begun=news.begun),
     )
     differs = _any(
         before[key].is_null(),
@@ -174,12 +160,12 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
         *(_differ(arrived[name], before[name]) for name in facts),
     )
     arrives = pc.and_not(differs, is_set_aside)
-    changed_ids = distinct(arrived[key].filter(arrives), news.gone)
+    changed_ids = IdSet.of(arrived[key].filter(arrives)) | news.gone
     return Arrivals(
-        ids=arrived[key],
+        ids=ids,
         current=kept(arrived, pc.invert(is_set_aside)),
         changed_ids=changed_ids,
-        before=stored.filter(pc.is_in(stored[key], value_set=changed_ids)).select([key, *facts]),
+        before=stored.filter(changed_ids.holds(stored[key])).select([key, *facts]),
     )
 
 

@@ -1,0 +1,55 @@
+"""What a load came to, as its log shows it and Airflow passes it on."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from opportunity_sync.pipeline.bookkeeping.records import ROLE, UNRESOLVED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opportunity_sync.store import Counts
+
+log = logging.getLogger(__name__)
+
+
+def report_counts(counts: Mapping[str, Counts]) -> dict[str, Any]:
+    columns = (
+        "read",
+        "inserted",
+        "updated",
+        "unchanged",
+        "filtered",
+        "superseded",
+        "refused",
+        "deleted",
+        "rewritten",
+    )
+    log.info("%s", _line("table", columns))
+    for name, count in counts.items():
+        log.info("%s", _line(name, [f"{getattr(count, column):,}" for column in columns]))
+    changed = sum(count.changed for count in counts.values())
+    log.info("%s", _sentence(counts, changed))
+    return {
+        "changed": changed,
+        "tables": {
+            name: {column: getattr(count, column) for column in columns}
+            for name, count in counts.items()
+        },
+    }
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"{name:16}" + "".join(f" {cell:>10}" for cell in cells)
+
+
+def _sentence(counts: Mapping[str, Counts], changed: int) -> str:
+    """What the load came to, in words."""
+    read = sum(count.read for name, count in counts.items() if name not in {ROLE, UNRESOLVED})
+    refused = sum(count.refused for count in counts.values())
+    tail = f", {refused:,} could not be taken (refused_row names them)" if refused else ""
+    if not changed:
+        return f"Nothing has changed: of {read:,} records read, no row was written{tail}."
+    return f"{read:,} records were read and {changed:,} rows of the store changed{tail}."

@@ -1,0 +1,106 @@
+"""Where the next runs go on: columns that are complete, watermarks, delta links."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from opportunity_sync import store
+from opportunity_sync.pipeline.readings import published_reading
+from opportunity_sync.pipeline.resolving.outcome import all_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opportunity_sync.model import Entity
+    from opportunity_sync.pipeline.bookkeeping.write import Write
+    from opportunity_sync.pipeline.run import Run
+    from opportunity_sync.store import StoreState
+
+log = logging.getLogger(__name__)
+
+
+def is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
+    """Whether the stored delta link may lie behind the deletion of a row of this run.
+
+    Another run has read the whole table since this one began: `passes`, of the stored link, has
+    grown. A row that only this run knows may have been deleted before that, and then no change
+    that is read by that link will ever say so. (Of a run that read changes, a tombstone would be
+    stored.)
+    """
+    run = write.run
+    if passes is None or passes == run.of(entity).whole_passes:
+        return False
+    parts = run.folder.tables(all_parts(run, entity, write.outcome.groups), [entity.key_column])
+    if store.holds_all(write.connection, entity, parts):
+        return False
+    log.info(
+        "%s: another run has read all of them since this one began, and does not know all that "
+        "this one brings; the next run reads again what may have been deleted in between.",
+        entity.set_name,
+    )
+    return True
+
+
+def note_columns(write: Write, entity: Entity, *, held: Mapping[str, str] | None) -> None:
+    """Say how the whole table has its columns now; `held`: how it had them until now.
+
+    A run that brings a part of the table, with a column read otherwise than it is held (in another
+    time zone), leaves rows of both kinds: that column is held no more, and is read whole again.
+    """
+    connection, run = write.connection, write.run
+    reading, readings = published_reading(run, entity), _readings_of(run, entity)
+    if reading.is_whole and not run.lists(entity):
+        store.complete_columns(connection, entity.name, readings)
+        return
+    other = {name for name, how in readings.items() if held and held.get(name, how) != how}
+    if other:
+        store.forget_readings(connection, entity.name, other)
+
+
+def _readings_of(run: Run, entity: Entity) -> dict[str, str]:
+    """The fields that the extract task has read, and how."""
+    readings = run.plan.of(entity).readings(entity)
+    return {name: readings[name] for name in published_reading(run, entity).fields}
+
+
+def move_state(write: Write, entity: Entity, *, state: StoreState, overtaken: bool) -> None:
+    """Move the watermark, and the delta link where the entity is tracked: compare and set."""
+    connection, run, name = write.connection, write.run, entity.name
+    if overtaken:
+        store.forget_delta_link(connection, name)
+        store.withdraw_offer(connection, name)
+    if run.mode in {"range", "reconcile"}:
+        return
+    reading = published_reading(run, entity)
+    start = None if reading.is_whole else run.of(entity).window.start
+    store.move_watermark(connection, name, window_start=start, to=run.started_at)
+    is_moved = store.move_delta_link(
+        connection,
+        name,
+        # Where it was forgotten in this very transaction, none is there to be replaced.
+        began_with=None if overtaken or run.new_epoch else run.of(entity).stored_link,
+        to=_next_link(write, entity, state=state),
+    )
+    if is_moved and (reading.way != "window"):
+        store.withdraw_offer(connection, name)
+
+
+def _next_link(write: Write, entity: Entity, *, state: StoreState) -> store.DeltaLink:
+    """The link from which the next run goes on.
+
+    What a quick sync has offered is taken up when the old link has been followed to its end. Where
+    the old one could not be followed, rows that were written since the offer are asked for again:
+    the offered link tells what changed, and not what their runs may have missed before.
+    """
+    run, reading = write.run, published_reading(write.run, entity)
+    offered, known = state.offered.get(entity.name), run.of(entity).offered
+    if reading.way == "link" and offered and known and offered.url == known.url:
+        return replace(offered, is_whole=True)
+    if reading.way == "offer" and known is not None:
+        store.owe_rows_since(write.connection, entity, state.offered_at.get(entity.name, 0))
+        return store.DeltaLink(reading.delta_link, known.columns, is_whole=True)
+    # A link that was only followed goes on with the columns that it was made with.
+    columns = _readings_of(run, entity) if reading.is_whole else None
+    return store.DeltaLink(reading.delta_link, columns, is_whole=reading.is_whole)

@@ -1,0 +1,23 @@
+"""What the steps of one load share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from opportunity_sync.pipeline.resolving.outcome import Outcome
+    from opportunity_sync.pipeline.run import Run
+    from opportunity_sync.store import Change
+
+
+@dataclass(frozen=True)
+class Write:
+    """One load: the transaction, what is written, and by which change of the store."""
+
+    connection: Connection
+    run: Run
+    outcome: Outcome
+    change: Change

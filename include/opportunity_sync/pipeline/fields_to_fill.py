@@ -1,0 +1,43 @@
+"""Which fields a quick sync fills: those that it is asked for, or all that wait."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from opportunity_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opportunity_sync.model import Model
+    from opportunity_sync.pipeline.run import Baseline
+
+
+def fields_asked_for(
+    asked: tuple[str, ...], model: Model, tables: Mapping[str, Baseline]
+) -> dict[str, tuple[str, ...]]:
+    """The fields to fill by entity name; none asked for: all that wait for it.
+
+    Raises:
+        ConfigError: a name is none of the selected fields that can be read; all of them are named.
+    """
+    if not asked:
+        return {name: table.waiting for name, table in tables.items() if table.waiting}
+    known = {
+        f"{entity.name}.{field.column}": (entity.name, field.column)
+        for entity in model.public
+        for field in entity.selected_fields
+    }
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        near = {name: get_close_matches(name, known, n=1) for name in unknown}
+        said = [f"'{name}'" + "".join(f" (near: '{n}')" for n in near[name]) for name in unknown]
+        raise ConfigError(
+            f"These are no selected fields that can be read: {', '.join(said)}.",
+            next_step="give fields as `contact.region`, one a line; `make fields` lists them.",
+        )
+    chosen: dict[str, tuple[str, ...]] = {}
+    for entity, field in dict.fromkeys(known[name] for name in asked):
+        chosen[entity] = (*chosen.get(entity, ()), field)
+    return chosen

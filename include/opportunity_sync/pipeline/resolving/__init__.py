@@ -1,0 +1,1 @@
+"""From staged rows and the store to the associations of everything in reach."""

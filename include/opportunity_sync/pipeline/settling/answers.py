@@ -1,0 +1,87 @@
+"""Rows that are asked for by their ids, staged beside the extracted ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opportunity_sync.dynamics import (
+    IDS_PER_REQUEST,
+    DataverseClient,
+    PageDecoder,
+    staged_schema,
+)
+from opportunity_sync.errors import DataError
+from opportunity_sync.model import VERSION, Entity
+from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
+from opportunity_sync.pipeline.readings import part_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from opportunity_sync.dynamics import DecodedPage, Page
+    from opportunity_sync.pipeline.run import Run
+    from opportunity_sync.staging import PartWriter
+
+_HIGHEST = 2**63 - 1
+_UNREADABLE = "is answered without its id, or in a form that can't be read"
+
+
+@dataclass
+class Answers:
+    """The rows of one entity that came by id, staged; `versions` of all that are there.
+
+    `refused`: versions of the records in `refused_row`.
+    """
+
+    entity: Entity
+    writer: PartWriter
+    refused: Mapping[str, int | None]
+    reading: Reading = field(default_factory=Reading)
+    versions: dict[str, int] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def add(self, page: Page, decoded: DecodedPage, *, requests: int) -> None:
+        """Stage one page."""
+        state = part_state(decoded, requests, page=page)
+        self.writer.write(decoded.table, state=state.to_dict())
+        self.reading.add(state, decoded.table.num_rows, known=self.refused)
+        names = (self.entity.key_column, VERSION.name)
+        columns = (decoded.table[name].to_pylist() for name in names)
+        self.versions |= dict(zip(*columns, strict=True))
+        # A row that is refused is there all the same: no version of it is lower than another.
+        self.versions |= {error.record_id: _HIGHEST for error in decoded.refused if error.record_id}
+
+    def refuse(self, ids: Iterable[str]) -> None:
+        """List records that Dynamics has and that no answer shows in a form to take."""
+        key = self.entity.key
+        errors = [
+            DataError(_UNREADABLE, entity=self.entity.name, record_id=each, field=key)
+            for each in ids
+        ]
+        state = PartState(refusals=Refusals.of(errors))
+        self.writer.write(staged_schema(self.entity).empty_table(), state=state.to_dict())
+        self.reading.add(state, 0, known=self.refused)
+        self.versions |= {error.record_id: _HIGHEST for error in errors if error.record_id}
+
+
+def fetch_rows(client: DataverseClient, run: Run, found: Answers, *, ids: Sequence[str]) -> None:
+    """Stage the rows with these keys beside the extracted ones.
+
+    Where an answer holds a row that can't be told from another, the keys that seem missing from it
+    are asked for one by one, and only what Dynamics says does not exist is missing.
+    """
+    entity = found.entity
+    decoder = PageDecoder(entity, run.plan)
+    select = run.plan.of(entity).select(entity)
+    counted = client.counters.requests
+    for start in range(0, len(ids), IDS_PER_REQUEST):
+        batch, unidentified = ids[start : start + IDS_PER_REQUEST], 0
+        for page in client.by_ids(entity, batch, select=select):
+            decoded = decoder.decode(page.body)
+            requests, counted = client.counters.requests - counted, client.counters.requests
+            found.add(page, decoded, requests=requests)
+            unidentified += decoded.unidentified
+        if unidentified:
+            missing = [each for each in batch if each not in found.versions]
+            found.refuse([each for each in missing if not client.is_gone(entity, each)])

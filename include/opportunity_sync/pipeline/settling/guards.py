@@ -1,0 +1,104 @@
+"""What is not believed without being told to: the loss of many rows, and a return to the past.
+
+One bad day of permissions or formats would empty a store. Each guard raises before anything is
+written, and says how to let the run through.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opportunity_sync.dynamics import DataverseClient, sees_every_row
+from opportunity_sync.errors import ConfigError, PrivilegeError
+from opportunity_sync.pipeline.settling.open_questions import FEW_ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from opportunity_sync.model import Entity
+    from opportunity_sync.pipeline.parts import Refused
+    from opportunity_sync.pipeline.run import Run
+    from opportunity_sync.pipeline.settling.answers import Answers
+    from opportunity_sync.pipeline.settling.open_questions import OpenQuestions
+    from opportunity_sync.settings import Settings
+
+
+def require_few_refusals(
+    run: Run,
+    opened: Mapping[str, OpenQuestions],
+    answers: Mapping[str, Answers],
+    *,
+    settings: Settings,
+) -> None:
+    """Raise `ConfigError` where one run newly refuses so much that its source must be at fault."""
+    if run.accept_refusals:
+        return
+    for entity in run.model:
+        what, found = opened[entity.name], answers[entity.name].reading
+        refused = [*what.reading.refusals, *found.refusals]
+        new = _newly(refused, what.refused)
+        read = what.reading.rows + found.rows + len(new)
+        has_refused_page = what.reading.has_refused_page or found.has_refused_page
+        is_large_share = len(new) > read * settings.max_refused_share
+        if len(new) > FEW_ROWS and (has_refused_page or is_large_share):
+            raise _too_many_refused(entity, new, read)
+
+
+def _newly(refused: Iterable[Refused], known: Mapping[str, int | None]) -> list[Refused]:
+    """The records refused now that are not listed at the same version; each unnamed one counts."""
+    new = {
+        each.record_id or number: each
+        for number, each in enumerate(refused)
+        if not each.is_listed(known)
+    }
+    return list(new.values())
+
+
+def _too_many_refused(entity: Entity, new: Sequence[Refused], read: int) -> ConfigError:
+    reason = new[0].reason
+    where = f"{entity.name}.{reason.field}" if reason.field else entity.name
+    return ConfigError(
+        f"{len(new):,} of {read:,} {entity.set_name} can't be taken, more than is believed without "
+        f"being told to; the first: {where} {reason.message}.",
+        next_step="look at the records in Dynamics; if the others shall be loaded without them, "
+        "trigger the DAG with accept_refusals.",
+    )
+
+
+def refuse_older(entity: Entity, found: dict[str, int], live: Mapping[str, int]) -> None:
+    older = [key for key, version in found.items() if version < live.get(key, version)]
+    if older:
+        raise ConfigError(
+            f"{entity.name} {older[0]} (and {len(older) - 1} others) has a lower version in "
+            "Dynamics than in the store: the organisation was restored from a backup.",
+            next_step="trigger the DAG with mode full and new_epoch (docs/runbook.md).",
+        )
+
+
+def require_sight(client: DataverseClient, found: Answers) -> None:
+    """Ask once more whether every row can be seen, before one counts as gone: roles change.
+
+    Also before a record counts as gone that was never stored: it may be listed as refused.
+    """
+    entity = found.entity
+    if found.gone and not sees_every_row(client, entity):
+        raise PrivilegeError(
+            f"Not every row of {entity.set_name} can be seen any more, so none counts as gone.",
+            next_step=f"give the application user {entity.privilege} at organisation level again, "
+            "then clear the task.",
+        )
+
+
+def require_few_deletions(
+    entity: Entity, what: OpenQuestions, found: Answers, *, run: Run, settings: Settings
+) -> None:
+    """Refuse to mark more than the set share of a table, unless told to."""
+    count = len(found.gone & what.live.keys())
+    allowed = max(FEW_ROWS, int(what.live_count * settings.max_deleted_share))
+    if count > allowed and not run.accept_deletions:
+        raise ConfigError(
+            f"{count:,} of {what.live_count:,} {entity.set_name} seem to be gone, more than the "
+            f"{allowed:,} that are believed without being told to.",
+            next_step="look in Dynamics; if they were deleted, trigger the DAG with "
+            "accept_deletions, else mend the application user's role.",
+        )

@@ -1,0 +1,150 @@
+"""What a run's rows leave open, looked up in the store before Dynamics is asked.
+
+With change tracking a deletion shows as a tombstone; where every row of a table was read, by
+absence. Neither is taken at its word: these are *suspects*. A reconciliation listed keys and
+versions only; what the store lacks or has older is wanted as a whole. So is what earlier runs left
+behind: records that were refused and are due again, and rows that were loaded without a column that
+is back. Absence proves nothing where the application user does not see every row of the table.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from opportunity_sync import store
+from opportunity_sync.errors import PrivilegeError
+from opportunity_sync.pipeline.baselines import OWED_AT_ONCE
+from opportunity_sync.pipeline.parts import PartState, Reading
+from opportunity_sync.pipeline.readings import (
+    published_reading,
+    published_table,
+    versions_read,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from opportunity_sync.model import Entity
+    from opportunity_sync.pipeline.run import Run
+
+log = logging.getLogger(__name__)
+
+FEW_ROWS = 50  # that many may be gone, or refused, without a question
+
+
+@dataclass(frozen=True)
+class OpenQuestions:
+    """What is open of one entity before Dynamics is asked.
+
+    `suspects`: ids that may be gone; `wanted`: ids whose rows are wanted; `again`: ids that earlier
+    runs left behind. `live`: versions of the records that the store believes to be alive, of these
+    ids at least; `live_count`: of all. `refused`: versions of the records in `refused_row`.
+    """
+
+    reading: Reading
+    suspects: set[str]
+    wanted: set[str]
+    again: set[str]
+    live: Mapping[str, int]
+    live_count: int
+    refused: Mapping[str, int | None]
+    compared: int = 0
+
+
+def find_open_questions(
+    connection: store.Connection, run: Run, *, moment: datetime, version: str
+) -> dict[str, OpenQuestions]:
+    """What is open, by entity name; `moment` is now, `version` the pipeline's own.
+
+    Raises:
+        StagingError: an extract task has not published its table.
+        PrivilegeError: a reconciliation needs to see every row, and may not.
+    """
+    due = store.due_refused(
+        connection, moment=moment, version=version, everything=run.mode == "reconcile"
+    )
+    return {
+        entity.name: _open(connection, run, entity, due=set(due.get(entity.name, ())))
+        for entity in run.model
+    }
+
+
+def _open(
+    connection: store.Connection, run: Run, entity: Entity, *, due: set[str]
+) -> OpenQuestions:
+    reading = published_reading(run, entity)
+    refused = {each.record_id for each in reading.refusals if each.record_id}
+    listed = versions_read(run, entity) if reading.is_whole else {}
+    # A listing names what is there, and brings no row by which anything left behind is settled.
+    read = set() if run.lists(entity) else listed.keys() | refused
+    again = _left_behind(connection, run, entity, due=due) - read
+    suspects, wanted = _tombstones(run, entity, reading), set[str]()
+    if reading.is_whole and _absence_counts(run, entity):
+        live = store.live_versions(connection, entity)
+        suspects |= live.keys() - listed.keys() - refused
+        if run.lists(entity):
+            wanted = {key for key, version in listed.items() if live.get(key) != version}
+            _report_drift(entity, listed, live)
+    else:
+        live = store.live_versions(connection, entity, suspects | again)
+    if run.plan.of(entity).reads_every_row:
+        suspects |= again  # what does not come by id either is gone
+    return OpenQuestions(
+        reading=reading,
+        suspects=suspects,
+        wanted=wanted,
+        again=again,
+        live={key: live[key] for key in suspects | wanted | again if key in live},
+        live_count=store.count_live(connection, entity) if len(suspects) > FEW_ROWS else 0,
+        refused=store.refused_ids(connection, entity),
+        compared=len(listed) if run.mode == "reconcile" else 0,
+    )
+
+
+def _left_behind(
+    connection: store.Connection, run: Run, entity: Entity, *, due: set[str]
+) -> set[str]:
+    """Records that are due to be tried again, and rows that lack a column which can be read now."""
+    if run.mode == "range":
+        return set()
+    columns = run.plan.of(entity).columns
+    return due | set(store.owed_ids(connection, entity, columns, limit=OWED_AT_ONCE))
+
+
+def _tombstones(run: Run, entity: Entity, reading: Reading) -> set[str]:
+    if not reading.deletions:
+        return set()
+    states = (run.folder.state(part) for part in published_table(run, entity).parts)
+    return {key for state in states for key in PartState.from_dict(state).deleted_ids}
+
+
+def _absence_counts(run: Run, entity: Entity) -> bool:
+    """Whether a row that is missing from a whole reading may be gone."""
+    sees_all = run.plan.of(entity).reads_every_row
+    if sees_all:
+        return True
+    if run.mode == "reconcile":
+        raise PrivilegeError(
+            f"Whether all rows of {entity.set_name} can be read is "
+            f"{'unknown' if sees_all is None else 'denied'}, so no absence proves a deletion.",
+            next_step=f"give the application user {entity.privilege} at organisation level.",
+        )
+    log.warning("%s: not all rows can be seen, so none counts as gone", entity.set_name)
+    return False
+
+
+def _report_drift(entity: Entity, listed: dict[str, int], live: Mapping[str, int]) -> None:
+    missing = len(listed.keys() - live.keys())
+    other = sum(live.get(key, version) != version for key, version in listed.items())
+    gone = len(live.keys() - listed.keys())
+    log.info(
+        "%s: %s rows compared; drift: %s missing, %s of another version, %s not listed",
+        entity.set_name,
+        f"{len(listed):,}",
+        missing,
+        other,
+        gone,
+    )
