@@ -148,7 +148,7 @@ def _report(resolution: Resolution) -> dict[str, Any]:
     log.info(
         "Resolved %s opportunities: %s with an account, %s contact roles, %s unresolved%s",
         f"{len(resolution.affected):,}",
-        f"{pc.count(resolution.accounts['account_id']).as_py():,}",
+        f"{resolution.with_account:,}",
         f"{len(resolution.roles):,}",
         f"{len(resolution.unresolved):,}",
         f" ({reasons})" if reasons else "",

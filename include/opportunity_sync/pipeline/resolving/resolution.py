@@ -21,6 +21,8 @@ from opportunity_sync.core.sync_filter import is_synced
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opportunity_sync.core.frames import Values
     from opportunity_sync.pipeline.resolving.known_facts import KnownFacts
 
@@ -30,16 +32,21 @@ class Resolution:
     """The desired associations of everything in reach.
 
     `affected`: opportunity_id and is_synced (false: its own filter says No; it stays as it is,
-    only its unresolved rows go). `accounts`: opportunity_id, account_id of the synced ones.
-    `contact_accounts`: contact_id, account_id. `roles`, `unresolved`: as the store has them.
+    only its unresolved rows go). `accounts`: key and account_id, by the name of each entity that
+    carries an account; of opportunities only the synced ones. `roles`, `unresolved`: as the store
+    has them. `missing`: ids that are referred to and not known, by entity name.
     """
 
     affected: pa.Table
-    accounts: pa.Table
-    contact_accounts: pa.Table
+    accounts: Mapping[str, pa.Table]
     roles: pa.Table
     unresolved: pa.Table
-    missing: dict[str, IdSet]  # ids that are referred to and not known, by entity name
+    missing: Mapping[str, IdSet]
+
+    @property
+    def with_account(self) -> int:
+        """How many opportunities have an account."""
+        return int(pc.count(self.accounts[OPPORTUNITY.name]["account_id"]).as_py())
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,10 @@ def resolve_changes(known: KnownFacts) -> Resolution:
     missing[ACCOUNT.name] |= employers.missing
     return Resolution(
         affected=opportunities.select(["opportunity_id"]).append_column("is_synced", is_kept),
-        accounts=to_table(associations.accounts),
-        contact_accounts=to_table(employers.accounts),
+        accounts={
+            OPPORTUNITY.name: to_table(associations.accounts),
+            CONTACT.name: to_table(employers.accounts),
+        },
         roles=to_table(associations.roles),
         unresolved=to_table(associations.unresolved),
         missing=missing,

@@ -19,7 +19,7 @@ from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.versions import newest_of_each
 from opportunity_sync.dynamics import staged_schema
-from opportunity_sync.model import CONTACT, OPPORTUNITY, VERSION, Entity
+from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.pipeline.readings import published_reading
 from opportunity_sync.pipeline.resolving.known_facts import KnownFacts, News
 from opportunity_sync.pipeline.resolving.outcome import all_parts
@@ -93,13 +93,12 @@ def resolve_again(connection: Connection, run: Run, outcome: Outcome) -> Outcome
 def resolved_tables(run: Run, groups: Groups, resolved: Resolved) -> Tables:
     """What follows of each staged row, and the associations, by the name of their group."""
     resolution, staged = resolved.resolution, resolved.staged
-    accounts = {OPPORTUNITY.name: resolution.accounts, CONTACT.name: resolution.contact_accounts}
     tables: Tables = {}
     for entity in run.model:
         keys = staged[entity.name].facts[entity.key_column]
         derived = {"take": staged[entity.name].is_newest}
-        if entity.name in accounts:
-            found = accounts[entity.name]
+        if entity.carries_account:
+            found = resolution.accounts[entity.name]
             own = found[entity.key_column]
             derived["account_id"] = found["account_id"].take(UniqueKey(own).matches(keys))
             elsewhere = found.filter(pc.invert(pc.is_in(own, value_set=keys)))
