@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
-from opportunity_sync.model import EXTRACT_TASKS
+from opportunity_sync.model import DEFAULT_MODEL, Model
 from opportunity_sync.pipeline import (
     beginning,
     ending,
@@ -38,12 +38,13 @@ QUICK_SYNC = "dynamics_quick_sync"
 
 @dataclass
 class SyncRuns:
-    """Runs of one sandbox into one store; `settings` are those of every run."""
+    """Runs of one sandbox into one store; `settings` and `model` are those of every run."""
 
     sandbox: Sandbox
     engine: Engine
     settings: Settings
     count: int = field(default=0)
+    model: Model = DEFAULT_MODEL
 
     @contextmanager
     def client(self) -> Iterator[DataverseClient]:
@@ -69,7 +70,9 @@ class SyncRuns:
         self.count += 1
         start, end = window or (None, None)
         dag_id = QUICK_SYNC if mode == "fill" else DAG_ID
-        request = RunRequest(dag_id, f"run-{self.count}", mode, start, end, **told)
+        request = RunRequest(
+            dag_id, f"run-{self.count}", mode, start, end, model=self.model, **told
+        )
         with self.client() as client:
             return beginning.begin(
                 client, self.engine, request=request, settings=self.settings, clock=self.clock
@@ -79,7 +82,7 @@ class SyncRuns:
         """Run these extract tasks, or all of them; returns the summaries by table."""
         summaries: dict[str, Any] = {}
         with self.client() as client:
-            for task in tasks or EXTRACT_TASKS:
+            for task in tasks or self.model.extract_tasks:
                 summaries |= extraction.extract(client, run, task=task)
         return summaries
 

@@ -8,6 +8,7 @@ from opportunity_sync.model.default import (
     CONNECTION_ROLE,
     CONTACT,
     DEFAULT_MODEL,
+    EXTRACT_TASKS,
     OPPORTUNITY,
 )
 from opportunity_sync.model.entity import Entity
@@ -20,7 +21,7 @@ from opportunity_sync.model.fields import (
     Field,
     Kind,
 )
-from opportunity_sync.model.model import EXTRACT_TASKS, Model
+from opportunity_sync.model.model import Model
 from opportunity_sync.model.selection import CustomField, EntitySelection, Selection
 
 __all__ = [

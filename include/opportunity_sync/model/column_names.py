@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from opportunity_sync.errors import visible
 from opportunity_sync.model.default import CURRENCY
 from opportunity_sync.model.fields import VERSION, Field
-from opportunity_sync.model.selection import STANDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +93,7 @@ def standing_columns(entity: Entity) -> tuple[str, ...]:
     return (
         entity.key_column,
         VERSION.name,
-        *columns_of(*(field for field in entity.fields if field in STANDING)),
+        *columns_of(*_standing_fields(entity)),
         *(("account_id",) if entity.carries_account else ()),
         *_WRITTEN_BY_THE_STORE,
     )
@@ -116,7 +115,7 @@ def reserved_names(entity: Entity) -> dict[str, str]:
     return {
         **dict.fromkeys(names_of(*entity.facts), "kept by the sync itself"),
         **dict.fromkeys(names_of(CURRENCY), WITH_MONEY),
-        **dict.fromkeys(names_of(*filter(STANDING.__contains__, entity.fields)), ALWAYS_THERE),
+        **dict.fromkeys(names_of(*_standing_fields(entity)), ALWAYS_THERE),
         **reserved_columns(entity),
     }
 
@@ -139,6 +138,10 @@ def free_name(name: str, source: str, taken: AbstractSet[str]) -> str:
 def possible_columns(name: str) -> tuple[str, ...]:
     """What a field of unknown type may become."""
     return tuple(f"{name}{suffix}" for suffix in _SUFFIXES)
+
+
+def _standing_fields(entity: Entity) -> tuple[Field, ...]:
+    return tuple(field for field in entity.fields if field.always_stands)
 
 
 def _made_valid(name: str) -> str:

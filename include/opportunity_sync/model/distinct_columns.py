@@ -24,15 +24,19 @@ if TYPE_CHECKING:
 
     from opportunity_sync.model.entity import Entity
     from opportunity_sync.model.fields import Field
+    from opportunity_sync.model.model import Model
 
 
-def require_distinct_columns(entity: Entity, lines: Mapping[str, int] | None = None) -> None:
+def require_distinct_columns(
+    entity: Entity, lines: Mapping[str, int] | None = None, *, model: Model = DEFAULT_MODEL
+) -> None:
     """Refuse an entity, its types known, of which two fields become columns of one name.
 
     Raises `FieldsFileError` with every field that gives way: a default field never does, of two
-    selected ones the later. `lines`: where each stands in the file, by its name in the store.
+    selected ones the later. `lines`: where each stands in the file, by its name in the store;
+    `model`: what is read where nobody selects otherwise.
     """
-    known = DEFAULT_MODEL[entity.name]
+    known = model[entity.name]
     ours = {(field.column, field.source) for field in (*known.fields, *known.facts)}
     selected = [field for field in entity.fields if (field.column, field.source) not in ours]
     default = [field for field in entity.fields if field not in selected]

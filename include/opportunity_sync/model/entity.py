@@ -47,6 +47,12 @@ class Entity:
         return f"fact_{self.name}"
 
     @property
+    def filter_source(self) -> str | None:
+        """The Dynamics column of the sync filter, if there is one."""
+        sources = {fact.column: fact.source for fact in self.facts}
+        return None if self.sync_filter is None else sources[self.sync_filter]
+
+    @property
     def all_fields(self) -> tuple[Field, ...]:
         """Every selected field once, in reading order: key and version are not among them."""
         return tuple({field.column: field for field in (*self.fields, *self.facts)}.values())

@@ -28,16 +28,18 @@ from opportunity_sync.model.selection import EntitySelection, Selection, selecta
 from opportunity_sync.model.toml_lines import Faults, Lines
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from opportunity_sync.model.entity import Entity
     from opportunity_sync.model.fields import Field
+    from opportunity_sync.model.model import Model
 
-_TABLES = tuple(entity.name for entity in DEFAULT_MODEL.public)
 _KEYS = ("default", "without", "fields")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
-def parse_fields(text: str, *, where: str = "") -> Selection:
-    """What the text of a fields file selects; `where` names the file in errors.
+def parse_fields(text: str, *, where: str = "", model: Model = DEFAULT_MODEL) -> Selection:
+    """What the text of a fields file selects of the model; `where` names the file in errors.
 
     A table that is not there means the default fields, as `default` does that is not there. The
     same Dynamics column may be selected twice, under two names. A line that says what a default
@@ -49,12 +51,13 @@ def parse_fields(text: str, *, where: str = "") -> Selection:
     except (ValueError, RecursionError) as error:
         raise FieldsFileError([_syntax_fault(text, error)], where=where) from None
     faults = Faults(lines)
+    tables = [entity.name for entity in model.public]
     for name in content:
-        if name not in _TABLES:
-            _refuse_table(name, faults)
+        if name not in tables:
+            _refuse_table(name, tables, faults)
     entities = tuple(
         _EntityTable(entity, content.get(entity.name, {}), faults).selection()
-        for entity in DEFAULT_MODEL.public
+        for entity in model.public
     )
     if faults.found:
         raise FieldsFileError(faults.found, where=where)
@@ -148,14 +151,14 @@ class _EntityTable:
         self._faults.add((self._entity.name, key), f"{where} {problem}", next_step)
 
 
-def _refuse_table(name: str, faults: Faults) -> None:
-    near = nearest(name, _TABLES)
+def _refuse_table(name: str, tables: Collection[str], faults: Faults) -> None:
+    near = nearest(name, tables)
     if name in _KEYS:
-        next_step = f"move it below {', '.join(f'[{table}]' for table in _TABLES)}"
+        next_step = f"move it below {', '.join(f'[{table}]' for table in tables)}"
     elif near:
         next_step = f'write "{near}"'
     else:
-        next_step = f"remove it; there are {', '.join(_TABLES)}"
+        next_step = f"remove it; there are {', '.join(tables)}"
     faults.add((name,), f"{quoted(name)} is no table that is synced", next_step)
 
 

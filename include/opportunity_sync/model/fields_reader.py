@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.model.default import DEFAULT_MODEL
 from opportunity_sync.model.fields_file import parse_fields
 from opportunity_sync.model.selection import Selection
+
+if TYPE_CHECKING:
+    from opportunity_sync.model.model import Model
 
 _MOST_BYTES = 1_000_000
 _SETTING = "OPPORTUNITY_SYNC_FIELDS"
 
 
-def read_selection(url: str) -> Selection:
-    """What the file of the setting selects; the default selection where the setting is empty.
+def read_selection(url: str, model: Model = DEFAULT_MODEL) -> Selection:
+    """What the file of the setting selects of the model; all of it where the setting is empty.
 
     Raises `FieldsFileError` for a file with faults, and `ConfigError` for one that can't be read.
     """
     if not url:
-        return Selection.default()
+        return Selection.default(model)
     where, content = _read(url)
     if len(content) > _MOST_BYTES:
         raise ConfigError(
@@ -42,7 +46,7 @@ def read_selection(url: str) -> Selection:
             f"The fields file {where} is not UTF-8 (line {line}).",
             next_step="save it as UTF-8.",
         ) from None
-    return parse_fields(text, where=where)
+    return parse_fields(text, where=where, model=model)
 
 
 def _read(url: str) -> tuple[str, bytes]:

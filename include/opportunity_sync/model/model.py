@@ -10,14 +10,6 @@ from opportunity_sync.model.entity import Entity  # noqa: TC001 - read when a mo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The tasks that read Dynamics, one beside the other; an entity says by which of them it is read.
-EXTRACT_TASKS = (
-    "extract_opportunities",
-    "extract_connections",
-    "extract_contacts",
-    "extract_accounts",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -37,6 +29,11 @@ class Model:
     def public(self) -> tuple[Entity, ...]:
         """The entities that have a public table."""
         return tuple(entity for entity in self.entities if entity.is_public)
+
+    @property
+    def extract_tasks(self) -> tuple[str, ...]:
+        """The tasks that read Dynamics, one beside the other; each is named by an entity."""
+        return tuple(dict.fromkeys(entity.read_by for entity in self.entities))
 
     def read_by(self, task: str) -> tuple[Entity, ...]:
         """The entities that an extract task reads."""

@@ -20,7 +20,7 @@ from opportunity_sync.model.column_names import (
     quoted,
     reserved_names,
 )
-from opportunity_sync.model.selection import STANDING, CustomField, selectable
+from opportunity_sync.model.selection import CustomField, selectable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -50,7 +50,7 @@ class SelectedLines:
         return frozenset(
             field
             for field in known
-            if field not in STANDING and self._lines.get(field.column) == field.source
+            if not field.always_stands and self._lines.get(field.column) == field.source
         )
 
     def custom_fields(self, beside: Collection[Field]) -> tuple[CustomField, ...]:

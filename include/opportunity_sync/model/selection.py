@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from opportunity_sync.model.entity import Entity
+    from opportunity_sync.model.model import Model
 
-# What the rules, the watermark and every reader rely on.
-STANDING = frozenset(
-    each for entity in DEFAULT_MODEL.public for each in entity.fields if each.always_stands
-)
 _FINGERPRINT_CHARACTERS = 16
 
 
@@ -62,9 +59,9 @@ class Selection:
     entities: tuple[EntitySelection, ...]
 
     @classmethod
-    def default(cls) -> Selection:
-        """What is read where nobody selects otherwise."""
-        return cls(tuple(selected(entity, entity.fields) for entity in DEFAULT_MODEL.public))
+    def default(cls, model: Model = DEFAULT_MODEL) -> Selection:
+        """What is read of the model where nobody selects otherwise."""
+        return cls(tuple(selected(entity, entity.fields) for entity in model.public))
 
     def __iter__(self) -> Iterator[EntitySelection]:
         """Each entity's part."""
@@ -87,7 +84,7 @@ class Selection:
 
 def is_selectable(each: Field) -> bool:
     """Whether a public field is there because it was selected, not for book-keeping or money."""
-    return each not in STANDING and each != CURRENCY
+    return not each.always_stands and each != CURRENCY
 
 
 def selectable(entity: Entity) -> tuple[Field, ...]:

@@ -16,14 +16,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from opportunity_sync import store
-from opportunity_sync.dynamics import (
-    DataverseClient,
-    LeftOut,
-    Plan,
-    read_organization,
-)
+from opportunity_sync.dynamics import DataverseClient, LeftOut, Plan
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.model.distinct_columns import require_distinct_columns
 from opportunity_sync.model.fields_reader import read_selection
 from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.fields_to_fill import fields_asked_for
@@ -36,6 +30,7 @@ from opportunity_sync.pipeline.run import (
     staging_root,
     utc_now,
 )
+from opportunity_sync.pipeline.selected_model import read_selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -66,14 +61,9 @@ def begin(
         ConfigError: something that a person must mend.
         TransientError: something that heals.
     """
-    selection = read_selection(settings.fields)
+    selection = read_selection(settings.fields, request.model)
     started_at = _start(client.get("WhoAmI").server_date, clock())
-    model, plan = read_organization(
-        client, selection, language=settings.label_language, time_zone=settings.time_zone
-    )
-    for entity in model.public:
-        lines = {each.column: each.line for each in selection[entity.name].custom if each.line}
-        require_distinct_columns(entity, lines)
+    model, plan = read_selected(client, selection, settings=settings, model=request.model)
     log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
     wait = settings.store_lock_seconds
     fitted = store.migrate(engine, model, wait_seconds=wait, on_wait=report_wait)
@@ -240,9 +230,9 @@ def _lost_filters(connection: store.Connection, found: Findings) -> tuple[str, .
         and store.holds_no(connection, entity)
     ]
     if lost and not found.request.accept_filter_gone:
-        names = ", ".join(entity.name for entity in lost)
+        names = " and ".join(f"{entity.filter_source} of {entity.name}" for entity in lost)
         raise ConfigError(
-            f"The sync filter new_synctomkto of {names} is not there any more, and rows of the "
+            f"The sync filter {names} is not there any more, and rows of the "
             "store were left out by it.",
             next_step="let the application user read the column, or, if it was deleted on purpose "
             "and all rows shall be synced, trigger the DAG with mode full and accept_filter_gone.",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opportunity_sync import store
-from opportunity_sync.dynamics import read_organization
-from opportunity_sync.model.distinct_columns import require_distinct_columns
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.fields_reader import read_selection
+from opportunity_sync.pipeline.selected_model import read_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,20 +55,21 @@ class Change:
             yield f"  to fill: {self.rows:,} rows, {self.requests:,} requests{pace}"
 
 
-def preview(client: DataverseClient, engine: Engine, *, settings: Settings) -> list[Change]:
+def preview(
+    client: DataverseClient,
+    engine: Engine,
+    *,
+    settings: Settings,
+    default: Model = DEFAULT_MODEL,
+) -> list[Change]:
     """What the next runs would do with the selection as it is now.
 
     Raises:
         ConfigError: the fields file has faults, all of them named; or a run would not begin.
         TransientError: one of both ends can't be reached now.
     """
-    selection = read_selection(settings.fields)
-    model, plan = read_organization(
-        client, selection, language=settings.label_language, time_zone=settings.time_zone
-    )
-    for entity in model.public:
-        lines = {each.column: each.line for each in selection[entity.name].custom if each.line}
-        require_distinct_columns(entity, lines)
+    selection = read_selection(settings.fields, default)
+    model, plan = read_selected(client, selection, settings=settings, model=default)
     fitted = store.expect_columns(engine, model)
     with store.reading(engine) as connection:
         stored = _stored(connection, fitted.model, selection)

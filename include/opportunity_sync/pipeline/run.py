@@ -16,7 +16,13 @@ import msgspec
 
 from opportunity_sync.dynamics import DataverseClient, Plan
 from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
-from opportunity_sync.model import CREATED_SOURCE, MODIFIED_SOURCE, Entity, Model
+from opportunity_sync.model import (
+    CREATED_SOURCE,
+    DEFAULT_MODEL,
+    MODIFIED_SOURCE,
+    Entity,
+    Model,
+)
 from opportunity_sync.staging import RunFolder, StagingRoot
 
 if TYPE_CHECKING:
@@ -43,7 +49,8 @@ class RunRequest:
     records that can't be taken, `accept_filter_gone` take an organisation whose sync filter is no
     longer there for one without. `new_epoch` lets lower versions replace higher ones, after the
     organisation was restored from a backup. `new_organization`, with it, is the id of the
-    organisation to which the store is handed over.
+    organisation to which the store is handed over. `model`: the tables of the deployment, with what
+    is read of them where nobody selects otherwise.
     """
 
     dag_id: str
@@ -58,6 +65,7 @@ class RunRequest:
     accept_filter_gone: bool = False
     new_epoch: bool = False
     new_organization: str | None = None
+    model: Model = DEFAULT_MODEL
 
     def __post_init__(self) -> None:
         """Refuse a range that is none, and an epoch that would begin with gaps."""

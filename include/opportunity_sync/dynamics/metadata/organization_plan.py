@@ -35,14 +35,15 @@ def read_organization(
     *,
     language: int | None,
     time_zone: str | None = None,
+    model: Model = DEFAULT_MODEL,
 ) -> tuple[Model, Plan]:
-    """The tables with the selected fields as they are here, and what of them can be read.
+    """The model's tables with the selected fields as they are here, and what of them can be read.
 
-    Default fields are in the model whether they can be read or not. A selected column is, with
+    Default fields are in the answer whether they can be read or not. A selected column is, with
     the kind that metadata gives it, where it can be read; any other is among what the plan leaves
     out. Parameters and errors are those of `organization_plan`.
     """
-    wanted = [_want_table(entity, selection) for entity in DEFAULT_MODEL]
+    wanted = [_want_table(entity, selection) for entity in model]
     return _read(client, wanted, language=language, time_zone=time_zone)
 
 
