@@ -3,7 +3,8 @@
 Every run calls `migrate` when it begins. Mostly there is nothing to do, and then it must not
 wait for a load that holds the store's lock; so it looks first without the lock, and again with
 it. Columns that always stand are made by scripts, those that a user selects by `made_columns.py`;
-no column is made by both.
+no column is made by both. The tables of an entity that no script knows follow the model: an entity
+is data, and to add one takes no script.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlalchemy.schema import CreateColumn
 
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.model import DEFAULT_MODEL, Entity, Field, Model
+from opportunity_sync.model import DEFAULT_MODEL, Entity, Model
 from opportunity_sync.store.lock import locked, reading
 from opportunity_sync.store.made_columns import FittedModel, fit_columns
 from opportunity_sync.store.state import forget_column
-from opportunity_sync.store.tables import tables_of
+from opportunity_sync.store.tables import fact_table, public_table, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,8 @@ def migrate(
 
     Raises:
         StoreUnavailableError: the database is down, or locked for longer than `wait_seconds`.
-        ConfigError: the store was made by a newer version, may not be written, or is not UTF-8.
+        ConfigError: the store was made by a newer version, may not be written, is not UTF-8, or
+            somebody else has made a table of an entity's name.
     """
     with reading(engine) as connection:
         is_current = _is_current(connection, model)
@@ -55,6 +57,7 @@ def migrate(
         with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
             _refuse_other_encodings(connection)
             command.upgrade(alembic_config(connection), "head")
+            _make_missing_tables(connection, model)
             _add_missing_columns(connection, model)
     return fit_columns(engine, model)
 
@@ -93,8 +96,8 @@ def _scripts() -> ScriptDirectory:
 
 
 def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, str]]:
-    """Columns that always stand and that somebody has taken away."""
-    tables = tables_of(Model(tuple(replace(entity, fields=_standing(entity)) for entity in model)))
+    """Columns that always stand and that are not there, one by one or with their table."""
+    tables = tables_of(Model(tuple(map(_standing, model))))
     found = inspect(connection).get_multi_columns(filter_names=list(tables))
     there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
     return [
@@ -105,8 +108,27 @@ def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, 
     ]
 
 
-def _standing(entity: Entity) -> tuple[Field, ...]:
-    return tuple(field for field in entity.fields if field.always_stands)
+def _standing(entity: Entity) -> Entity:
+    """The entity with the fields alone that are in every selection."""
+    return replace(entity, fields=tuple(field for field in entity.fields if field.always_stands))
+
+
+def _make_missing_tables(connection: Connection, model: Model) -> None:
+    """Make the tables of entities that were never in this store.
+
+    Both are made at once, so a public table without its facts is somebody else's.
+    """
+    there = set(inspect(connection).get_table_names())
+    for entity in map(_standing, model):
+        if entity.fact_table in there:
+            continue
+        if entity.is_public and entity.name in there:
+            raise ConfigError(
+                f"The store's database has a table {entity.name} that the pipeline did not make.",
+                next_step="give the store a database of its own, or rename the table.",
+            )
+        for table in (fact_table(entity), *([public_table(entity)] if entity.is_public else [])):
+            table.create(connection)
 
 
 def _add_missing_columns(connection: Connection, model: Model) -> None:
