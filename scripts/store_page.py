@@ -1,7 +1,7 @@
 """`docs/store.md`: every table and column of the store, with where its values come from.
 
-Columns of the entities are described by the Dataverse column they are read from, as
-`entities.py` has it. Those that the pipeline makes itself are described here, and a column that
+Columns of the entities are described by the Dataverse column they are read from, as the model
+has it. Those that the pipeline makes itself are described here, and a column that
 nobody described stops the page from being made.
 """
 
@@ -37,10 +37,8 @@ What the runs need of each other; read them to understand a result, not to build
 every row ever seen, excluded ones too, with the columns that the association rules ask for.
 """
 
+# Of tables that belong to no entity.
 TABLES = {
-    "opportunity": "One row for each synced opportunity.",
-    "contact": "One row for each synced contact; one that was merged into another keeps its row.",
-    "account": "One row for each synced account; one that was merged into another keeps its row.",
     "opportunity_contact_role": "Which contact stands in which role to an opportunity.",
     "unresolved_association": "What could not be associated, and why. A row goes when its reason "
     "does, or when its opportunity is deleted or excluded.",
@@ -59,7 +57,7 @@ TABLES = {
     "sync_state": "How far each entity was read. A row may be deleted at any time: the table is "
     "then read whole.",
 }
-PUBLIC = tuple(TABLES)[:10]
+PUBLIC = (*(entity.name for entity in DEFAULT_MODEL.public), *tuple(TABLES)[:7])
 
 # By column, or by `table.column` where one name has several meanings.
 MEANINGS = {
@@ -170,13 +168,22 @@ def store_page() -> str:
     private = [name for name in stored if name not in PUBLIC]
     blocks = ["# The store", NOTICE, INTRODUCTION, "## Public tables\n"]
     for name in PUBLIC:
-        blocks += section(stored[name], entities.get(name), TABLES[name])
+        entity = entities.get(name)
+        about = about_rows(entity) if entity else TABLES[name]
+        blocks += section(stored[name], entity, about)
     blocks += ["## Private tables", PRIVATE_INTRODUCTION]
     for name in private:
         entity = facts.get(name)
         about = f"Facts of `{entity.set_name}`." if entity else TABLES[name]
         blocks += section(stored[name], entity, about)
     return "\n".join(blocks)
+
+
+def about_rows(entity: Entity) -> str:
+    """What a row of an entity's public table is."""
+    merges = any(fact.column == "master" for fact in entity.facts)
+    kept = "; one that was merged into another keeps its row" if merges else ""
+    return f"One row for each synced {entity.name}{kept}."
 
 
 def section(stored: Table, entity: Entity | None, about: str) -> list[str]:
