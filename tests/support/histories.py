@@ -18,9 +18,12 @@ from uuid import NAMESPACE_OID, uuid5
 from dynamics_sandbox import TABLES, Organisation, Touch
 from dynamics_sandbox.schema.attribute import LOOKUP_TABLE
 from dynamics_sandbox.schema.custom_columns import SYNC_FILTER
+from history_selections import CUSTOM_COLUMNS, custom_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from dynamics_sandbox.schema.attribute import Attribute
 
 Step = list[Any]
 Values = dict[str, Any]
@@ -52,7 +55,7 @@ def renew(organisation: Organisation, options: Mapping[str, Any]) -> None:
     """
     tables = {
         name: replace(
-            table.with_attributes(SYNC_FILTER) if name in _sets(options["filters"]) else table,
+            table.with_attributes(*_custom(name, options["filters"])),
             change_tracking=name in _sets(options["tracked"]),
         )
         for name, table in TABLES.items()
@@ -73,6 +76,12 @@ def renew(organisation: Organisation, options: Mapping[str, Any]) -> None:
 
 def _sets(letters: str) -> set[str]:
     return {SETS[letter] for letter in letters}
+
+
+def _custom(set_name: str, filters: str) -> tuple[Attribute, ...]:
+    """What the customer has added to a table."""
+    own = CUSTOM_COLUMNS if set_name in _sets("".join(_TABLES)) else ()
+    return (SYNC_FILTER, *own) if set_name in _sets(filters) else own
 
 
 def _some_parent(dice: Random, letter: str) -> str | None:
@@ -107,16 +116,17 @@ def create(
 
 def _created(slot: str, parent: str | None, number: int) -> Values:
     owner = _reference("_ownerid_value", guid("owner"), "systemuser")
+    own = owner | custom_values(number)
     match slot[0]:
         case "c":
-            return owner | _parent("_parentcustomerid_value", parent)
+            return own | _parent("_parentcustomerid_value", parent)
         case "o":
-            return owner | _parent("_customerid_value", parent) | {"estimatedvalue": number / 4}
+            return own | _parent("_customerid_value", parent) | {"estimatedvalue": number / 4}
         case "k":
             return owner | _connection(slot, number)
         case "r":
             return {"name": _role_name(number), "category": _category(number)}
-    return owner | {"numberofemployees": number}
+    return own | {"numberofemployees": number}
 
 
 def _connection(slot: str, number: int) -> Values:
@@ -166,9 +176,15 @@ def wait(organisation: Organisation, seconds: int) -> None:
     organisation.now = organisation.now + timedelta(seconds=seconds)
 
 
+def _other_values(slot: str, number: int) -> Values:
+    """A name and, where a user selects fields, values of all that the customer has added."""
+    own = custom_values(number) if slot[0] in _TABLES else {}
+    return {_NAMES[slot[0]]: f"{slot} {number}", **own}
+
+
 def change(organisation: Organisation, slot: str, number: int) -> None:
-    """A column that no rule asks for, or the row's state."""
-    values: Values = {_NAMES[slot[0]]: f"{slot} {number}"}
+    """Columns that no rule asks for, or the row's state."""
+    values = _other_values(slot, number)
     if slot[0] == "r":
         values = {"description": f"{slot} {number}"}
     elif number % 3 == 0:
@@ -178,12 +194,12 @@ def change(organisation: Organisation, slot: str, number: int) -> None:
 
 def change_unseen(organisation: Organisation, slot: str, number: int) -> None:
     """As a rollup or a cascade: the version moves, `modifiedon` does not."""
-    _update(organisation, slot, {_NAMES[slot[0]]: f"{slot} {number}"}, touch=Touch.VERSION)
+    _update(organisation, slot, _other_values(slot, number), touch=Touch.VERSION)
 
 
 def change_backdated(organisation: Organisation, slot: str, number: int, age: int) -> None:
     """As an import: written now, modified long ago by what the row says."""
-    values = {_NAMES[slot[0]]: f"{slot} {number}"}
+    values = _other_values(slot, number)
     _update(organisation, slot, values, modified_at=_ago(organisation, age))
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dynamics_sandbox import FaultKind
 from histories import AGES, COUNTS
 from history_runs import STAGES
+from history_selections import SELECTIONS
 from world_events import SECONDS_AHEAD
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ _BOUNDS = (0, 1, 600, 4000, 86_400, 5 * 86_400, 30 * 86_400)
 _SPANS = [(since, until) for since in _BOUNDS for until in _BOUNDS if since > until]
 _WINDOWS = [("range", *span) for span in _SPANS] + [("fill", *span) for span in _SPANS[::4]]
 _FAULTS = [kind.value for kind in FaultKind]
-_NOT_EVENTS = ("wait", "run", "begin", "go", "kill", "again", "run_with_fault")
+_NOT_EVENTS = ("wait", "run", "begin", "go", "kill", "again", "run_with_fault", "select")
 # Events of a history's runs, not of its organisation.
-RUN_EVENTS = ("skew_worker", "set", "upgrade", "lose_part")
+RUN_EVENTS = ("select", "skew_worker", "set", "upgrade", "lose_part")
 # So that each kind of event meets each kind of run some times in 300 histories.
 _WEIGHTS = {
     "wait": 4, "run": 4, "begin": 3, "go": 4, "kill": 2, "again": 3, "run_with_fault": 2,
-    "flip_filter": 2, "create": 2, "delete": 2,
+    "select": 3, "flip_filter": 2, "create": 2, "delete": 2,
     "lose_part": 8, "garble": 3, "garble_id": 5, "lose_privilege": 5, "regain_privilege": 3,
     "switch_tracking": 3, "switch_organisation": 5, "leave_out_column": 3, "restore_column": 2,
     "skew_one_answer": 3, "skew_worker": 2, "skew_server": 2,
@@ -151,6 +152,7 @@ def _run_draws(sight: Sight) -> dict[str, st.SearchStrategy[Step]]:
         "run_with_fault": st.tuples(
             asked, st.sampled_from(_FAULTS), st.sampled_from("acok"), st.booleans(), st.booleans()
         ).map(lambda drawn: ["run_with_fault", *drawn[0], *drawn[1:]]),
+        "select": _step("select", st.sampled_from(list(SELECTIONS))),
     }
 
 

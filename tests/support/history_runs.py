@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynamics_sandbox import FaultKind
 from histories import EVENTS, SETS, Step, renew, wait
+from history_selections import SELECTIONS
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.errors import SyncError
 from opportunity_sync.store import read_state
 from oracle import KEYS, Store, actual_store, differences, expected_store
+from oracle_fields import selected_by
 from sync_runs import SyncRuns, settings_for_tests
 from world_events import WORLD_EVENTS, heal
 
@@ -78,6 +80,7 @@ class HistoryRuns(SyncRuns):
     remembered: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     is_still: bool = True  # nothing around the rows has moved
     worker_ahead: timedelta = timedelta()
+    folder: Path = Path()  # of the fields files
     _session: Any = None
 
     @contextmanager
@@ -125,6 +128,7 @@ class History:
     under_way: dict[str, OpenRun] = field(default_factory=dict)
     past: list[tuple[int, Mode, tuple[datetime, ...]]] = field(default_factory=list)
     tracked: str = ""
+    selection: str = "default"
 
     def play(self, steps: Sequence[Step]) -> None:
         """Do every step in its turn."""
@@ -177,6 +181,15 @@ class History:
         self.runs.is_still = False
         self.runs.settings = self.runs.settings.model_copy(update={name: value})
         self._happened("set")
+
+    def _select(self, selection: str) -> None:
+        """The user selects other fields between two runs; no run may fail for that."""
+        if selection == self.selection:
+            return
+        self.selection = selection
+        fields = str(self.runs.folder / f"{selection}.toml")
+        self.runs.settings = self.runs.settings.model_copy(update={"fields": fields})
+        self._happened("select")
 
     def _upgrade(self) -> None:
         """The pipeline is replaced by a newer version: state and staging are of the one before."""
@@ -369,8 +382,11 @@ class Stage:
     remembered: ClassVar[dict[str, dict[tuple[str, str], dict[str, Any]]]] = {}
 
     def __post_init__(self) -> None:
-        """One session for all histories."""
-        self.runs = HistoryRuns(self.sandbox, self.engine, settings_for_tests(self.folder))
+        """One session for all histories, and a fields file for each selection."""
+        settings = settings_for_tests(self.folder)
+        self.runs = HistoryRuns(self.sandbox, self.engine, settings, folder=self.folder)
+        for name, text in SELECTIONS.items():
+            (self.folder / f"{name}.toml").write_text(text)
 
     def history(self, options: Mapping[str, Any]) -> History:
         """A new organisation and runs that know nothing of those before."""
@@ -404,11 +420,15 @@ class Visible:
         return [row for row in self.organisation.rows(set_name) if row[key] not in hidden]
 
 
-def differences_at_the_end(organisation: Organisation, engine: Engine) -> list[str]:
-    """What the store holds otherwise than a full sync would; rows that say No are left aside."""
-    seen = Visible(organisation)
-    found = without_excluded(seen, actual_store(engine))
-    return differences(expected_store(seen), found)  # type: ignore[arg-type]
+def differences_at_the_end(history: History, engine: Engine) -> list[str]:
+    """What the store holds otherwise than a full sync would; rows that say No are left aside.
+
+    So are the columns that are not selected in the end.
+    """
+    seen = Visible(history.organisation)
+    selected = selected_by(SELECTIONS[history.selection], history.organisation)
+    found = without_excluded(seen, actual_store(engine, selected))
+    return differences(expected_store(seen, selected), found)  # type: ignore[arg-type]
 
 
 def without_excluded(seen: Visible, store: Store) -> Store:

@@ -16,8 +16,10 @@ from sqlalchemy import Engine, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from dynamics_sandbox import Organisation
+    from dynamics_sandbox.schema.attribute import Attribute
 
 Record = dict[str, Any]
 LOOKUP_TYPE = "@Microsoft.Dynamics.CRM.lookuplogicalname"
@@ -128,6 +130,18 @@ FLAGS = {
 Store = dict[str, dict[tuple[str, ...], Record]]
 
 
+@dataclass(frozen=True)
+class Selected:
+    """The columns of each table by what they come from, and which hold decimals and flags."""
+
+    columns: Mapping[str, Mapping[str, str]]
+    exact: AbstractSet[str]
+    flags: AbstractSet[str]
+
+
+DEFAULT = Selected(COLUMNS, MONEY, FLAGS)
+
+
 @dataclass
 class _Books:
     """The organisation's rows by id, and what was decided so far."""
@@ -140,8 +154,8 @@ class _Books:
     unresolved: dict[tuple[str, ...], Record] = field(default_factory=dict)
 
 
-def expected_store(organisation: Organisation) -> Store:
-    """What one full sync of the organisation as it is must give."""
+def expected_store(organisation: Organisation, selected: Selected = DEFAULT) -> Store:
+    """What one full sync of the organisation as it is must give, in the selected columns."""
     books = _Books(
         contacts={row["contactid"]: row for row in organisation.rows("contacts")},
         accounts={row["accountid"]: row for row in organisation.rows("accounts")},
@@ -154,7 +168,8 @@ def expected_store(organisation: Organisation) -> Store:
             row for row in organisation.rows(set_name) if row.get("new_synctomkto") is not False
         ]
         store[table] = {
-            (row[COLUMNS[table][KEYS[table][0]]],): _plain(organisation, table, row) for row in rows
+            (row[COLUMNS[table][KEYS[table][0]]],): _plain(organisation, table, row, selected)
+            for row in rows
         }
     for (contact_id,), record in store["contact"].items():
         record["account_id"] = _own_account(books, books.contacts[contact_id])
@@ -167,19 +182,26 @@ def expected_store(organisation: Organisation) -> Store:
     }
 
 
-def actual_store(engine: Engine) -> Store:
+def actual_store(engine: Engine, selected: Selected = DEFAULT) -> Store:
     """What the store holds: live rows, the compared columns, in plain values."""
     store: Store = {}
     with engine.connect() as connection:
         for table, key in KEYS.items():
-            columns = set(COLUMNS.get(table, ())) | {"account_id", "role", "is_primary", "source"}
+            columns = set(selected.columns.get(table, ())) | {
+                "account_id",
+                "role",
+                "is_primary",
+                "source",
+            }
             columns |= {"opportunity_id", "contact_id", "kind", "reference_id", "reason"}
             records = [
                 dict(row) for row in connection.execute(text(f'SELECT * FROM "{table}"')).mappings()
             ]
             store[table] = {
                 tuple(record[name] for name in key): {
-                    name: _value(name, value) for name, value in record.items() if name in columns
+                    name: _value(name, value, selected)
+                    for name, value in record.items()
+                    if name in columns
                 }
                 for record in records
                 if not record.get("is_deleted")
@@ -203,32 +225,45 @@ def differences(expected: Store, actual: Store) -> list[str]:
     return lines
 
 
-def _plain(organisation: Organisation, table: str, row: Record) -> Record:
+def _plain(organisation: Organisation, table: str, row: Record, selected: Selected) -> Record:
     attributes = organisation.stores[SETS[table]].table.attributes
     record: Record = {}
-    for column, source in COLUMNS[table].items():
+    for column, source in selected.columns[table].items():
+        name = source.removeprefix(LABELS).strip()
         if source.startswith(LABELS):
-            code, name = row.get(source.split()[-1]), source.split()[-1]
-            record[column] = (
-                (attributes[name].options or {}).get(code) if code is not None else None
-            )
+            record[column] = _label(attributes[name].options or {}, row.get(name))
+        elif source.endswith(LOOKUP_TYPE) and row.get(source.removesuffix(LOOKUP_TYPE)) is None:
+            record[column] = None
+        elif _is_local_time(attributes.get(name)) and row.get(name) is not None:
+            record[column] = row[name].removesuffix("Z")
         else:
-            record[column] = _value(column, row.get(source))
+            record[column] = _value(column, row.get(source), selected)
     return record
 
 
-def _value(column: str, value: Any) -> Any:
+def _label(options: Mapping[int, str], value: int | str | None) -> str | None:
+    """The label of a code, or those of several that are joined by commas."""
+    if isinstance(value, str):
+        return "; ".join(options[int(code)] for code in value.split(","))
+    return None if value is None else options.get(value)
+
+
+def _is_local_time(attribute: Attribute | None) -> bool:
+    return attribute is not None and attribute.behaviour == "TimeZoneIndependent"
+
+
+def _value(column: str, value: Any, selected: Selected) -> Any:
     """A value of either side as plain text, number or flag."""
     if value is None:
         return None
-    if column in MONEY:
+    if column in selected.exact:
         return Decimal(str(value))
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, str):
         return "".join("\ufffd" if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in value)
     plain = value.isoformat() if isinstance(value, date) else value
-    return bool(plain) if column in FLAGS else plain
+    return bool(plain) if column in selected.flags else plain
 
 
 def _survivor(

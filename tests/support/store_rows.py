@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from opportunity_sync.model import DEFAULT_MODEL, Kind
 from opportunity_sync.store.change import Change
+from opportunity_sync.store.made_columns import made_columns
 from opportunity_sync.store.rows import write_rows
-from opportunity_sync.store.tables import tables_of
+from opportunity_sync.store.tables import store_column, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +96,12 @@ def write(
 
 def empty_store(connection: Connection) -> None:
     """Leave the tables of the default model as a migration makes them, on PostgreSQL."""
+    for entity in DEFAULT_MODEL.public:
+        default = {column.name for column in entity.public_columns}
+        for name in made_columns(connection, entity.name).keys() - default:
+            connection.exec_driver_sql(f'ALTER TABLE "{entity.name}" DROP COLUMN "{name}"')
+            is_it = store_column.c.entity == entity.name, store_column.c.column_name == name
+            connection.execute(delete(store_column).where(*is_it))
     names = tables_of(DEFAULT_MODEL).keys() - {"store_column"}
     connection.exec_driver_sql(f"TRUNCATE {', '.join(sorted(names))}")
     connection.exec_driver_sql("DELETE FROM store_column WHERE starts_with(entity, 'fact')")

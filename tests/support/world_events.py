@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
+from dynamics_sandbox.schema.attribute import Behaviour
 from dynamics_sandbox.schema.custom_columns import SYNC_FILTER
 from histories import SETS, guid, has
 
@@ -17,13 +18,34 @@ if TYPE_CHECKING:
 
     from dynamics_sandbox import Organisation
 
-# Columns that only rows have, one that excludes rows, and one that the rules ask for.
+# Columns that only rows have, one that excludes rows, one that the rules ask for, and columns of
+# the customer's own, which the user selects now and then.
 COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "c": ("lastname", "jobtitle", "emailaddress1", SYNC_FILTER.name, "parentcustomerid"),
-    "a": ("name", "numberofemployees", "revenue", SYNC_FILTER.name),
-    "o": ("name", "estimatedvalue", "actualclosedate", SYNC_FILTER.name),
+    "c": (
+        *("lastname", "jobtitle", "emailaddress1", SYNC_FILTER.name, "parentcustomerid"),
+        *("new_choice", "new_choices", "new_party", "new_localtime"),
+    ),
+    "a": (
+        *("name", "numberofemployees", "revenue", SYNC_FILTER.name),
+        *("new_choice", "new_party", "new_instant", "new_amount", "new_day"),
+    ),
+    "o": (
+        *("name", "estimatedvalue", "actualclosedate", SYNC_FILTER.name),
+        *("new_choice", "new_choices", "new_party", "new_localtime", "new_share"),
+    ),
 }
-_OTHER_TYPES: Final = {"numberofemployees": "Money", "actualclosedate": "String"}
+_OTHER_TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "numberofemployees": {"kind": "Money"},
+    "actualclosedate": {"kind": "String"},
+    "new_choice": {"kind": "String"},
+    "new_choices": {"kind": "Picklist"},
+    "new_party": {"kind": "Lookup", "targets": ("account",)},
+    "new_localtime": {"kind": "DateTime", "behaviour": Behaviour.USER_LOCAL},
+    "new_instant": {"kind": "DateTime", "behaviour": Behaviour.DATE_ONLY},
+    "new_day": {"kind": "String"},
+    "new_share": {"kind": "Double"},
+    "new_amount": {"kind": "Decimal"},
+}
 _BAD: Final[tuple[tuple[str, Any], ...]] = (
     ("modifiedon", "0000-01-01"),
     ("modifiedon", "9999-12-31T23:59:59-01:00"),
@@ -65,7 +87,8 @@ def secure_column(organisation: Organisation, letter: str, number: int) -> None:
 def retype_column(organisation: Organisation, letter: str, number: int) -> None:
     """A column is made anew with another type."""
     if (column := _column(organisation, letter, number)) is not None:
-        organisation.retype_column(*column, _OTHER_TYPES.get(column[1], "Integer"))
+        other = _OTHER_TYPES.get(column[1], {"kind": "Integer"})
+        organisation.retype_column(*column, **other)
 
 
 def leave_out_column(organisation: Organisation, letter: str, number: int) -> None:
