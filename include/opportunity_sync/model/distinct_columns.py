@@ -17,7 +17,7 @@ from opportunity_sync.model.column_names import (
     quoted,
     reserved_columns,
 )
-from opportunity_sync.model.default import DEFAULT_MODEL
+from opportunity_sync.model.default import CURRENCY, DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,8 @@ def require_distinct_columns(
     `model`: what is read where nobody selects otherwise.
     """
     known = model[entity.name]
-    ours = {(field.column, field.source) for field in (*known.fields, *known.facts)}
+    # An amount brings its currency, also into a table that has none by default.
+    ours = {(field.column, field.source) for field in (*known.fields, *known.facts, CURRENCY)}
     selected = [field for field in entity.fields if (field.column, field.source) not in ours]
     default = [field for field in entity.fields if field not in selected]
     owners = {

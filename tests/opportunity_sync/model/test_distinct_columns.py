@@ -37,6 +37,15 @@ def test_fields_of_different_columns_pass() -> None:
     )
 
 
+def test_an_amount_brings_its_currency_into_a_table_that_has_none() -> None:
+    """It is not taken for a field that somebody has called so."""
+    [currency] = [each for each in DEFAULT_MODEL["account"].fields if each.column == "currency"]
+
+    require_distinct_columns(
+        an_entity(Field("income", "annualincome", Kind.MONEY), currency, name="contact")
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "met"),
     [
