@@ -73,10 +73,12 @@ class EntityPlan(msgspec.Struct, frozen=True):
         """How each planned field is read: as long as this stays the same, so do the values.
 
         Most fields can be read in one way only, which is the empty text. A day that is taken from
-        an instant depends on the time zone.
+        an instant depends on the time zone, and what a selected column becomes on its type.
         """
         return {
-            field.column: f"day in {self.zones[field.column]}" if field.column in self.zones else ""
+            field.column: f"day in {self.zones[field.column]}"
+            if field.column in self.zones
+            else field.form
             for field in self.fields(entity)
         }
 

@@ -59,6 +59,16 @@ class Field:
     targets: tuple[str, ...] = ()
     max_length: int | None = None
     always_stands: bool = False
+    kind_is_told: bool = False  # by the organisation's metadata, which may tell another one later
+
+    @property
+    def form(self) -> str:
+        """The columns that it becomes as long as its kind stays; '' where it is always the same.
+
+        Two kinds that share all their columns need no telling apart: the store refuses the second.
+        """
+        names = [column.name for column in self.columns]
+        return ", ".join(names) if self.kind_is_told and names != [self.column] else ""
 
     @property
     def select(self) -> str:

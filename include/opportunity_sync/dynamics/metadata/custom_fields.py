@@ -96,7 +96,8 @@ def _type_field(
     if kind is None:
         reason = reason or "metadata does not say how its times behave, and no value shows it"
         return LeftOut(custom.source, reason, "refused", custom.column)
-    return Field(custom.column, custom.source, kind, polymorphic=is_polymorphic(attribute))
+    several = is_polymorphic(attribute)
+    return Field(custom.column, custom.source, kind, polymorphic=several, kind_is_told=True)
 
 
 def _kind_by_value(client: DataverseClient, entity: Entity, source: str) -> Kind | None:
