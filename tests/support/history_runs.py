@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sqlalchemy import text
+
 from dynamics_sandbox import FaultKind
 from histories import EVENTS, SETS, Step, renew, wait
 from history_selections import SELECTIONS
@@ -22,9 +24,9 @@ from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynam
 from opportunity_sync.errors import SyncError
 from opportunity_sync.store import read_state
 from oracle import KEYS, Store, actual_store, differences, expected_store
-from oracle_fields import selected_by
+from oracle_fields import MadeColumn, selected_by, without_refused
 from sync_runs import SyncRuns, settings_for_tests
-from world_events import WORLD_EVENTS, heal
+from world_events import WORLD_EVENTS, column_of, heal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -129,6 +131,7 @@ class History:
     past: list[tuple[int, Mode, tuple[datetime, ...]]] = field(default_factory=list)
     tracked: str = ""
     selection: str = "default"
+    retyped: set[tuple[str, str]] = field(default_factory=set)  # table, column of Dynamics
 
     def play(self, steps: Sequence[Step]) -> None:
         """Do every step in its turn."""
@@ -143,6 +146,8 @@ class History:
             elif kind in WORLD_EVENTS:
                 self.runs.is_still = False
                 WORLD_EVENTS[kind](self.organisation, *values)
+                if kind == "retype_column":
+                    self.retyped.add(column_of(*values))
                 self._happened(kind)
             else:
                 getattr(self, f"_{kind}")(*values)
@@ -385,8 +390,8 @@ class Stage:
         """One session for all histories, and a fields file for each selection."""
         settings = settings_for_tests(self.folder)
         self.runs = HistoryRuns(self.sandbox, self.engine, settings, folder=self.folder)
-        for name, text in SELECTIONS.items():
-            (self.folder / f"{name}.toml").write_text(text)
+        for name, content in SELECTIONS.items():
+            (self.folder / f"{name}.toml").write_text(content)
 
     def history(self, options: Mapping[str, Any]) -> History:
         """A new organisation and runs that know nothing of those before."""
@@ -423,12 +428,21 @@ class Visible:
 def differences_at_the_end(history: History, engine: Engine) -> list[str]:
     """What the store holds otherwise than a full sync would; rows that say No are left aside.
 
-    So are the columns that are not selected in the end.
+    So are the columns that are not selected in the end, and those that were made for another type.
     """
     seen = Visible(history.organisation)
     selected = selected_by(SELECTIONS[history.selection], history.organisation)
+    made = [each for each in _made_columns(engine) if (each[0], each[2]) in history.retyped]
+    selected = without_refused(selected, history.organisation, made)
     found = without_excluded(seen, actual_store(engine, selected))
     return differences(expected_store(seen, selected), found)  # type: ignore[arg-type]
+
+
+def _made_columns(engine: Engine) -> list[MadeColumn]:
+    """What the store has made its selected columns for."""
+    query = "SELECT entity, column_name, source, value_kind FROM store_column"
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]  # type: ignore[misc]
 
 
 def without_excluded(seen: Visible, store: Store) -> Store:

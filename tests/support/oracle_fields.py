@@ -7,19 +7,37 @@ gives it. Like the oracle it shares nothing with the product.
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from oracle import BOOKKEEPING, COLUMNS, FLAGS, KEYS, LABELS, LOOKUP_TYPE, MONEY, SETS, Selected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dynamics_sandbox import Organisation
     from dynamics_sandbox.schema.attribute import Attribute
 
+MadeColumn = tuple[str, str, str, str]  # table, column, column of Dynamics, kind
+
 _CUSTOMER = ("customer_id", "customer_type")
 _CURRENCY = "currency_id"
 _SUFFIXES = ("", "_code", "_label")
+_KINDS = {
+    "String": "text",
+    "Integer": "integer",
+    "Boolean": "boolean",
+    "Decimal": "decimal",
+    "Money": "money",
+    "Double": "double",
+    "Picklist": "choice",
+    "MultiSelectPicklist": "choices",
+    "Lookup": "lookup",
+    "Customer": "lookup",
+    "UserLocal": "instant",
+    "DateOnly": "date",
+    "TimeZoneIndependent": "local time",
+}
 
 
 def selected_by(text: str, organisation: Organisation) -> Selected:
@@ -43,6 +61,28 @@ def selected_by(text: str, organisation: Organisation) -> Selected:
         if columns[table].keys() & (MONEY | money):
             columns[table][_CURRENCY] = "_transactioncurrencyid_value"
     return Selected(columns, exact, flags)
+
+
+def without_refused(
+    selected: Selected, organisation: Organisation, made: Iterable[MadeColumn]
+) -> Selected:
+    """The selected columns but for those that the store has made for another type.
+
+    They were selected for the first time while Dynamics had another type, and are refused since.
+    """
+    refused: dict[str, set[str]] = {}
+    for table, column, source, kind in made:
+        attribute = organisation.stores[SETS[table]].table.attributes[source]
+        told = attribute.behaviour if attribute.type == "DateTime" else attribute.type
+        if kind != _KINDS[told]:
+            refused.setdefault(table, set()).add(column)
+    columns = {
+        table: {
+            name: source for name, source in names.items() if name not in refused.get(table, set())
+        }
+        for table, names in selected.columns.items()
+    }
+    return replace(selected, columns=columns)
 
 
 def _standing(table: str) -> dict[str, str]:

@@ -64,10 +64,15 @@ SECONDS_AHEAD: Final = (900, 30 * 365 * 86_400, -3600)
 STRANGER: Final = str(uuid5(NAMESPACE_OID, "another organisation"))
 
 
+def column_of(letter: str, number: int) -> tuple[str, str]:
+    """A column that events happen to, as its table's logical name and its own."""
+    names = COLUMNS[letter]
+    return _TABLES[letter], names[number % len(names)]
+
+
 def _column(organisation: Organisation, letter: str, number: int) -> tuple[str, str] | None:
     """A column that the organisation has by its schema, as table and name."""
-    names, set_name = COLUMNS[letter], SETS[letter]
-    name = names[number % len(names)]
+    set_name, (_, name) = SETS[letter], column_of(letter, number)
     known = organisation.stores[set_name].table.attributes
     return (set_name, name) if name in known else None
 
