@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,19 +23,33 @@ from opportunity_sync.store.tables import choice_label, fact_table, is_excluded,
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Column, ColumnElement, Connection
 
-    from opportunity_sync.model import Model
+    from opportunity_sync.model import Field, Model
     from opportunity_sync.store.change import Change
 
 Labels = Mapping[int, str]
 KnownLabels = Mapping[str, Labels]  # by choice (`stage`) and code
 
+_TEXTS_AT_ONCE = 300
+
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
     entity: Entity
-    column: str
+    field: Field
+
+    @property
+    def column(self) -> str:
+        """Its name (`stage`)."""
+        return self.field.column
+
+    @property
+    def code_and_label(self) -> tuple[Column[Any], Column[Any]]:
+        """Its columns of the public table; of several choices both hold texts."""
+        code, label = self.field.columns
+        table = public_table(self.entity).c
+        return table[code.name], table[label.name]
 
     @property
     def rows(self) -> ColumnElement[bool]:
@@ -69,7 +84,8 @@ def write_labels(
             continue
         _remember(connection, choice, renamed)
         if name not in fresh:
-            rows = _relabel(connection, choice, renamed, change=change)
+            texts = _texts_of(connection, choice, renamed, labels=stored | given)
+            rows = _relabel(connection, choice, texts, change=change)
             changed[name] = changed.get(name, 0) + rows
     return changed
 
@@ -98,10 +114,10 @@ def labelled(rows: pa.Table, known: KnownLabels) -> pa.Table:
 
 def _choices(model: Model, labels: Mapping[str, KnownLabels]) -> list[_Choice]:
     return [
-        _Choice(model[name], field.column)
+        _Choice(model[name], field)
         for name, columns in labels.items()
         for field in model[name].fields
-        if field.kind is Kind.CHOICE and field.column in columns
+        if field.kind in {Kind.CHOICE, Kind.CHOICES} and field.column in columns
     ]
 
 
@@ -115,16 +131,38 @@ def _remember(connection: Connection, choice: _Choice, renamed: Labels) -> None:
     connection.execute(insert(choice_label), rows)
 
 
-def _relabel(connection: Connection, choice: _Choice, renamed: Labels, *, change: Change) -> int:
-    """Rewrite the labels of all renamed options in one pass over the table."""
+def _texts_of(
+    connection: Connection, choice: _Choice, renamed: Labels, *, labels: Labels
+) -> dict[Any, str]:
+    """What rows with a renamed option are to say, by what they hold: a code, or several joined."""
+    if choice.field.kind is Kind.CHOICE:
+        return dict(renamed)
+    held, _ = choice.code_and_label
+    # Few combinations of options occur.
+    met = connection.scalars(select(held).where(held.is_not(None)).distinct())
+    codes = {text: [int(code) for code in text.split(",") if code] for text in met}
+    return {
+        text: "; ".join(labels[code] for code in each if code in labels)
+        for text, each in codes.items()
+        if not renamed.keys().isdisjoint(each)
+    }
+
+
+def _relabel(
+    connection: Connection, choice: _Choice, texts: Mapping[Any, str], *, change: Change
+) -> int:
+    """Rewrite the labels of all renamed options; a pass over the table takes so many texts."""
     public, fact = public_table(choice.entity), fact_table(choice.entity)
-    code, label = public.c[f"{choice.column}_code"], public.c[f"{choice.column}_label"]
-    given = case(dict(renamed), value=code)
+    code, label = choice.code_and_label
     key = choice.entity.key_column
     excluded = exists().where(fact.c[key] == public.c[key], is_excluded(choice.entity, fact))
-    statement = (
-        update(public)
-        .values({label: given, **change.stamps})
-        .where(code.in_(renamed), label.is_distinct_from(given), ~excluded)
-    )
-    return connection.execute(statement).rowcount
+    changed, left = 0, iter(texts.items())
+    while some := dict(islice(left, _TEXTS_AT_ONCE)):
+        given = case(some, value=code)
+        statement = (
+            update(public)
+            .values({label: given, **change.stamps})
+            .where(code.in_(some), label.is_distinct_from(given), ~excluded)
+        )
+        changed += connection.execute(statement).rowcount
+    return changed

@@ -6,6 +6,7 @@ with it: a choice has a code and a label, a text has neither.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 MORNING = datetime(2026, 3, 1, 8, tzinfo=UTC)
-FIELDS = '[contact.fields]\nregion = "new_region"\npartner = "new_partner"\n'
+FIELDS = """
+[contact.fields]
+region = "new_region"
+partner = "new_partner"
+interests = "new_interests"
+"""
 REGION = Attribute("new_region", "Picklist", options={1: "North", 2: "South"})
 PARTNER = Attribute("new_partner", "Lookup", targets=("account", "contact"))
+INTERESTS = Attribute("new_interests", "MultiSelectPicklist", options={1: "Sea", 2: "Hills"})
 CONTACT_ID = "00000000-0000-4000-8000-000000000001"
 SOME_ID = "00000000-0000-4000-8000-000000000002"
 OTHER_TYPES: dict[str, dict[str, Any]] = {
@@ -37,9 +44,10 @@ OTHER_TYPES: dict[str, dict[str, Any]] = {
 
 
 def with_values(region: int, table: str) -> dict[str, Any]:
-    """What a contact holds in both columns."""
+    """What a contact holds in the columns."""
     return {
         "new_region": region,
+        "new_interests": "1,2",
         "_new_partner_value": SOME_ID,
         f"_new_partner_value{LOOKUP_TABLE}": table,
     }
@@ -47,12 +55,13 @@ def with_values(region: int, table: str) -> dict[str, Any]:
 
 @pytest.fixture(params=[True, False], ids=["change tracking", "windows"])
 def world(request: pytest.FixtureRequest) -> Organisation:
-    """One contact with a region and a partner, with and without change tracking."""
+    """One contact with a region, a partner and interests, with and without change tracking."""
     empty = Organisation.empty()
     organisation = empty if request.param else untracked(empty)
     organisation.now = MORNING
     organisation.add_column("contacts", REGION)
     organisation.add_column("contacts", PARTNER)
+    organisation.add_column("contacts", INTERESTS)
     organisation.create("contacts", {"contactid": CONTACT_ID, **with_values(1, "contact")})
     return organisation
 
@@ -94,6 +103,18 @@ def test_rows_that_changed_while_a_column_was_of_another_type_are_filled(
     later(world)
     world.restore_column("contacts", column)
     runs.quick_sync()
+    runs.run()
+
+    assert drift(runs) == []
+
+
+@pytest.mark.parametrize("column", [REGION, INTERESTS], ids=lambda column: column.name)
+def test_a_renamed_option_reaches_rows_that_do_not_change(
+    runs: SyncRuns, world: Organisation, column: Attribute
+) -> None:
+    """Whether they have one option or several; in the others the label stays."""
+    later(world)
+    world.add_column("contacts", replace(column, options={**(column.options or {}), 1: "New"}))
     runs.run()
 
     assert drift(runs) == []
