@@ -42,6 +42,7 @@ _WEIGHTS = {
     "select": 3, "flip_filter": 2, "create": 2, "delete": 2,
     "lose_part": 8, "garble": 3, "garble_id": 5, "lose_privilege": 5, "regain_privilege": 3,
     "switch_tracking": 3, "switch_organisation": 5, "leave_out_column": 3, "restore_column": 2,
+    "rename_option": 2,
     "skew_one_answer": 3, "skew_worker": 2, "skew_server": 2,
 }  # fmt: skip
 
@@ -94,6 +95,7 @@ WORLD_DRAWS: Mapping[str, st.SearchStrategy[Step]] = {
     "retype_column": _step("retype_column", _columned, _number),
     "leave_out_column": _step("leave_out_column", _columned, _number),
     "restore_column": _step("restore_column", _columned, _number),
+    "rename_option": _step("rename_option", _columned, _number),
     "garble": _step("garble", _any, _number),
     "garble_all": _step("garble_all", st.sampled_from("acok")),
     "garble_id": _step("garble_id", _any),

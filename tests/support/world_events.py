@@ -6,6 +6,7 @@ Plain steps like those of `histories`: a column by the letter of its table and i
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_OID, uuid5
 
@@ -34,6 +35,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         *("new_choice", "new_choices", "new_party", "new_localtime", "new_share"),
     ),
 }
+_CHOICES: Final = ("new_choice", "new_choices")
 _OTHER_TYPES: Final[Mapping[str, Mapping[str, Any]]] = {
     "numberofemployees": {"kind": "Money"},
     "actualclosedate": {"kind": "String"},
@@ -106,6 +108,15 @@ def restore_column(organisation: Organisation, letter: str, number: int) -> None
     """A column is back as it was."""
     if (column := _column(organisation, letter, number)) is not None:
         organisation.restore_column(*column)
+
+
+def rename_option(organisation: Organisation, letter: str, number: int) -> None:
+    """An option of one of the customer's choices gets another label, and no row another version."""
+    set_name, name = SETS[letter], _CHOICES[number % len(_CHOICES)]
+    column = organisation.stores[set_name].table.attributes[name]
+    if organisation.attribute(set_name, name) == column:
+        options = {**(column.options or {}), 1 + number % 3: f"Option {number}"}
+        organisation.add_column(set_name, replace(column, options=options))
 
 
 def garble(organisation: Organisation, slot: str, number: int) -> None:
@@ -191,6 +202,7 @@ WORLD_EVENTS: Final[Mapping[str, Callable[..., None]]] = {
     "retype_column": retype_column,
     "leave_out_column": leave_out_column,
     "restore_column": restore_column,
+    "rename_option": rename_option,
     "garble": garble,
     "garble_all": garble_all,
     "garble_id": garble_id,
