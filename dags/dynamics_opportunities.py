@@ -71,7 +71,7 @@ SHORT = timedelta(hours=4)
 LONG = timedelta(hours=24)
 
 # For a DAG whose runs are not by window: each run of a backfill would do the same.
-ALL_BUT_BACKFILLS: Any = ("scheduled", "manual", "operator_triggered")
+ALL_BUT_BACKFILLS: Any = ("scheduled", "asset_triggered", "manual", "operator_triggered")
 
 DEFAULTS: dict[str, Any] = {
     "retries": RETRIES,
@@ -175,6 +175,7 @@ def quick_sync_dag() -> DAG:
         schedule=[SELECTION],
         catchup=False,
         max_active_runs=1,
+        allowed_run_types=ALL_BUT_BACKFILLS,
         default_args=DEFAULTS,
         params=quick_sync_form(),
         doc_md=__doc__,

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 SYNC = "dynamics_opportunity_sync"
 BACKFILL = "dynamics_opportunity_backfill"
 RECONCILE = "dynamics_opportunity_reconcile"
-DAGS = [SYNC, BACKFILL, RECONCILE]
+QUICK_SYNC = "dynamics_quick_sync"
+WINDOWED = [SYNC, BACKFILL, RECONCILE]
+DAGS = [*WINDOWED, QUICK_SYNC]
 HEAVY = ("aiohttp", "msal", "numpy", "pandas", "psycopg", "pyarrow", "requests")
 PARSE = f"""
 import json, os, sys
@@ -34,6 +36,7 @@ print(json.dumps([sorted(bag.dags), bag.import_errors, [m for m in {HEAVY!r} if 
 """
 
 each_dag = pytest.mark.parametrize("dag_id", DAGS)
+each_windowed_dag = pytest.mark.parametrize("dag_id", WINDOWED)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def test_the_dags_parse_without_heavy_imports() -> None:
     assert heavy == []
 
 
-@each_dag
+@each_windowed_dag
 def test_the_graph_is_the_contracts(bag: DagBag, dag_id: str) -> None:
     """Four extracts side by side, then transform, then load; book-keeping before and after."""
     downstream = {task.task_id: task.downstream_task_ids for task in bag.dags[dag_id].tasks}
@@ -69,6 +72,70 @@ def test_the_graph_is_the_contracts(bag: DagBag, dag_id: str) -> None:
         "load": {"finish"},
         "finish": set(),
     }
+
+
+def test_a_quick_sync_reads_and_fills_without_a_transform(bag: DagBag) -> None:
+    """The same extracts, and a load that writes columns: it decides no association."""
+    dag = bag.dags[QUICK_SYNC]
+
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
+        "begin": set(EXTRACT_TASKS),
+        **{name: {"load"} for name in EXTRACT_TASKS},
+        "load": {"finish"},
+        "finish": set(),
+    }
+
+
+def test_a_quick_sync_starts_by_a_changed_selection_one_at_a_time(bag: DagBag) -> None:
+    """No clock starts it, but the asset that each run's `begin` may announce by an alias."""
+    dag = bag.dags[QUICK_SYNC]
+    aliases = {
+        dag_id: {outlet.name for outlet in bag.dags[dag_id].get_task("begin").outlets}
+        for dag_id in DAGS
+    }
+
+    [asset] = [asset.name for asset in dag.timetable.asset_condition.objects]
+    assert asset == "dynamics_selected_fields"
+    assert aliases == dict.fromkeys(DAGS, {"dynamics_selected_fields_changes"})
+    assert dag.max_active_runs == 1
+    assert not dag.catchup
+
+
+def test_what_a_quick_sync_fills_is_announced_like_what_a_sync_loads(bag: DagBag) -> None:
+    """Pipelines that are scheduled on the store's asset learn of filled columns as well."""
+    outlets = {
+        dag_id: [outlet.name for outlet in bag.dags[dag_id].get_task("load").outlets]
+        for dag_id in DAGS
+    }
+
+    assert outlets == dict.fromkeys(DAGS, ["marketo_store_changes"])
+
+
+def test_the_form_of_a_quick_sync_asks_for_fields_and_a_range(bag: DagBag) -> None:
+    """Fields first, one a line; an untouched form means all that wait, of all records."""
+    params = bag.dags[QUICK_SYNC].params
+
+    assert dict(params) == {
+        "fields": [],
+        "range_of": "modified",
+        "window_start": None,
+        "window_end": None,
+    }
+    assert "One a line" in params.get_param("fields").description
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("fields", "contact.region"), ("fields", [7]), ("range_of", "deleted"), ("window_end", 2026)],
+)
+def test_the_form_of_a_quick_sync_refuses_what_is_no_entry_of_it(
+    bag: DagBag, entry: str, value: object
+) -> None:
+    """When it is triggered, not in a task."""
+    form = deepcopy(bag.dags[QUICK_SYNC].params)
+
+    with pytest.raises(ValueError, match=entry):
+        form[entry] = value
 
 
 @each_dag
@@ -100,9 +167,11 @@ def test_the_schedule_gives_contiguous_windows(
     assert mode == dag.params["mode"]
 
 
-@pytest.mark.parametrize(("dag_id", "can"), [(SYNC, False), (BACKFILL, True), (RECONCILE, False)])
+@pytest.mark.parametrize(
+    ("dag_id", "can"), [(SYNC, False), (BACKFILL, True), (RECONCILE, False), (QUICK_SYNC, False)]
+)
 def test_only_the_backfill_dag_can_be_backfilled(bag: DagBag, dag_id: str, can: bool) -> None:
-    """A week would be 2,016 runs of the sync; a reconciliation is of now, whatever its date."""
+    """A week would be 2,016 runs of the sync; the others' work is of now, whatever their date."""
     allowed = bag.dags[dag_id].allowed_run_types or DagRunType
 
     assert ("backfill" in list(allowed)) is can
@@ -163,7 +232,7 @@ def test_the_runbook_is_on_the_dags_page(bag: DagBag, dag_id: str) -> None:
     assert "docs/runbook.md" in str(bag.dags[dag_id].doc_md)
 
 
-@each_dag
+@each_windowed_dag
 @pytest.mark.parametrize(
     ("entry", "value"),
     [
