@@ -10,12 +10,14 @@ the run would not do is an error: a misspelt entry must not become a run of anot
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,6 +32,9 @@ Interval = tuple[datetime | None, datetime | None]
 # Dataverse refuses earlier moments, and the last year leaves no room for a zone or a margin.
 EARLIEST = datetime(1753, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+
+TABLES = tuple(entity.name for entity in DEFAULT_MODEL.public)
+BOTH_ENDS = "the form's window_start and window_end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def request(run: StartedRun) -> RunRequest:
 
     refuse_unknown(run)
     refuse_ignored(run)
-    if "fields" in run.params:
+    if is_quick_sync(run.params):
         return fill_request(run)
     mode, (start, end) = window(run)
     return RunRequest(
@@ -96,32 +101,76 @@ def request(run: StartedRun) -> RunRequest:
     )
 
 
+def is_quick_sync(params: Mapping[str, Any]) -> bool:
+    """Whether a form is the quick sync's, which asks for fields and has no mode."""
+    return "fields" in params
+
+
+def mode_of(params: Mapping[str, Any]) -> str:
+    """The mode that a form asks for, also where the rest of it is wrong."""
+    return "fill" if is_quick_sync(params) else str(params.get("mode"))
+
+
 def fill_request(run: StartedRun) -> RunRequest:
-    """What a quick sync shall fill; a run that nobody filled the form of fills all that waits."""
+    """What a quick sync shall fill; a run that nobody filled the form of fills all that waits.
+
+    Raises `ConfigError` that names everything that is wrong with the form.
+    """
     from opportunity_sync.pipeline.run import RunRequest
 
-    given = (moment_of(run, "window_start"), moment_of(run, "window_end"))
-    start, end = (
-        possible(run, given, told_by="the form's window_start and window_end")
-        if any(given)
-        else given
-    )
+    fields = chosen_fields(run)
+    (start, end), faults = fill_range(run)
+    faults = [*filter(None, map(fault_of_field, fields)), *faults]
+    if faults:
+        raise ConfigError(
+            f"The quick sync can't do what its form says. {' '.join(faults)}",
+            next_step="trigger again with fields as contact.region, one a line (none: all that "
+            "wait), and with both times, such as 2026-11-03T00:00:00Z, or with neither.",
+        )
     return RunRequest(
         dag_id=run.dag_id,
         run_id=run.run_id,
         mode="fill",
         window_start=start,
         window_end=end,
-        fields=chosen_fields(run),
+        fields=fields,
         ranges_by=run.params["range_of"],
     )
 
 
 def chosen_fields(run: StartedRun) -> tuple[str, ...]:
-    """The fields of the form, one a line or as a list, without blanks and repetitions."""
+    """The fields of the form, one a line, as a list or with commas; each of them once."""
     given = run.params["fields"] or []
-    lines = given.splitlines() if isinstance(given, str) else given
-    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+    text = given if isinstance(given, str) else "\n".join(given)
+    return tuple(dict.fromkeys(re.findall(r"[^\s,]+", text)))
+
+
+def fault_of_field(name: str) -> str | None:
+    """Why a name can be no field of any selection; None where it may be one."""
+    table, dot, field = name.partition(".")
+    if not (table and dot and field):
+        return f"'{name}' is not written as table.field."
+    if table in TABLES:
+        return None
+    near = "".join(f" (near: '{known}')" for known in get_close_matches(table, TABLES, n=1))
+    return f"'{name}' is of no table that is synced{near}."
+
+
+def fill_range(run: StartedRun) -> tuple[Interval, list[str]]:
+    """The range of a quick sync, nothing for all records, and what is wrong with it."""
+    given: list[datetime | None] = []
+    faults = []
+    for name in ("window_start", "window_end"):
+        try:
+            given.append(moment_of(run, name))
+        except ConfigError as error:
+            faults.append(error.problem)
+    if faults or not any(given):
+        return (None, None), faults
+    try:
+        return possible(run, (given[0], given[1]), told_by=BOTH_ENDS), []
+    except ConfigError as error:
+        return (None, None), [error.problem]
 
 
 def refuse_unknown(run: StartedRun) -> None:
@@ -170,7 +219,7 @@ def window(run: StartedRun) -> tuple[Mode, Interval]:
     # A form without `range` has no window either.
     given = (moment_of(run, "window_start"), moment_of(run, "window_end"))
     if mode == "range":
-        return mode, possible(run, given, told_by="the form's window_start and window_end")
+        return mode, possible(run, given, told_by=BOTH_ENDS)
     if any(given):
         raise ConfigError(
             f"The form gives a window, but its mode is '{mode}', which takes none.",

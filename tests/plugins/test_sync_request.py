@@ -266,3 +266,112 @@ def test_a_backfill_says_that_its_form_has_no_say(caplog: pytest.LogCaptureFixtu
     """Whoever chose `full` there gets the interval, and reads why."""
     assert window(a_run("backfill", mode="full")) == ("range", DAY)
     assert "mode 'full', but a backfill takes exactly its data interval" in caplog.text
+
+
+QUICK_SYNC_FORM = {
+    "fields": [],
+    "range_of": "modified",
+    "window_start": None,
+    "window_end": None,
+}
+
+
+def a_quick_sync(run_type: str = "manual", **form: Any) -> StartedRun:
+    """A run of the quick sync as Airflow started it."""
+    return StartedRun(
+        "dynamics_quick_sync",
+        "run",
+        run_type,
+        NOTHING,
+        QUICK_SYNC_FORM | form,
+        RUN_AFTER,
+        conf=form,
+        offered=list(QUICK_SYNC_FORM),
+    )
+
+
+def test_a_quick_sync_that_starts_by_itself_fills_all_that_waits() -> None:
+    """Nobody has filled its form: no field is named, and all records are meant."""
+    asked = request(a_quick_sync("asset_triggered"))
+
+    assert (asked.mode, asked.fields) == ("fill", ())
+    assert (asked.window_start, asked.window_end) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["contact.region", "account.industry"],
+        "contact.region\naccount.industry\n",
+        [" contact.region ", "", "account.industry", "contact.region"],
+        ["contact.region, account.industry"],
+    ],
+    ids=["list", "lines", "blanks and twice", "commas"],
+)
+def test_fields_are_taken_as_a_person_writes_them(given: Any) -> None:
+    """One a line as the form asks, and in the ways that people write lists otherwise."""
+    assert request(a_quick_sync(fields=given)).fields == ("contact.region", "account.industry")
+
+
+@pytest.mark.parametrize("nothing", [None, [], "", [" "]])
+def test_no_field_means_all_that_wait(nothing: Any) -> None:
+    """An emptied box is an empty list, null or blanks, as the form's editor leaves it."""
+    assert request(a_quick_sync(fields=nothing)).fields == ()
+
+
+@pytest.mark.parametrize("of", ["created", "modified"])
+def test_a_quick_sync_takes_records_of_a_range(of: str) -> None:
+    """Both times, and what they are compared with."""
+    form = {"range_of": of, "window_start": "2026-11-03", "window_end": "2026-11-04"}
+    asked = request(a_quick_sync(**form))
+
+    assert (asked.ranges_by, asked.window_start, asked.window_end) == (of, *DAY)
+
+
+@pytest.mark.parametrize(
+    ("window", "fault"),
+    [
+        (("2026-11-03", None), "go from 2026-11-03T00:00:00+00:00 to nothing"),
+        ((None, "2026-11-03"), "go from nothing to 2026-11-03T00:00:00+00:00"),
+        (("2026-11-04", "2026-11-03"), "needs a start before its end"),
+        (("2030-01-01", "2030-01-02"), "begins in the future"),
+        (("last week", "2026-11-04"), "The form's window_start, 'last week', is no date-time."),
+    ],
+    ids=["no end", "no start", "backwards", "future", "no time"],
+)
+def test_a_range_that_a_quick_sync_does_not_understand_is_refused(
+    window: tuple[str | None, str | None], fault: str
+) -> None:
+    """Half a range is no wish for all records; the next step speaks of this form, not of modes."""
+    start, end = window
+    with pytest.raises(ConfigError) as raised:
+        request(a_quick_sync(window_start=start, window_end=end))
+
+    assert fault in raised.value.problem
+    assert "with both times, such as 2026-11-03T00:00:00Z, or with neither" in str(raised.value)
+    assert "mode" not in str(raised.value)
+
+
+def test_everything_that_is_wrong_with_a_quick_sync_is_named_at_once() -> None:
+    """Whoever mends the first fault shall not find the second one by the next failure."""
+    form = {
+        "fields": ["region", "contacts.region", "contact.region", "lead.name"],
+        "window_start": "yesterday",
+        "window_end": "now",
+    }
+    with pytest.raises(ConfigError) as raised:
+        request(a_quick_sync(**form))
+
+    assert raised.value.problem == (
+        "The quick sync can't do what its form says. 'region' is not written as table.field. "
+        "'contacts.region' is of no table that is synced (near: 'contact'). "
+        "'lead.name' is of no table that is synced. "
+        "The form's window_start, 'yesterday', is no date-time. "
+        "The form's window_end, 'now', is no date-time."
+    )
+
+
+def test_a_quick_sync_has_no_mode() -> None:
+    """Whoever takes its form for the other DAGs' is told what this one has."""
+    with pytest.raises(ConfigError, match="the form has fields, range_of, window_start, window_en"):
+        request(a_quick_sync(mode="full"))
