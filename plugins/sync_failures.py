@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from opportunity_sync.model import EXTRACT_TASKS
 from sync_report import unforeseen, without_promise
+from sync_request import is_quick_sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ TASKS = ("begin", *EXTRACT_TASKS, "transform", "load")
 STOPPED = "RunStopped"  # the code of a run whose tasks left no word
 RUN_STOPPED = "A run that nobody explains"  # the runbook's heading of it
 SEE_LOG = "see the task's log; then clear it with everything downstream."
+NEXT_RUN = "the next scheduled run starts from the same place"
+TRIGGER_AGAIN = "trigger dynamics_quick_sync again, since nothing else does"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,13 @@ class Failure:
 class RunFailedError(ConfigError):
     """Why `finish` is red: the run has no load."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, *, left: str = "nothing of it is in the store") -> None:
         """As the task said that failed, whose entry of the runbook is the one to read."""
         self.failure = failure
         self.runbook_entry = RUN_STOPPED if failure.code == STOPPED else failure.code
         why = f"{failure.task}: {failure.problem}" if failure.task else failure.problem
         super().__init__(
-            f"The run has failed, and nothing of it is in the store. {why}",
+            f"The run has failed, and {left}. {why}",
             next_step=failure.next_step,
         )
 
@@ -80,7 +83,7 @@ class telling:  # noqa: N801 - read as a word: with telling(context)
                 return
             case SyncError():
                 if isinstance(error, TransientError) and is_last_try(self.context):
-                    without_promise(error)
+                    without_promise(error, outlook=outlook(self.context))
                 self.leave_word(error.problem, error.next_step, error_code(error))
                 log.debug("The error with all its frames and causes:", exc_info=error)
                 raise error.with_traceback(None) from None
@@ -122,14 +125,16 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         word = said.xcom_pull(task_ids=name, key=FAILURE)
         if word and states.get(name) != "success":
             return read_word(name, word)
+    # A run without load has none of its state either; a quick sync has no transform at all.
     left = ", ".join(
-        f"{name} {states.get(name)}" for name in TASKS if states.get(name) != "success"
+        f"{name} {states.get(name)}"
+        for name in TASKS
+        if states.get(name) != "success" and (name in states or name == "load")
     )
     return Failure(
         "",
         f"No task says why: {left or 'load left no result'}.",
-        "find out who marked the run as failed or ended a process; the next scheduled run starts "
-        "from the same place.",
+        f"find out who marked the run as failed or ended a process; {outlook(context)}.",
         STOPPED,
     )
 
@@ -139,6 +144,11 @@ def read_word(task: str, word: object) -> Failure:
     if isinstance(word, dict) and all(field.name in word for field in fields(Failure)):
         return Failure(*(str(word[field.name]) for field in fields(Failure)))
     return Failure(task, str(word), SEE_LOG, STOPPED)
+
+
+def outlook(context: Mapping[str, Any]) -> str:
+    """What becomes of the work of a failed run: a quick sync is started once, and then waits."""
+    return TRIGGER_AGAIN if is_quick_sync(context.get("params", {})) else NEXT_RUN
 
 
 def states_of(context: Mapping[str, Any]) -> Mapping[str, str | None]:

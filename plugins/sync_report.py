@@ -19,10 +19,7 @@ from opportunity_sync.errors import SyncError, TransientError
 log = logging.getLogger(__name__)
 
 RUNBOOK: Final = "docs/runbook.md"
-NO_PROMISE: Final = (
-    "mend the cause and clear the task with everything downstream; the next scheduled run also "
-    "starts from the same place."
-)
+NO_PROMISE: Final = "mend the cause and clear the task with everything downstream"
 _PROMISE: Final = re.compile(r"\b(re)?tried\b|\bnext try\b")
 _OPENING: Final = re.compile(r"^(if it stays,|otherwise)\s+")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)|\[[^\[\]]*\]|\d{3,}")
@@ -81,12 +78,15 @@ def unforeseen(error: BaseException) -> UnforeseenError:
     return UnforeseenError(", caused by ".join(said))
 
 
-def without_promise(error: TransientError) -> TransientError:
-    """The same error, whose next step does not say that it is tried again: there is no try left."""
+def without_promise(error: TransientError, *, outlook: str) -> TransientError:
+    """The same error, whose next step does not say that it is tried again: there is no try left.
+
+    `outlook`: what becomes of the run's work otherwise.
+    """
     clauses = [
         _unpromising(clause.strip()) for clause in re.split(r"[;.](?:\s|$)", error.next_step)
     ]
-    step = "; ".join([*filter(None, clauses), NO_PROMISE])
+    step = "; ".join([*filter(None, clauses), NO_PROMISE, f"{outlook}."])
     error.args = (str(error).replace(error.next_step, step),)
     error.next_step = step
     return error

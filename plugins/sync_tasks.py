@@ -15,6 +15,7 @@ from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import settings_from
 from sync_failures import Failure, RunFailedError, failure_of, states_of, telling
 from sync_report import unforeseen
+from sync_request import is_quick_sync, mode_of, request, started_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,6 @@ def begin(context: Mapping[str, Any]) -> Summary:
     """Check both ends, decide the window, plan the columns; what comes back goes to every task."""
     from opportunity_sync.pipeline import beginning
     from sync_connections import dynamics_client, store
-    from sync_request import request, started_run
 
     quiet_migrations()
     with telling(context):
@@ -108,6 +108,8 @@ def finish(context: Mapping[str, Any]) -> None:
             return
         failure = failure_of(context)
         close_failed(context, failure, settings=chosen)
+        if is_quick_sync(context["params"]):
+            raise RunFailedError(failure, left="the pages that it wrote stay")
         raise RunFailedError(failure)
 
 
@@ -161,7 +163,7 @@ def record_failed_begin(
         engine,
         run.dag_id,
         run.run_id,
-        mode=str(context["params"].get("mode")),
+        mode=mode_of(context["params"]),
         started_at=run.start_date or run.run_after,
         error=error,
         error_code=error_code,

@@ -43,14 +43,15 @@ class Task:
         return self.left.get(task_ids)
 
 
-def a_context(task: Task) -> dict[str, Any]:
+def a_context(task: Task, **params: Any) -> dict[str, Any]:
     """A task's context, as far as it is looked at."""
-    return {"ti": task, "dag_run": SimpleNamespace(dag_id="a-dag", run_id=RUN)}
+    return {"ti": task, "dag_run": SimpleNamespace(dag_id="a-dag", run_id=RUN), "params": params}
 
 
-def fail(error: BaseException, task: Task) -> BaseException:
+def fail(error: BaseException, task: Task, **params: Any) -> BaseException:
     """Let a task fail, with a cause; returns the error that leaves it."""
-    with pytest.raises(BaseException) as raised, telling(a_context(task)):  # noqa: PT011 - any
+    context = a_context(task, **params)
+    with pytest.raises(BaseException) as raised, telling(context):  # noqa: PT011 - any
         deeply(error)
     return raised.value
 
@@ -164,6 +165,26 @@ def test_a_run_without_a_word_is_told_by_its_states() -> None:
     assert found.code == STOPPED
     assert "No task says why: extract_contacts failed, load skipped." in str(found)
     assert isinstance(RunFailedError(found), SyncError)
+
+
+def test_a_quick_sync_without_a_word_names_no_task_that_it_has_not() -> None:
+    """It has no transform, and no scheduled run does its work."""
+    states = dict.fromkeys(set(TASKS) - {"transform"}, "success") | {"load": "failed"}
+
+    found = failure_of(a_context(Task("finish", states=states), fields=[]))
+
+    assert found.problem == "No task says why: load failed."
+    assert found.next_step.endswith("trigger dynamics_quick_sync again, since nothing else does.")
+
+
+def test_the_last_try_of_a_quick_sync_promises_no_scheduled_run() -> None:
+    """It is started once for each selection, and then waits for a person."""
+    error = fail(
+        StoreUnavailableError("It is full.", next_step=PROMISE), Task(try_number=7), fields=[]
+    )
+
+    assert "trigger dynamics_quick_sync again, since nothing else does." in str(error)
+    assert "scheduled run" not in str(error)
 
 
 def test_word_that_cannot_be_left_hides_no_error() -> None:

@@ -86,7 +86,8 @@ def promising_steps() -> list[str]:
 @pytest.mark.parametrize("step", promising_steps())
 def test_the_last_try_promises_no_further_one(step: str) -> None:
     """Of all the next steps that the sources have, none says it again when no try is left."""
-    told = without_promise(TransientError("Gone away.", next_step=step))
+    error = TransientError("Gone away.", next_step=step)
+    told = without_promise(error, outlook="the next run goes on")
 
     assert not PROMISE.search(told.next_step)
     assert "clear the task with everything downstream" in told.next_step
@@ -106,7 +107,9 @@ def test_the_last_try_promises_no_further_one(step: str) -> None:
 )
 def test_what_a_person_can_do_stays(step: str, rest: str) -> None:
     """Only the promise is taken out of a next step."""
-    assert without_promise(StoreUnavailableError("x", next_step=step)).next_step.startswith(rest)
+    error = StoreUnavailableError("x", next_step=step)
+
+    assert without_promise(error, outlook="the next run goes on").next_step.startswith(rest)
 
 
 def test_an_unforeseen_error_is_told_without_what_it_quotes() -> None:
@@ -119,4 +122,6 @@ def test_an_unforeseen_error_is_told_without_what_it_quotes() -> None:
 
 def test_a_wait_that_nobody_named_is_no_wait_of_ours() -> None:
     """The report never changes the error's own wait."""
-    assert without_promise(ThrottledError("x", retry_after=5)).retry_after == 5
+    error = ThrottledError("x", retry_after=5)
+
+    assert without_promise(error, outlook="the next run goes on").retry_after == 5
