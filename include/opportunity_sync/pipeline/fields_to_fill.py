@@ -19,15 +19,18 @@ def fields_asked_for(
 ) -> dict[str, tuple[str, ...]]:
     """The fields to fill by entity name; none asked for: all that wait for it.
 
+    A field may also be named by a column that it becomes (`opportunity.sales_stage_code`).
+
     Raises:
         ConfigError: a name is none of the selected fields that can be read; all of them are named.
     """
     if not asked:
         return {name: table.waiting for name, table in tables.items() if table.waiting}
     known = {
-        f"{entity.name}.{field.column}": (entity.name, field.column)
+        f"{entity.name}.{name}": (entity.name, field.column)
         for entity in model.public
         for field in entity.selected_fields
+        for name in (*(column.name for column in field.columns), field.column)
     }
     unknown = [name for name in asked if name not in known]
     if unknown:
@@ -35,7 +38,9 @@ def fields_asked_for(
         said = [f"'{name}'" + "".join(f" (near: '{n}')" for n in near[name]) for name in unknown]
         raise ConfigError(
             f"These are no selected fields that can be read: {', '.join(said)}.",
-            next_step="give fields as `contact.region`, one a line; `make fields` lists them.",
+            next_step="trigger again with fields of the selection, by their names in the store; a "
+            "field that is not selected goes into the fields file first. `make fields` tells which "
+            "are selected, and which can't be read.",
         )
     chosen: dict[str, tuple[str, ...]] = {}
     for entity, field in dict.fromkeys(known[name] for name in asked):

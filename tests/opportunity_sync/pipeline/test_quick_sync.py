@@ -242,10 +242,25 @@ def test_rows_that_are_not_there_excluded_or_deleted_are_not_written(
 
 
 def test_unknown_fields_are_named_with_the_nearest_name(runs: SyncRuns, fields_file: Path) -> None:
-    """All of them at once."""
+    """All of them at once, with where to look."""
     select_job_title(fields_file)
     with pytest.raises(ConfigError, match=r"'contact.jobtitle' \(near: 'contact.job_title'\), 'x'"):
         runs.begin("fill", fields=("contact.jobtitle", "x"))
+
+
+def test_a_field_that_is_not_selected_goes_into_the_file_first(runs: SyncRuns) -> None:
+    """The default field that the file leaves out is no field of a quick sync."""
+    with pytest.raises(ConfigError, match=r"'contact.job_title'.* goes into the fields file first"):
+        runs.begin("fill", fields=("contact.job_title",))
+
+
+def test_a_field_may_be_named_by_one_of_its_columns(runs: SyncRuns) -> None:
+    """Whoever looks at the store sees code and label, and may type either or both."""
+    names = ("contact.person_status_label", "contact.person_status_code", "contact.owner_id")
+
+    with pytest.raises(ConfigError, match="'contact.owner_id'"):
+        runs.begin("fill", fields=names)
+    assert runs.quick_sync(*names[:2]) == {"changed": 0, "tables": {"contact": 0}}
 
 
 def test_a_dropped_field_keeps_its_values_and_stops(
