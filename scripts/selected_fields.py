@@ -11,23 +11,44 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from embedded import PROJECT, Embedded, NotStartedError, given_connections
+from single_run import only_one
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def main() -> int:
     """Start what is needed and let the report be printed; returns its exit code."""
     demo = Embedded(PROJECT / ".demo")
     environment = demo.environment(OPPORTUNITY_SYNC_DEMO=str(demo.state))
+    command = [sys.executable, str(PROJECT / "scripts" / "fields_report.py"), *sys.argv[1:]]
     try:
         demo.migrate(environment)
-        with nullcontext() if given_connections() else demo.sandbox():
-            command = [sys.executable, str(PROJECT / "scripts" / "fields_report.py"), *sys.argv[1:]]
+        with organisation(demo):
             return subprocess.run(command, env=environment, check=False).returncode
     except NotStartedError as error:
         print(error, file=sys.stderr)
-        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def organisation(demo: Embedded) -> Iterator[None]:
+    """What is asked: that of the connections, or the demo's, which serves one program at a time."""
+    if given_connections():
+        yield
+        return
+    print("No connection in the environment: this is about the demo.\n", flush=True)
+    with (
+        only_one(demo.folder, program="The demo", otherwise="Wait until it has ended."),
+        demo.sandbox(),
+    ):
+        yield
 
 
 if __name__ == "__main__":

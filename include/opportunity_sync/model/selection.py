@@ -47,6 +47,11 @@ class EntitySelection:
     custom: tuple[CustomField, ...] = ()
 
     @property
+    def columns(self) -> frozenset[str]:
+        """The store's names of all fields that are wanted or stand whatever is wanted."""
+        return frozenset(each.column for each in (*self.fields, *self.custom))
+
+    @property
     def wanted(self) -> tuple[Field | CustomField, ...]:
         """What was selected, without what is there whatever is selected, or comes with money."""
         return (*filter(is_selectable, self.fields), *self.custom)

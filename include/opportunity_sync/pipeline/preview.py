@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What would become of one table's columns.
+    """What would become of one table's columns, by their names in the store.
 
-    Fields by their names in the store. `left_out`: one sentence each. `rows` to fill, of which the
-    store has that many now; `minutes` is None where no run tells the pace.
+    `left_out`: one sentence each. `to_fill`: fields that the stored rows, of which there are
+    `rows`, do not have yet; `minutes` is None where no run tells the pace.
     """
 
     entity: str
-    added: tuple[str, ...]
-    stopped: tuple[str, ...]
-    left_out: tuple[str, ...]
+    added: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    to_fill: tuple[str, ...] = ()
     rows: int = 0
     requests: int = 0
     minutes: float | None = None
@@ -43,16 +44,25 @@ class Change:
     def lines(self) -> Iterator[str]:
         """The change in words."""
         yield f"{self.entity}:"
-        if not (self.added or self.stopped or self.left_out):
+        if not (self.added or self.stopped or self.left_out or self.requests):
             yield "  nothing changes"
         if self.added:
             yield f"  new columns: {', '.join(self.added)}"
         if self.stopped:
-            yield f"  stop changing, and stay: {', '.join(self.stopped)}"
+            yield f"  not selected any more, they keep their values: {', '.join(self.stopped)}"
         yield from (f"  left out: {reason}" for reason in self.left_out)
         if self.requests:
-            pace = "" if self.minutes is None else f", some {max(1, round(self.minutes))} minutes"
-            yield f"  to fill: {self.rows:,} rows, {self.requests:,} requests{pace}"
+            yield f"  to fill: {', '.join(self.to_fill)} ({self._cost()})"
+
+    def _cost(self) -> str:
+        parts = [_counted(self.rows, "row"), _counted(self.requests, "request")]
+        if self.minutes is not None:
+            parts.append(f"about {_counted(max(1, round(self.minutes)), 'minute')}")
+        return ", ".join(parts)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def preview(
@@ -79,6 +89,20 @@ def preview(
     ]
 
 
+def kept_columns(engine: Engine, selection: Selection) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Columns of the store that nobody selects any more, by table and column of Dynamics."""
+    with store.reading(engine) as connection:
+        if not store.is_made(connection):
+            return {}
+        kept: dict[str, dict[str, tuple[str, ...]]] = {}
+        for each in selection:
+            stopped = store.stopped_columns(connection, each.name, each.columns)
+            for column, made in sorted(stopped.items()):
+                sources = kept.setdefault(each.name, {})
+                sources[made.source] = (*sources.get(made.source, ()), column)
+        return kept
+
+
 @dataclass(frozen=True, slots=True)
 class _Stored:
     """What the store has, by entity name; nothing of a store that no run has made yet."""
@@ -92,15 +116,11 @@ class _Stored:
 def _stored(connection: Connection, model: Model, selection: Selection) -> _Stored:
     if not store.is_made(connection):
         return _Stored()
-    selected = {
-        each.name: {known.column for known in each.fields} | {own.column for own in each.custom}
-        for each in selection
-    }
     columns = store.read_state(connection).columns
     return _Stored(
         stopped={
-            name: tuple(sorted(store.stopped_fields(connection, name, names)))
-            for name, names in selected.items()
+            each.name: tuple(sorted(store.stopped_columns(connection, each.name, each.columns)))
+            for each in selection
         },
         held={name: readings or {} for name, readings in columns.items()},
         rows={entity.name: store.count_live(connection, entity) for entity in model.public},
@@ -123,9 +143,15 @@ def _change(
     ]
     return Change(
         entity=name,
-        added=tuple(each.partition(".")[2] for each in fitted.added if each.startswith(f"{name}.")),
+        added=tuple(
+            column.name
+            for each in entity.fields
+            if f"{name}.{each.column}" in fitted.added
+            for column in each.columns
+        ),
         stopped=stored.stopped.get(name, ()),
         left_out=tuple(out),
+        to_fill=tuple(to_fill),
         rows=rows if to_fill else 0,
         requests=requests,
         minutes=None if stored.pace is None else requests * stored.pace / 60,

@@ -102,8 +102,16 @@ def stopped_fields(
     connection: Connection, entity: str, selected: Collection[str]
 ) -> dict[str, MadeColumn]:
     """Fields that the store has columns for and that are not among the selected ones, by name."""
-    made = made_columns(connection, entity).values()
-    return {column.field: column for column in made if column.field not in selected}
+    stopped = stopped_columns(connection, entity, selected).values()
+    return {column.field: column for column in stopped}
+
+
+def stopped_columns(
+    connection: Connection, entity: str, selected: Collection[str]
+) -> dict[str, MadeColumn]:
+    """The columns of fields that are not among the selected ones, by name."""
+    made = made_columns(connection, entity)
+    return {name: column for name, column in made.items() if column.field not in selected}
 
 
 def let_go_of_unread(
