@@ -84,6 +84,8 @@ def begin(
         run = _begun(connection, found, requests=client.counters.requests, settings=settings)
         _record(run, request, connection)
         quick_sync_failed = store.last_failure(connection, "fill")
+        if _waits_for_a_person(connection):
+            run = _without_start(run)
     _report_windows(run)
     _report_waiting(run, failure=quick_sync_failed)
     root = staging_root(settings)
@@ -98,8 +100,7 @@ def _report_selection(
     fields = [f"{each.name}.{field.column}" for each in selection for field in each.wanted]
     change = store.note_selection(connection, selection.fingerprint, fields, moment=moment)
     for each in selection:
-        names = {field.column for field in each.fields} | {field.column for field in each.custom}
-        if stopped := store.stopped_fields(connection, each.name, names):
+        if stopped := store.stopped_fields(connection, each.name, each.columns):
             log.info("%s: columns that have stopped changing: %s", each.name, ", ".join(stopped))
     if change is None:
         return
@@ -266,6 +267,20 @@ def _with_past_watermarks(
         store.correct_watermark(connection, name, to)
     corrected = {**marks, **dict.fromkeys(ahead, to)}
     return replace(found, state=replace(found.state, watermarks=corrected))
+
+
+def _waits_for_a_person(connection: store.Connection) -> bool:
+    """Whether a quick sync has failed since the selection changed, perhaps before it had begun."""
+    since = store.selected_since(connection)
+    return store.last_failure(connection, "fill", since=since) is not None
+
+
+def _without_start(run: Run) -> Run:
+    """The run, which starts no quick sync."""
+    tables = {
+        name: msgspec.structs.replace(table, unasked=()) for name, table in run.tables.items()
+    }
+    return msgspec.structs.replace(run, tables=tables)
 
 
 def _record(run: Run, request: RunRequest, connection: store.Connection) -> None:

@@ -22,6 +22,7 @@ from opportunity_sync.store.made_columns import (
     FittedModel,
     expect_columns,
     let_go_of_unread,
+    stopped_columns,
     stopped_fields,
     want_columns,
 )
@@ -46,7 +47,7 @@ from opportunity_sync.store.runs import (
     rows_changed_by,
     seconds_per_request,
 )
-from opportunity_sync.store.selections import note_selection
+from opportunity_sync.store.selections import note_selection, selected_since
 from opportunity_sync.store.state import (
     DeltaLink,
     StoreState,
@@ -123,6 +124,8 @@ __all__ = [
     "remember_owed",
     "rows_changed_by",
     "seconds_per_request",
+    "selected_since",
+    "stopped_columns",
     "stopped_fields",
     "store_engine",
     "want_columns",

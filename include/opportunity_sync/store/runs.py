@@ -117,9 +117,14 @@ def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
     return connection.scalar(select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id)))
 
 
-def last_failure(connection: Connection, mode: str) -> str | None:
-    """Why the newest run of a mode failed; None where it did not, or is under way."""
+def last_failure(connection: Connection, mode: str, *, since: datetime | None = None) -> str | None:
+    """Why the newest run of a mode failed; None where it did not, or is under way.
+
+    `since`: of runs that started earlier nothing is asked.
+    """
     of_mode = select(sync_run.c.outcome, sync_run.c.error).where(sync_run.c.mode == mode)
+    if since is not None:
+        of_mode = of_mode.where(sync_run.c.started_at >= since)
     row = connection.execute(of_mode.order_by(sync_run.c.started_at.desc()).limit(1)).one_or_none()
     return (row.error or "") if row is not None and row.outcome == FAILED else None
 

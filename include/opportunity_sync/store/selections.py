@@ -63,6 +63,12 @@ def note_selection(
     )
 
 
+def selected_since(connection: Connection) -> datetime | None:
+    """When the selection of now took the place of another one; None where it is the first."""
+    known = json.loads(connection.scalar(select(sync_store.c.selections)) or "[]")
+    return datetime.fromisoformat(known[1]["until"]) if len(known) > 1 else None
+
+
 def _is_recent(selection: dict[str, str], moment: datetime) -> bool:
     until = selection.get("until")
     return until is not None and moment - datetime.fromisoformat(until) <= _REMEMBERED

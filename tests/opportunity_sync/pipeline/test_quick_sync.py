@@ -10,9 +10,10 @@ from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.errors import ConfigError
+from opportunity_sync.pipeline import ending
 from oracle import actual_store, differences, expected_store
 from organisations import untracked
-from sync_runs import SyncRuns, settings_for_tests
+from sync_runs import QUICK_SYNC, SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,6 +143,32 @@ def test_it_is_asked_for_once_for_each_selection(
     assert runs.begin()["to_fill"] == []
 
 
+def test_one_that_failed_before_it_had_begun_waits_for_a_person_as_well(
+    runs: SyncRuns, world: Organisation, fields_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever keeps it from beginning would keep it again in five minutes; a new selection may."""
+    select_job_title(fields_file)
+    later(world)
+    assert runs.begin()["to_fill"] == ["contact.job_title"]
+    ending.record_failed_begin(
+        runs.engine,
+        QUICK_SYNC,
+        "by itself",
+        settings=runs.settings,
+        error="begin: PrivilegeError: It may not.",
+        error_code="PrivilegeError",
+        mode="fill",
+        started_at=world.now,
+    )
+
+    assert runs.begin()["to_fill"] == []
+    assert "is not started again by itself: begin: PrivilegeError: It may not." in caplog.text
+
+    later(world)
+    fields_file.write_text('[contact]\nwithout = ["phone"]\n')
+    assert runs.begin()["to_fill"] == ["contact.job_title"]
+
+
 def test_three_scheduled_runs_beside_a_quick_sync_leave_nothing_out(
     runs: SyncRuns, world: Organisation, fields_file: Path
 ) -> None:
@@ -258,7 +285,7 @@ def test_a_field_may_be_named_by_one_of_its_columns(runs: SyncRuns) -> None:
     """Whoever looks at the store sees code and label, and may type either or both."""
     names = ("contact.person_status_label", "contact.person_status_code", "contact.owner_id")
 
-    with pytest.raises(ConfigError, match="'contact.owner_id'"):
+    with pytest.raises(ConfigError, match=r"'contact\.owner_id'"):
         runs.begin("fill", fields=names)
     assert runs.quick_sync(*names[:2]) == {"changed": 0, "tables": {"contact": 0}}
 
