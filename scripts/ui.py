@@ -42,7 +42,8 @@ from single_run import only_one, say
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-DAG = "dynamics_opportunity_sync"
+# What goes on by itself: the sync, and what fills the fields that somebody selects.
+DAGS = ("dynamics_opportunity_sync", "dynamics_quick_sync")
 USER = "admin"
 FIRST_PORT = 8080
 READY_SECONDS = 600
@@ -225,18 +226,20 @@ def is_healthy(port: int) -> bool:
 
 
 def unpause(origin: str, password: str, *, log: Path) -> None:
-    """Let the sync run on its schedule; the other DAGs wait until someone asks."""
-    deadline = time.monotonic() + READY_SECONDS
+    """Let the sync run on its schedule, and the quick sync by its asset; the others wait."""
+    deadline, waiting = time.monotonic() + READY_SECONDS, list(DAGS)
     while time.monotonic() < deadline:
-        if is_unpaused(origin, {"username": USER, "password": password}):
+        if is_unpaused(origin, {"username": USER, "password": password}, dag_id=waiting[0]):
+            del waiting[0]
+        if not waiting:
             return
         time.sleep(1)
-    raise NotStartedError(f"Airflow does not let the DAG {DAG} run: see {log}")
+    raise NotStartedError(f"Airflow does not let the DAG {waiting[0]} run: see {log}")
 
 
-def is_unpaused(origin: str, credentials: dict[str, str]) -> bool:
+def is_unpaused(origin: str, credentials: dict[str, str], *, dag_id: str) -> bool:
     """Whether it could be done now: the DAG file may not have been parsed, SQLite may be busy."""
-    address, change = f"{origin}/api/v2/dags/{DAG}", {"is_paused": False}
+    address, change = f"{origin}/api/v2/dags/{dag_id}", {"is_paused": False}
     try:
         login = requests.post(f"{origin}/auth/token", json=credentials, timeout=30)
         token = login.json().get("access_token")
