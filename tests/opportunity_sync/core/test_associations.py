@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opportunity_sync.core.associations import (
+    ACCOUNT_COLUMNS,
+    ROLE_COLUMNS,
     ROLE_KEY,
     UNRESOLVED_KEY,
     Facts,
     contact_accounts,
     resolve,
+    stakeholder_links,
 )
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.references import ACCOUNT_REASONS, Directory
@@ -88,6 +91,156 @@ def test_a_contacts_own_account_follows_merges_and_the_filter() -> None:
         "c4": "",
         "c5": "",
     }
+
+
+def a_connection(connection_id: str = "k1", **sides: Any) -> dict[str, Any]:
+    """A connection by which the contact c1 is a stakeholder of o1, unless said otherwise."""
+    return {
+        "connection_id": connection_id,
+        "record1_id": "o1",
+        "record1_type": "opportunity",
+        "record2_id": "c1",
+        "record2_type": "contact",
+        "record2_role_id": "r1",
+        "state": 0,
+    } | sides
+
+
+def links_of(*connections: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Opportunity, contact and role of each link."""
+    links = stakeholder_links(frame_of(CONNECTION, [*connections]))
+    return list(links.itertuples(index=False, name=None))
+
+
+def test_a_connection_is_turned_so_that_the_opportunity_comes_first() -> None:
+    """The role is the one on the contact's side, whichever side that is."""
+    turned = a_connection(
+        record1_id="c2",
+        record1_type="contact",
+        record1_role_id="r2",
+        record2_id="o1",
+        record2_type="opportunity",
+        record2_role_id="r9",
+    )
+
+    assert links_of(a_connection(record1_role_id="r9")) == [("o1", "c1", "r1")]
+    assert links_of(turned) == [("o1", "c2", "r2")]
+
+
+def test_both_rows_of_a_connection_make_one_link() -> None:
+    """One of them can be missing, and two connections can join the same pair."""
+    mirrored = a_connection(
+        "k2",
+        record1_id="c1",
+        record1_type="contact",
+        record1_role_id="r1",
+        record2_id="o1",
+        record2_type="opportunity",
+        record2_role_id=None,
+    )
+
+    assert links_of(a_connection(), mirrored, a_connection("k3")) == [("o1", "c1", "r1")]
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        {"state": 1},
+        {"state": None},
+        {"record2_role_id": None, "record1_role_id": "r1"},
+        {"record2_type": "account"},
+        {"record2_type": None},
+        {"record1_type": "contact"},
+        {"record2_type": "opportunity"},
+    ],
+    ids=str,
+)
+def test_what_is_no_active_link_between_an_opportunity_and_a_contact_is_left_out(
+    sides: dict[str, Any],
+) -> None:
+    """Nor is one without a role on the contact's side; an unknown state is not active."""
+    assert links_of(a_connection(**sides)) == []
+
+
+def facts_with(**records: list[dict[str, Any]]) -> Facts:
+    """One opportunity, o1, without a customer unless another is given, and what else is known."""
+    known = {"opportunities": [{"opportunity_id": "o1"}]} | records
+    return Facts(
+        opportunities=frame_of(OPPORTUNITY, known["opportunities"]),
+        contacts=frame_of(CONTACT, known.get("contacts", [])),
+        accounts=frame_of(ACCOUNT, known.get("accounts", [])),
+        connections=frame_of(CONNECTION, known.get("connections", [])),
+        roles=frame_of(CONNECTION_ROLE, known.get("roles", [])),
+    )
+
+
+def test_contacts_that_were_merged_into_one_share_its_role() -> None:
+    """Two stakeholders of one role name become one row, and two roles of one name as well."""
+    outcome = resolve(
+        facts_with(
+            contacts=[
+                {"contact_id": "c1", "is_merged": True, "master_id": "c3"},
+                {"contact_id": "c2", "is_merged": True, "master_id": "c3"},
+                {"contact_id": "c3"},
+            ],
+            connections=[
+                a_connection("k1"),
+                a_connection("k2", record2_id="c2"),
+                a_connection("k3", record2_id="c3", record2_role_id="r2"),
+            ],
+            roles=[
+                {"connectionrole_id": "r1", "name": "Champion", "category": 1000},
+                {"connectionrole_id": "r2", "name": "Champion", "category": 1000},
+            ],
+        )
+    )
+
+    assert roles_of(outcome) == {"c3 Champion (stakeholder)"}
+    assert len(outcome.roles) == 1
+
+
+def test_a_missing_contact_is_listed_once_over_all_its_roles() -> None:
+    """The list is of references, and a customer's is another than a stakeholder's."""
+    customer = {"opportunity_id": "o1", "customer_id": "c1", "customer_type": "contact"}
+    outcome = resolve(
+        facts_with(
+            opportunities=[customer],
+            connections=[a_connection("k1"), a_connection("k2", record2_role_id="r2")],
+            roles=[
+                {"connectionrole_id": "r1", "name": "Champion", "category": 1000},
+                {"connectionrole_id": "r2", "name": "Buyer", "category": 1000},
+            ],
+        )
+    )
+
+    assert unresolved_of(outcome) == {
+        "customer_contact c1 contact_not_found",
+        "stakeholder_contact c1 contact_not_found",
+    }
+    assert len(outcome.unresolved) == 2
+
+
+def test_connections_of_opportunities_that_are_not_asked_for_give_nothing() -> None:
+    """The neighbourhood of a change holds connections to opportunities beyond it."""
+    outcome = resolve(
+        facts_with(
+            connections=[a_connection(record1_id="o2")],
+            contacts=[{"contact_id": "c1"}],
+            roles=[{"connectionrole_id": "r1", "name": "Champion", "category": 1000}],
+        )
+    )
+
+    assert roles_of(outcome) == frozenset()
+    assert unresolved_of(outcome) == frozenset()
+
+
+def test_no_opportunities_have_no_associations() -> None:
+    """A quiet run resolves nothing, and the columns have their types all the same."""
+    outcome = resolve(facts_with(opportunities=[]))
+
+    assert (len(outcome.accounts), len(outcome.roles), len(outcome.unresolved)) == (0, 0, 0)
+    assert outcome.roles.dtypes.to_dict() == ROLE_COLUMNS
+    assert outcome.accounts.dtypes.to_dict() == ACCOUNT_COLUMNS
 
 
 IDS = {prefix: [f"{prefix}{number}" for number in range(4)] for prefix in "ocark"}
