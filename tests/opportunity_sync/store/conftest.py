@@ -1,14 +1,17 @@
 """Engines for the store's tests: each test runs on SQLite and on a real PostgreSQL.
 
-A migrated PostgreSQL database takes a second to make, so the tests share one and find it emptied;
-tests of the schema itself ask for a database of their own.
+A migrated store takes a second to make. So the tests share one PostgreSQL database and find it
+emptied, and each has a copy of one SQLite file; tests of the schema itself ask for a database of
+their own.
 """
 
 from __future__ import annotations
 
+from shutil import copy
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import make_url
 
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.migrate import migrate
@@ -17,6 +20,7 @@ from store_rows import empty_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import URL, Engine
 
@@ -51,12 +55,19 @@ def postgres_store(shared_postgres_store: Engine) -> Engine:
     return shared_postgres_store
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite store, to be copied; nobody has it open."""
+    file = tmp_path_factory.mktemp("migrated") / "store.sqlite"
+    migrate(store_engine(f"sqlite:///{file}"))
+    return file
+
+
 @pytest.fixture
-def sqlite_store(sqlite_url: str) -> Engine:
+def sqlite_store(migrated_file: Path, sqlite_url: str) -> Engine:
     """A migrated store in a file of its own."""
-    engine = store_engine(sqlite_url)
-    migrate(engine)
-    return engine
+    copy(migrated_file, str(make_url(sqlite_url).database))
+    return store_engine(sqlite_url)
 
 
 @pytest.fixture(params=["sqlite_store", "postgres_store"])
