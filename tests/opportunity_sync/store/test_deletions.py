@@ -8,15 +8,16 @@ import pyarrow as pa
 import pytest
 
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONTACT, DEFAULT_MODEL, OPPORTUNITY
-from opportunity_sync.store.associations import write_roles
+from opportunity_sync.store.associations import write_roles, write_unresolved
 from opportunity_sync.store.counts import Counts
-from opportunity_sync.store.deletions import write_deleted
+from opportunity_sync.store.deletions import count_live, holds_all, live_versions, write_deleted
 from opportunity_sync.store.refused import note_refused, refused_ids
 from opportunity_sync.store.tables import (
     fact_table,
     opportunity_contact_role,
     public_table,
     tables_of,
+    unresolved_association,
 )
 from store_rows import NOON, a_change, dump, guid, later, part, write
 
@@ -115,6 +116,75 @@ def test_a_record_that_is_gone_is_refused_no_more(engine: Engine) -> None:
         assert refused_ids(connection, CONTACT) == {guid(2): 9}
     rows = dump(engine, tables_of(DEFAULT_MODEL)["refused_row"])["refused_row"]
     assert len(rows) == 3
+
+
+def keys(*numbers: int) -> list[pa.Table]:
+    """Keys of contacts, each in a part of its own."""
+    return [pa.table({"contact_id": [guid(number)]}) for number in numbers]
+
+
+def test_live_versions_are_of_records_that_are_not_deleted(engine: Engine) -> None:
+    """Excluded ones are among them: a reconciliation compares what Dynamics has."""
+    write(engine, CONTACT, {"id": 1, "version_number": 7}, {"id": 2, "sync_filter": False})
+    write(engine, CONTACT, {"id": 3})
+    delete(engine, CONTACT, 3, 4)
+    with engine.begin() as connection:
+        assert live_versions(connection, CONTACT) == {guid(1): 7, guid(2): 1}
+        assert count_live(connection, CONTACT) == 2
+
+
+def test_live_versions_of_some_keys_are_of_no_others(engine: Engine) -> None:
+    """A key that is unknown or deleted is left out; no keys are not all keys."""
+    write(engine, CONTACT, {"id": 1}, {"id": 2, "version_number": 5}, {"id": 3})
+    delete(engine, CONTACT, 3)
+    with engine.begin() as connection:
+        some = {guid(2), guid(3), guid(9)}
+        assert live_versions(connection, CONTACT, some) == {guid(2): 5}
+        assert live_versions(connection, CONTACT, set()) == {}
+        assert live_versions(connection, ACCOUNT) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "holds"), [([], True), ([1], True), ([2, 1], True), ([1, 9], False), ([9], False)]
+)
+def test_a_key_that_the_store_never_heard_of_is_noticed(
+    sqlite_store: Engine, asked: list[int], holds: bool
+) -> None:
+    """Among any number of known ones, be they alive (1) or deleted (2)."""
+    write(sqlite_store, CONTACT, {"id": 1})
+    delete(sqlite_store, CONTACT, 2)
+    with sqlite_store.begin() as connection:
+        assert holds == holds_all(connection, CONTACT, keys(*asked))
+
+
+def test_nothing_gone_marks_nothing(sqlite_store: Engine) -> None:
+    """Every load ends with the deletions, and mostly there are none."""
+    write(sqlite_store, CONTACT, {})
+    before = dump(sqlite_store, *tables_of(DEFAULT_MODEL).values())
+    assert delete(sqlite_store, CONTACT) == (Counts(), 0)
+    assert before == dump(sqlite_store, *tables_of(DEFAULT_MODEL).values())
+
+
+def test_unresolved_references_go_with_their_opportunity(engine: Engine) -> None:
+    """Those of the others stay, and a contact's deletion takes none."""
+    write(engine, OPPORTUNITY, {"id": 1}, {"id": 2})
+    gaps = [
+        {
+            "opportunity_id": guid(number),
+            "kind": "customer_contact",
+            "reference_id": guid(1),
+            "reason": "contact_not_found",
+        }
+        for number in (1, 2)
+    ]
+    affected = part(OPPORTUNITY, {"id": 1}, {"id": 2}).select(["opportunity_id"])
+    with engine.begin() as connection:
+        given = [pa.Table.from_pylist(gaps)]
+        write_unresolved(connection, affected=[affected], unresolved=given, moment=NOON)
+    delete(engine, CONTACT, 1)
+    delete(engine, OPPORTUNITY, 1)
+    rows = dump(engine, unresolved_association)["unresolved_association"]
+    assert [row["opportunity_id"] for row in rows] == [guid(2)]
 
 
 def write_role_of(engine: Engine, number: int, *names: str) -> None:

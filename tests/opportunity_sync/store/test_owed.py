@@ -11,7 +11,15 @@ from sqlalchemy import select
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONTACT
 from opportunity_sync.store.deletions import write_deleted
 from opportunity_sync.store.made_columns import want_columns
-from opportunity_sync.store.owed import count_owed, forget_owed_columns, owed_ids, remember_owed
+from opportunity_sync.store.owed import (
+    count_owed,
+    count_owed_by_column,
+    forget_owed_columns,
+    owe_rows_since,
+    owed_ids,
+    owes_anything,
+    remember_owed,
+)
 from opportunity_sync.store.refused import note_refused
 from opportunity_sync.store.tables import owed_column
 from store_rows import NOON, a_change, dump, guid, write
@@ -146,6 +154,44 @@ def test_a_record_that_is_gone_owes_nothing_unless_that_is_to_be_checked(engine:
         delete(engine, 1, recheck=recheck)
         expected = {("contact", "2", "email"), ("contact", "2", "")}
         assert owed(engine) == expected | ({("contact", "1", "")} if recheck else set())
+
+
+def test_owed_records_are_counted_by_column(engine: Engine) -> None:
+    """Columns that nobody owes are left out, and so is the whole record unless it is named."""
+    with engine.begin() as connection:
+        remember_owed(connection, CONTACT, [keys(1, 2)], ["email", ""])
+        remember_owed(connection, CONTACT, [keys(2, 3, 4)], ["phone"])
+        assert count_owed_by_column(connection, CONTACT, ["email", "phone", "fax"]) == {
+            "email": 2,
+            "phone": 3,
+        }
+        assert count_owed_by_column(connection, CONTACT, []) == {}
+        assert count_owed_by_column(connection, ACCOUNT, ["email"]) == {}
+
+
+def test_what_is_owed_twice_is_owed_once(engine: Engine) -> None:
+    """By two runs as by two parts of one; a key that could not be read is owed by nobody."""
+    unreadable = pa.table({"contact_id": pa.array([None], pa.string())})
+    with engine.begin() as connection:
+        assert not owes_anything(connection, CONTACT)
+        for _ in range(2):
+            remember_owed(connection, CONTACT, [keys(1), keys(1), unreadable], ["email"])
+        assert owes_anything(connection, CONTACT)
+        assert not owes_anything(connection, ACCOUNT)
+    assert owed(engine) == {("contact", "1", "email")}
+
+
+@pytest.mark.parametrize(("revision", "numbers"), [(0, {"1", "2"}), (1, {"2"}), (2, set())])
+def test_live_rows_written_after_a_change_are_owed_as_a_whole(
+    sqlite_store: Engine, revision: int, numbers: set[str]
+) -> None:
+    """Those of that change itself are not, nor are deleted ones."""
+    write(sqlite_store, CONTACT, {"id": 1}, {"id": 3}, begun=0)
+    write(sqlite_store, CONTACT, {"id": 2}, begun=1)
+    delete(sqlite_store, 3, revision=2)
+    with sqlite_store.begin() as connection:
+        owe_rows_since(connection, CONTACT, revision)
+    assert owed(sqlite_store) == {("contact", number, "") for number in numbers}
 
 
 def delete(engine: Engine, *numbers: int, revision: int = 1, recheck: bool = False) -> None:
