@@ -182,12 +182,14 @@ class DataError(SyncError):
     ) -> None:
         """Name the record, its version where it can be read, and the field.
 
-        The next step is always to mend the record in Dynamics.
+        `reason` is what is wrong, without them: the same text for all records that share it. The
+        next step is always to mend the record in Dynamics.
         """
         self.entity = entity
         self.record_id = record_id
         self.field = field
         self.version = version
+        self.reason = visible(problem)
         where = f"{entity} {record_id or '(no id)'}" + (f", column {field}" if field else "")
         super().__init__(
             f"{where}: {problem}",

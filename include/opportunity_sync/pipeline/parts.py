@@ -48,7 +48,7 @@ class Refusals(msgspec.Struct, frozen=True):
     def of(cls, errors: Iterable[DataError]) -> Self:
         """The refusals of a decoded page."""
         return cls.gathered(
-            Refused(error.record_id, error.version, Reason(error.field, error.code, error.problem))
+            Refused(error.record_id, error.version, Reason(error.field, error.code, error.reason))
             for error in errors
         )
 
