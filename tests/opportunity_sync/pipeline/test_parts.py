@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
 from opportunity_sync.errors import DataError
 from opportunity_sync.pipeline.parts import PartState, Reading, Reason, Refusals, Refused
+
+if TYPE_CHECKING:
+    from opportunity_sync.pipeline.parts import Way
 
 
 def test_refusals_of_many_pages_are_gathered_with_each_reason_once() -> None:
@@ -21,6 +29,15 @@ def test_refusals_of_many_pages_are_gathered_with_each_reason_once() -> None:
 
     assert list(reading.refusals) == [refused for page in pages for refused in page]
     assert len(reading.refusals.reasons) == len(reasons)
+
+
+WRONG = Reason("modifiedon", "invalid_value", "is wrong")
+MISSING = Reason("name", "missing_value", "is missing")
+
+
+def a_refusal(record_id: str | None = "r1", version: int | None = 3) -> Refused:
+    """One refused record."""
+    return Refused(record_id, version, WRONG)
 
 
 def an_error(record_id: str | None, version: int | None = None) -> DataError:
@@ -45,3 +62,103 @@ def test_records_that_are_refused_alike_share_one_reason() -> None:
 
     assert found.reasons == (Reason("createdon", "DataError", "is not a date"),)
     assert len(found) == 5000
+
+
+def test_nothing_refused_is_empty_and_adds_nothing() -> None:
+    """A page without refusals is the usual one."""
+    one = Refusals.gathered([a_refusal()])
+
+    assert (len(Refusals()), list(Refusals())) == (0, [])
+    assert one.followed_by(Refusals()) == one
+    assert Refusals().followed_by(one) == one
+
+
+@pytest.mark.parametrize(
+    ("refused", "known", "is_listed"),
+    [
+        (a_refusal("r1", 3), {"r1": 3}, True),
+        (a_refusal("r1", 4), {"r1": 3}, False),
+        (a_refusal("r1", 3), {"r1": None}, False),
+        (a_refusal("r1", None), {"r1": None}, True),
+        (a_refusal("r1", None), {}, False),
+        (a_refusal("r2", 3), {"r1": 3}, False),
+        (a_refusal(None, 3), {"r1": 3}, False),
+    ],
+)
+def test_a_record_is_listed_at_its_very_version(
+    refused: Refused, known: dict[str, int | None], is_listed: bool
+) -> None:
+    """A record that changed, and one that nobody can name, is refused anew."""
+    assert refused.is_listed(known) == is_listed
+
+
+def test_a_part_s_state_comes_back_from_json() -> None:
+    """It lies in the footer of a file, where a retry finds it."""
+    state = PartState(
+        next_link="https://example.com/2",
+        deleted_ids=("d1", "d2"),
+        way="link",
+        fields=("email",),
+        refusals=Refusals.gathered([a_refusal(), a_refusal(None, None)]),
+        requests=2,
+    )
+
+    assert PartState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
+
+
+def test_a_reading_adds_its_parts_up() -> None:
+    """The last part tells how it ended, the sums are over all of them."""
+    reading = Reading()
+    first = PartState(way="whole", fields=("email",), requests=1, replaced=2, deleted_ids=("d",))
+    reading.add(first, 500)
+    last = PartState(way="whole", fields=("email",), requests=3, unidentified=1, delta_link="link")
+    reading.add(last, 20)
+
+    assert (reading.rows, reading.pages, reading.requests) == (520, 2, 4)
+    assert (reading.replaced, reading.unidentified, reading.deletions) == (2, 1, 1)
+    assert (reading.way, reading.fields, reading.delta_link) == ("whole", ("email",), "link")
+    assert Reading.from_dict(json.loads(json.dumps(reading.to_dict()))) == reading
+
+
+@pytest.mark.parametrize(
+    ("way", "is_whole", "is_delta"),
+    [
+        ("whole", True, False),
+        ("window", False, False),
+        ("link", False, True),
+        ("offer", False, True),
+        ("ids", False, False),
+    ],
+)
+def test_only_a_whole_reading_shows_what_is_gone(way: Way, is_whole: bool, is_delta: bool) -> None:
+    """Links show it by tombstones, the other ways not at all."""
+    reading = Reading()
+    reading.add(PartState(way=way), 1)
+
+    assert (reading.is_whole, reading.is_delta) == (is_whole, is_delta)
+
+
+@pytest.mark.parametrize(
+    ("rows", "known", "is_refused"),
+    [(0, {}, True), (1, {}, False), (0, {"r1": 3, "r2": 3}, False), (0, {"r1": 3}, True)],
+)
+def test_a_page_is_refused_when_no_row_passes_and_one_is_new(
+    rows: int, known: dict[str, int | None], is_refused: bool
+) -> None:
+    """Records that are refused every time are no sign that something has changed."""
+    reading = Reading()
+    refusals = Refusals.gathered([a_refusal("r1"), a_refusal("r2")])
+
+    reading.add(PartState(refusals=refusals), rows, known=known)
+
+    assert reading.has_refused_page == is_refused
+
+
+def test_a_refused_page_is_remembered_over_good_ones() -> None:
+    """An empty page is none."""
+    reading = Reading()
+    reading.add(PartState(), 0)
+    assert not reading.has_refused_page
+    reading.add(PartState(refusals=Refusals.gathered([a_refusal()])), 0)
+    reading.add(PartState(), 500)
+    assert reading.has_refused_page
