@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from fact_tables import fact_types
 from opportunity_sync.core.associations import Associations, Facts
 from opportunity_sync.core.frames import to_frame
 from opportunity_sync.core.ids import IdSet
@@ -19,7 +20,6 @@ from opportunity_sync.model import (
     CONTACT,
     OPPORTUNITY,
     Entity,
-    Kind,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "associations.md"
 OPPORTUNITY_ID = "o1"
-_ARROW = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
 _REFUSED = re.compile(r"refused (contact|account|role) (\w\d)")
 _ENTITIES = {"contact": CONTACT, "account": ACCOUNT, "role": CONNECTION_ROLE}
 
@@ -81,9 +80,7 @@ def facts_of(case: Case) -> Facts:
 
 def frame_of(entity: Entity, records: list[dict[str, object]]) -> pd.DataFrame:
     """A frame of facts of an entity; columns that a record does not name are null."""
-    types = {entity.key_column: pa.string()} | {
-        column.name: _ARROW.get(column.kind, pa.string()) for column in entity.fact_columns
-    }
+    types = {entity.key_column: pa.string()} | fact_types(entity)
     unknown = {name for record in records for name in record} - set(types)
     if unknown:
         raise KeyError(unknown)
