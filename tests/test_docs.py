@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -236,13 +237,12 @@ def test_a_decision_ends_with_what_would_violate_it(path: Path) -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    """The decision on dependencies has each package of the short lists, and no other."""
-    [path] = [path for path in DECISIONS if "dependencies" in path.name]
+    """The decision on dependencies has each package of the groups, and no other."""
+    [path] = [path for path in DECISIONS if path.name.endswith("-dependencies.md")]
     cells = re.findall(r"^\| ([\w, -]+) \| ", text_of(path), re.MULTILINE)
     explained = {name for cell in cells if "package" not in cell for name in PACKAGE.findall(cell)}
-    lines = [
-        line for source in PROJECT.glob("requirements*.in") for line in text_of(source).splitlines()
-    ]
+    groups = tomllib.loads(text_of(PROJECT / "pyproject.toml"))["dependency-groups"]
+    lines = [line for group in groups.values() for line in group]
     wanted = {found[0] for line in lines if (found := PACKAGE.match(line))}
 
     assert sorted(wanted) == sorted(explained)

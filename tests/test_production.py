@@ -1,4 +1,4 @@
-"""The production shape runs: both locks make an environment in which the services do one sync.
+"""The production shape runs: the group `production` is all that the services need for one sync.
 
 No Docker engine is needed: the services of `docker-compose.yaml` run as processes, with Redis from
 the system and PostgreSQL from a wheel. What an image would hold is installed into `.venv-image`.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 import yaml
+from packaging.utils import canonicalize_name
 
 from airflow_services import RunningAirflow, log_in, until
 from dynamics_sandbox import Organisation
@@ -38,13 +39,15 @@ PASSWORDS = {
     "API_SECRET_KEY": "fedcba9876543210" * 4,
 }
 
+INSTALLED = "from importlib.metadata import distributions as d; print(*(x.name for x in d()))"
+
 # One environment, one machine's worth of services: never two of these at once.
 pytestmark = pytest.mark.xdist_group("production")
 
 
 @pytest.fixture(scope="module")
 def image() -> Path:
-    """The environment of the production image, made from both locks."""
+    """The environment of the production image, made from its group alone."""
     made = subprocess.run(
         [PROJECT / "scripts/set_up.sh", "image"],
         check=False,
@@ -62,6 +65,26 @@ def test_the_executor_of_the_image_can_be_imported(image: Path) -> None:
     module = "airflow.providers.celery.executors.celery_executor"
     for command in (["-c", f"import {module}"], ["-m", "uv", "pip", "check"]):
         subprocess.run([image / "bin/python", *command], check=True, timeout=600)
+
+
+def test_the_image_holds_nothing_that_only_sandbox_and_tests_need(image: Path) -> None:
+    """What no other package asks for, only the group `demo` or `test`, is not in the image."""
+    asked = subprocess.run(
+        [image / "bin/python", "-c", INSTALLED], check=True, capture_output=True, text=True
+    )
+    installed = {canonicalize_name(name) for name in asked.stdout.split()}
+    elsewhere = {
+        entry.partition("==")[0]
+        for entry in re.split(
+            r"^(?=\w)", (PROJECT / "requirements.txt").read_text(), flags=re.MULTILINE
+        )
+        if (askers := re.findall(r"^    #(?: via)? +(\S.*)$", entry, re.MULTILINE))
+        and all(re.search(r"\(pyproject.toml:(demo|test)\)$", asker) for asker in askers)
+    }
+
+    assert {"apache-airflow", "celery", "pandas"} <= installed
+    assert {"hypothesis", "odata-query", "ruff"} <= elsewhere
+    assert installed & elsewhere == {"pip", "uv"}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The ground itself: isolation of the tests, the skip rule, the locks and the one door."""
+"""The ground itself: isolation of the tests, the skip rule, the lock and the one door."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 import requests
 import sqlalchemy as sa
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from isolation import NetworkBlockedError
 
 PROJECT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements", "requirements-dev", "requirements-docker", "requirements-installer")
+LOCK = (PROJECT / "requirements.txt").read_text()
 PINNED = re.compile(r"[A-Za-z0-9._-]+==\S+( ; [^\\]+)? \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+")
 TARGET = re.compile(r"^([a-z-]+):.*## (.+)$", re.MULTILINE)
 
@@ -104,82 +106,98 @@ def test_a_skip_of_a_proof_fails_where_ci_is_set(
     result.assert_outcomes(**expected)
 
 
-@pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_holds_exact_versions_with_checksums_and_no_addresses(name: str) -> None:
-    """Each entry of a lock pins one package and its files; none names a registry or a folder."""
-    text = (PROJECT / f"{name}.txt").read_text()
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+def test_the_lock_holds_exact_versions_with_checksums_and_no_addresses() -> None:
+    """Each entry of the lock pins one package and its files; none names a registry or a folder."""
+    lines = [line for line in LOCK.splitlines() if not line.lstrip().startswith("#")]
     entries = re.split(r"(?<!\\)\n", "\n".join(line for line in lines if line.strip()))
 
     assert [entry for entry in entries if not PINNED.fullmatch(entry)] == []
-    assert "://" not in text
-    assert not [line for line in text.splitlines() if re.search(r"(^|\s)/\w", line)]
+    assert "://" not in LOCK
+    assert not [line for line in LOCK.splitlines() if re.search(r"(^|\s)/\w", line)]
+
+
+def test_the_lock_is_complete_for_every_group() -> None:
+    """What any group asks for by name is locked: `requirements.txt` alone makes demo and tests."""
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    groups = {
+        name: {canonicalize_name(Requirement(line).name) for line in lines}
+        for name, lines in settings["dependency-groups"].items()
+    }
+    locked = set(re.findall(r"^([a-z0-9._-]+)(?:\[[\w,-]+\])?==", LOCK, re.MULTILINE))
+
+    assert list(groups) == ["production", "demo", "test"]
+    assert {name: wanted - locked for name, wanted in groups.items()} == {
+        name: set() for name in groups
+    }
 
 
 @pytest.mark.parametrize("file", ["scripts/set_up.sh", "Dockerfile"])
 def test_whatever_is_installed_has_its_checksum_proven(file: str) -> None:
-    """No package is installed by its name alone: each command takes locks, with checksums."""
+    """No package is installed by its name alone: each command takes the lock, with checksums."""
     text = (PROJECT / file).read_text().replace("\\\n", " ")
     commands = re.findall(r"pip install .*?(?=&&|\|\||$)", text, re.MULTILINE)
 
-    assert commands
+    assert len(commands) >= 3
     for command in commands:
         assert "--require-hashes" in command or "$requirements" in command, command
         assert not re.search(r"\w==|[<>]=", command), command
     if "$requirements" in text:
-        assert 'requirements="--require-hashes"' in text
+        assert 'requirements="--require-hashes --constraint requirements.txt"' in text
 
 
-def test_a_file_with_another_checksum_is_not_installed(tmp_path: Path) -> None:
-    """The lock's checksums are what counts: a package that was exchanged is refused."""
-    wheel = tmp_path / "exchanged-1.0-py3-none-any.whl"
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+@pytest.mark.parametrize(
+    ("locked", "said"),
+    [
+        pytest.param("exchanged==1.0 --hash=sha256:{checksum}", "", id="the file that was locked"),
+        pytest.param("exchanged==1.0 --hash=sha256:{zeros}", "exchanged", id="another file"),
+        pytest.param("missing==1.0 --hash=sha256:{checksum}", "exchanged", id="not in the lock"),
+    ],
+)
+def test_a_group_takes_only_the_files_that_the_lock_names(
+    locked: str, said: str, installer: str, tmp_path: Path
+) -> None:
+    """Under the lock a group has its exact files: one that was exchanged or added is refused."""
+    wheel = a_wheel(tmp_path, "exchanged")
+    checksum = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (tmp_path / "lock.txt").write_text(locked.format(checksum=checksum, zeros="0" * 64) + "\n")
+    (tmp_path / "pyproject.toml").write_text('[dependency-groups]\nours = ["exchanged"]\n')
+    program = {"pip": ["pip", "install", "--isolated"], "uv": ["uv", "pip", "install"]}[installer]
+
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", *program, "--no-index", "--find-links", str(tmp_path)),
+            *("--no-cache-dir", "--target", str(tmp_path / "installed")),
+            *("--require-hashes", "--constraint", "lock.txt", "--group", "ours"),
+        ],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert (result.returncode == 0) == (not said), result.stderr
+    assert (tmp_path / "installed/exchanged.py").exists() == (not said)
+    assert said in result.stderr
+
+
+def a_wheel(folder: Path, name: str) -> Path:
+    """The smallest package that can be installed."""
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    about = f"{name}-1.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("exchanged.py", "")
-        archive.writestr("exchanged-1.0.dist-info/METADATA", "Name: exchanged\nVersion: 1.0\n")
-        archive.writestr("exchanged-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        archive.writestr("exchanged-1.0.dist-info/RECORD", "")
-    lock = tmp_path / "lock.txt"
-
-    def install(checksum: str) -> subprocess.CompletedProcess[str]:
-        lock.write_text(f"exchanged==1.0 --hash=sha256:{checksum}\n")
-        return subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "install", "--isolated", "--no-index"),
-                *("--find-links", str(tmp_path), "--target", str(tmp_path / "installed")),
-                *("--upgrade", "--require-hashes", "-r", str(lock)),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=300,
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(
+            f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
         )
-
-    genuine = install(hashlib.sha256(wheel.read_bytes()).hexdigest())
-    exchanged = install("0" * 64)
-
-    assert genuine.returncode == 0, genuine.stderr
-    assert exchanged.returncode != 0
-    assert "DO NOT MATCH THE HASHES" in exchanged.stderr
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+    return wheel
 
 
-def test_the_locks_agree_with_each_other() -> None:
-    """No package is locked at two versions, so that tests run on what production runs on."""
-    versions: dict[str, set[str]] = {}
-    for name in LOCKS:
-        found = re.findall(
-            r"^([a-z0-9._-]+)==(\S+)", (PROJECT / f"{name}.txt").read_text(), re.MULTILINE
-        )
-        pins: dict[str, list[str]] = {}
-        for package, version in found:
-            pins.setdefault(package, []).append(version)
-        for package, locked in pins.items():
-            versions.setdefault(package, set()).add(" / ".join(sorted(locked)))
-
-    assert {package: found for package, found in versions.items() if len(found) > 1} == {}
-
-
-def test_the_locks_are_made_from_the_present_lists() -> None:
-    """A changed requirements list without `make lock` is found without the network."""
+def test_the_lock_is_made_from_the_present_groups() -> None:
+    """A changed group without `make lock` is found without the network."""
     subprocess.run([sys.executable, "scripts/lock.py", "--check"], cwd=PROJECT, check=True)
 
 

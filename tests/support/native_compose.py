@@ -1,9 +1,10 @@
 """`docker-compose.yaml` without Docker: its services as processes of this machine.
 
 Each service runs the command that the file gives it, with the environment that the file gives it
-and nothing of the caller's, in the environment that both locks of the image make. Only places
-change: host names and ports become free ports of loopback, `/opt/airflow` a folder of the test.
-PostgreSQL is the tests' own.
+and nothing of the caller's. Those of the production image have its packages and code only; the
+sandbox, whose image is another, runs in the tests' own environment. Only places change: host names
+and ports become free ports of loopback, `/opt/airflow` a folder of the test. PostgreSQL is the
+tests' own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,7 +51,7 @@ class NativeCompose:
 
     def __post_init__(self) -> None:
         """Lay the folder out as the image has it, with the code as it is now."""
-        for name in ("include", "plugins", "dags"):
+        for name in ("include/opportunity_sync", "plugins", "dags"):
             shutil.copytree(PROJECT / name, self.home / name, ignore=PYCACHE)
         for name in ("logs", "staging", "sandbox", "data", "output"):
             (self.home / name).mkdir()
@@ -104,13 +106,14 @@ class NativeCompose:
     def environment(self, name: str, replica: int = 1) -> dict[str, str]:
         """The image's and the service's own variables, and the places of this machine."""
         given = self.services[name].get("environment", {})
+        programs, code = self.contents(self.services[name]["build"]["target"])
         return {
-            "PATH": f"{self.image / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "AIRFLOW_HOME": str(self.home),
             "HOME": str(self.home),
             "HOSTNAME": f"{name}-{replica}",
             "LANG": "C.UTF-8",
-            "PYTHONPATH": f"{self.home}/include:{self.home}/plugins",
+            "PYTHONPATH": code,
             "PYTHONUNBUFFERED": "1",
             **{key: self.settled([str(value)])[0] for key, value in given.items()},
             "AIRFLOW__API__HOST": "127.0.0.1",
@@ -119,6 +122,12 @@ class NativeCompose:
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         }
+
+    def contents(self, target: str) -> tuple[Path, str]:
+        """Where an image's programs and code are on this machine."""
+        if target == "sandbox":
+            return Path(sys.prefix, "bin"), f"{PROJECT}/include"
+        return self.image / "bin", f"{self.home}/include:{self.home}/plugins"
 
     def settled(self, words: list[str]) -> list[str]:
         """The words with their variables filled in, and every place on this machine."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 dataverse = pytest.importorskip(
-    "PowerPlatform.Dataverse.client", reason="Microsoft's client comes with requirements-dev.txt"
+    "PowerPlatform.Dataverse.client", reason="Microsoft's client comes with the group `test`"
 )
 SETS = {
     "account": "accounts",
