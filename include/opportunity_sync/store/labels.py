@@ -84,7 +84,7 @@ def write_labels(
             continue
         _remember(connection, choice, renamed)
         if name not in fresh:
-            texts = _texts_of(connection, choice, renamed, labels=stored | given)
+            texts = _texts_of(connection, choice, renamed, labels={**stored, **given})
             rows = _relabel(connection, choice, texts, change=change)
             changed[name] = changed.get(name, 0) + rows
     return changed

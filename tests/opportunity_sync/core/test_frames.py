@@ -70,7 +70,9 @@ def test_a_column_that_is_asked_for_twice_is_there_twice() -> None:
 def test_columns_without_rows_keep_their_types_below_others() -> None:
     """Rules that find nothing give such frames."""
     empty = empty_frame({"key": TEXT, "is_new": FLAG})
-    one = pd.DataFrame({"key": pd.array(["a"], TEXT), "is_new": pd.array([None], FLAG)})
+    one = pd.DataFrame(
+        {"key": pd.Series(["a"], dtype=TEXT), "is_new": pd.Series([None], dtype=FLAG)}
+    )
 
     both = pd.concat([empty, one, empty], ignore_index=True)
 

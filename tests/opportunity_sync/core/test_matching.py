@@ -17,7 +17,8 @@ def texts(*values: str | None, name: str | None = None) -> pd.Series:
 
 def plain(values: pd.Series) -> list[str | None]:
     """The values, with None for null."""
-    return pa.array(values.array).to_pylist()
+    array: list[str | None] = pa.array(values.array).to_pylist()
+    return array
 
 
 def test_each_reference_finds_its_key() -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from opportunity_sync.core.frames import TEXT
+from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.references import CONTACT_REASONS, Directory
 from opportunity_sync.model import CONTACT
 from rule_cases import frame_of
@@ -33,8 +34,8 @@ def a_loser(contact_id: str, master_id: str, **facts: Any) -> dict[str, Any]:
 
 def contacts(*records: dict[str, Any], refused: tuple[str, ...] = ()) -> Directory:
     """A directory of these contacts, beside ids of those that can't be taken."""
-    refused_ids = pa.array(refused, pa.string())
-    return Directory(CONTACT, frame_of(CONTACT, [*records]), CONTACT_REASONS, refused=refused_ids)
+    known = frame_of(CONTACT, [*records])
+    return Directory(CONTACT, known, CONTACT_REASONS, refused=IdSet.named(refused))
 
 
 def look_up(directory: Directory, *references: str | None) -> list[Answer]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pytest
 
 from fact_tables import arriving_facts, stored_facts
+from opportunity_sync.core.ids import IdSet
 from opportunity_sync.model import CONTACT, Model
-from opportunity_sync.pipeline.known_facts import KnownFacts, News, distinct, without
+from opportunity_sync.pipeline.resolving.known_facts import KnownFacts, News
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from opportunity_sync.core.frames import Ids
+    import pyarrow as pa
+
     from opportunity_sync.model import Entity
 
 CONTACTS_ONLY = Model((CONTACT,))
@@ -30,9 +31,9 @@ def a_deleted(contact_id: str, version: int = 1, *, revision: int) -> dict[str, 
     return a_contact(contact_id, version, is_deleted=True, deleted_revision=revision)
 
 
-def ids(*values: str) -> Ids:
+def ids(*values: str) -> IdSet:
     """Ids as look-ups take them."""
-    return pa.array(values, pa.string())
+    return IdSet.named(values)
 
 
 class Stored:
@@ -41,8 +42,8 @@ class Stored:
     def __init__(self, *rows: dict[str, Any]) -> None:
         self.rows = rows
 
-    def __call__(self, entity: Entity, column: str, wanted: Ids) -> pa.Table:
-        sought = set(wanted.to_pylist())
+    def __call__(self, entity: Entity, column: str, wanted: IdSet) -> pa.Table:
+        sought = set(wanted.to_list())
         return stored_facts(entity, [row for row in self.rows if row.get(column) in sought])
 
 
@@ -76,16 +77,7 @@ def versions(found: pa.Table) -> dict[str, int]:
 
 def changed(facts: KnownFacts) -> list[str]:
     """Ids of the contacts that changed, in order."""
-    return sorted(facts.changed_ids(CONTACT).to_pylist())
-
-
-def test_distinct_ids_are_those_of_all_columns_without_nulls() -> None:
-    """Columns come in one piece, in several or without any."""
-    pieces = pa.chunked_array([["b"], ["a", None]], pa.string())
-
-    assert distinct(ids("a", "a"), pieces).to_pylist() == ["a", "b"]
-    assert distinct(pa.chunked_array([], pa.string())).to_pylist() == []
-    assert without(ids("a", "b", "c"), ids("b", "z")).to_pylist() == ["a", "c"]
+    return sorted(facts.changed_ids(CONTACT).to_list())
 
 
 def test_in_an_empty_store_the_arrivals_are_all_there_is() -> None:
@@ -119,7 +111,7 @@ def test_an_older_row_is_set_aside() -> None:
     facts = known(a_contact("c1", 1, parent_id="a9"), stored=[a_contact("c1", 2, parent_id="a1")])
 
     assert (changed(facts), versions(facts.current(CONTACT))) == ([], {})
-    assert facts.arrivals["contact"].ids.to_pylist() == ["c1"]
+    assert facts.arrivals["contact"].ids.to_list() == ["c1"]
     assert versions(facts.by_key(CONTACT, ids("c1"))) == {"c1": 2}
 
 
@@ -146,7 +138,7 @@ def test_a_record_that_can_t_be_taken_now_counts_as_changed() -> None:
     facts = known(stored=[a_contact("c1", 4)], refused_now=["c1", "c2"])
 
     assert changed(facts) == ["c1", "c2"]
-    assert facts.refused(CONTACT).to_pylist() == ["c1", "c2"]
+    assert facts.refused(CONTACT).to_list() == ["c1", "c2"]
     assert versions(facts.by_key(CONTACT, ids("c1", "c2"))) == {"c1": 4}
 
 
@@ -197,8 +189,8 @@ def test_losers_are_gathered_back_to_the_first() -> None:
     half = a_contact("c5", master_id="c3", is_merged=False)
     facts = known(a_loser("c2", "c3"), half, stored=[a_loser("c1", "c2"), a_contact("c3")])
 
-    assert sorted(facts.with_losers(CONTACT, ids("c3")).to_pylist()) == ["c1", "c2", "c3"]
-    assert facts.with_losers(CONTACT, ids("c8")).to_pylist() == ["c8"]
+    assert sorted(facts.with_losers(CONTACT, ids("c3")).to_list()) == ["c1", "c2", "c3"]
+    assert facts.with_losers(CONTACT, ids("c8")).to_list() == ["c8"]
 
 
 def test_a_circle_of_merges_comes_to_an_end() -> None:
@@ -206,4 +198,4 @@ def test_a_circle_of_merges_comes_to_an_end() -> None:
     facts = known(stored=[a_loser("c1", "c2"), a_loser("c2", "c1"), a_loser("c3", "c3")])
 
     assert versions(facts.with_masters(CONTACT, ids("c1", "c3"))) == {"c1": 1, "c2": 1, "c3": 1}
-    assert sorted(facts.with_losers(CONTACT, ids("c1", "c3")).to_pylist()) == ["c1", "c2", "c3"]
+    assert sorted(facts.with_losers(CONTACT, ids("c1", "c3")).to_list()) == ["c1", "c2", "c3"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pytest
 
 from fact_tables import arriving_facts, stored_facts
+from opportunity_sync.core.ids import IdSet
 from opportunity_sync.model import (
     ACCOUNT,
     CONNECTION,
@@ -16,11 +16,12 @@ from opportunity_sync.model import (
     DEFAULT_MODEL,
     OPPORTUNITY,
 )
-from opportunity_sync.pipeline.known_facts import KnownFacts, News
-from opportunity_sync.pipeline.resolution import Resolution, resolve_changes
+from opportunity_sync.pipeline.resolving.known_facts import KnownFacts, News
+from opportunity_sync.pipeline.resolving.resolution import Resolution, resolve_changes
 
 if TYPE_CHECKING:
-    from opportunity_sync.core.frames import Ids
+    import pyarrow as pa
+
     from opportunity_sync.model import Entity
 
 Records = dict[str, list[dict[str, Any]]]  # by entity name
@@ -52,9 +53,9 @@ WORLD: Records = {
 }
 
 
-def find_in_world(entity: Entity, column: str, ids: Ids) -> pa.Table:
+def find_in_world(entity: Entity, column: str, ids: IdSet) -> pa.Table:
     """The stored facts whose column is among the ids."""
-    wanted = set(ids.to_pylist())
+    wanted = set(ids.to_list())
     rows = [row for row in WORLD[entity.name] if row.get(column) in wanted]
     return stored_facts(entity, rows)
 
@@ -66,9 +67,9 @@ def resolved(
     news = {
         entity.name: News(
             arrived=arriving_facts(entity, arrived.get(entity.name, [])),
-            gone=pa.array((gone or {}).get(entity.name, []), pa.string()),
-            refused=pa.array([], pa.string()),
-            refused_now=pa.array([], pa.string()),
+            gone=IdSet.named((gone or {}).get(entity.name, [])),
+            refused=IdSet.of(),
+            refused_now=IdSet.of(),
             columns={field.column for field in entity.all_fields},
             begun=1,
         )
@@ -91,7 +92,7 @@ def test_nothing_new_reaches_nothing() -> None:
     """A quiet run resolves no opportunity and misses no record."""
     found = resolved()
 
-    assert (affected(found), found.contact_accounts.num_rows) == ([], 0)
+    assert (affected(found), found.accounts["contact"].num_rows) == ([], 0)
     assert {name: len(ids) for name, ids in found.missing.items()} == {
         "contact": 0,
         "account": 0,
@@ -106,8 +107,8 @@ def test_a_contact_that_moves_takes_its_opportunities_along() -> None:
     found = resolved(contact=[moved])
 
     assert affected(found) == ["o1"]
-    assert pairs(found.accounts, "opportunity_id", "account_id") == {("o1", "a3")}
-    assert pairs(found.contact_accounts, "contact_id", "account_id") == {("c1", "a3")}
+    assert pairs(found.accounts["opportunity"], "opportunity_id", "account_id") == {("o1", "a3")}
+    assert pairs(found.accounts["contact"], "contact_id", "account_id") == {("c1", "a3")}
 
 
 def test_a_contact_that_stays_as_it_is_reaches_no_opportunity() -> None:
@@ -115,7 +116,7 @@ def test_a_contact_that_stays_as_it_is_reaches_no_opportunity() -> None:
     found = resolved(contact=[WORLD["contact"][0]])
 
     assert affected(found) == []
-    assert pairs(found.contact_accounts, "contact_id", "account_id") == {("c1", "a1")}
+    assert pairs(found.accounts["contact"], "contact_id", "account_id") == {("c1", "a1")}
 
 
 def test_an_account_that_is_merged_moves_contacts_and_opportunities() -> None:
@@ -125,8 +126,8 @@ def test_an_account_that_is_merged_moves_contacts_and_opportunities() -> None:
     found = resolved(account=[merged])
 
     assert affected(found) == ["o1"]
-    assert pairs(found.accounts, "opportunity_id", "account_id") == {("o1", "a3")}
-    assert pairs(found.contact_accounts, "contact_id", "account_id") == {("c1", "a3")}
+    assert pairs(found.accounts["opportunity"], "opportunity_id", "account_id") == {("o1", "a3")}
+    assert pairs(found.accounts["contact"], "contact_id", "account_id") == {("c1", "a3")}
 
 
 @pytest.mark.parametrize(
@@ -184,12 +185,16 @@ def test_an_excluded_opportunity_is_told_and_not_resolved() -> None:
     found = resolved(opportunity=[excluded])
 
     assert found.affected.to_pylist() == [{"opportunity_id": "o1", "is_synced": False}]
-    assert (found.accounts.num_rows, found.roles.num_rows, found.unresolved.num_rows) == (0, 0, 0)
-    assert found.missing["contact"].to_pylist() == []
+    assert (
+        found.accounts["opportunity"].num_rows,
+        found.roles.num_rows,
+        found.unresolved.num_rows,
+    ) == (0, 0, 0)
+    assert found.missing["contact"].to_list() == []
 
 
 def test_references_that_nobody_knows_are_missing() -> None:
-    """Customers, employers, masters, and stakeholders whose role is or may be one."""
+    """Customers, employers and survivors; of a stakeholder with an unknown role only the role."""
     stakeholder = WORLD["connection"][0] | {"record2_id": "c8", "record2_role_id": "r9"}
     found = resolved(
         opportunity=[{"opportunity_id": "o1", "customer_id": "c9", "customer_type": "contact"}],
@@ -200,8 +205,8 @@ def test_references_that_nobody_knows_are_missing() -> None:
         connection=[stakeholder, WORLD["connection"][0] | {"connection_id": "k2"}],
     )
 
-    assert {name: sorted(ids.to_pylist()) for name, ids in found.missing.items()} == {
-        "contact": ["c7", "c8", "c9"],
+    assert {name: sorted(ids.to_list()) for name, ids in found.missing.items()} == {
+        "contact": ["c7", "c9"],
         "account": ["a9"],
         "connectionrole": ["r9"],
     }
@@ -214,7 +219,7 @@ def test_a_contact_whose_role_is_no_stakeholder_s_is_not_asked_for() -> None:
 
     found = resolved(connectionrole=[other], connection=[elsewhere])
 
-    assert found.missing["contact"].to_pylist() == []
+    assert found.missing["contact"].to_list() == []
 
 
 def test_in_an_empty_store_every_arrival_is_resolved() -> None:
@@ -222,7 +227,7 @@ def test_in_an_empty_store_every_arrival_is_resolved() -> None:
     found = resolved(is_empty=True, **WORLD)
 
     assert affected(found) == ["o1", "o2", "o3"]
-    assert pairs(found.accounts, "opportunity_id", "account_id") == {
+    assert pairs(found.accounts["opportunity"], "opportunity_id", "account_id") == {
         ("o1", "a1"),
         ("o2", "a2"),
         ("o3", None),
@@ -233,5 +238,6 @@ def test_in_an_empty_store_every_arrival_is_resolved() -> None:
     }
     assert found.unresolved.num_rows == 0
     again = resolved(**{OPPORTUNITY.name: WORLD["opportunity"]})
-    assert again.accounts.sort_by("opportunity_id") == found.accounts.sort_by("opportunity_id")
+    accounts = [each.accounts["opportunity"].sort_by("opportunity_id") for each in (again, found)]
+    assert accounts[0] == accounts[1]
     assert again.roles.sort_by("opportunity_id") == found.roles.sort_by("opportunity_id")
