@@ -309,7 +309,7 @@ def written(name: str, wish: dict[str, Any], style: int) -> str:
 @given(
     st.fixed_dictionaries({name: wishes(name) for name in DEFAULT_NAMES}),
     st.permutations(list(DEFAULT_NAMES)),
-    st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    st.lists(st.integers(0, 3), min_size=len(DEFAULT_NAMES), max_size=len(DEFAULT_NAMES)),
 )
 def test_any_valid_file_says_what_was_wished(
     wished: dict[str, dict[str, Any]], order: list[str], styles: list[int]
