@@ -25,7 +25,7 @@ from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import DEFAULT_MODEL, Entity, Model
 from opportunity_sync.store.lock import locked, reading
 from opportunity_sync.store.made_columns import FittedModel, fit_columns
-from opportunity_sync.store.state import forget_column
+from opportunity_sync.store.state import forget_column, forget_state
 from opportunity_sync.store.tables import fact_table, public_table, tables_of
 
 if TYPE_CHECKING:
@@ -114,21 +114,23 @@ def _standing(entity: Entity) -> Entity:
 
 
 def _make_missing_tables(connection: Connection, model: Model) -> None:
-    """Make the tables of entities that were never in this store.
+    """Make the tables of entities that were never in this store, or that somebody has dropped.
 
-    Both are made at once, so a public table without its facts is somebody else's.
+    Both are made at once, so a public table without its facts is somebody else's. Whatever was
+    known of where to go on is forgotten, so that the next run reads every row.
     """
     there = set(inspect(connection).get_table_names())
     for entity in map(_standing, model):
-        if entity.fact_table in there:
-            continue
-        if entity.is_public and entity.name in there:
+        tables = [fact_table(entity), *([public_table(entity)] if entity.is_public else [])]
+        missing = [table for table in tables if table.name not in there]
+        if entity.fact_table not in there and len(missing) < len(tables):
             raise ConfigError(
                 f"The store's database has a table {entity.name} that the pipeline did not make.",
                 next_step="give the store a database of its own, or rename the table.",
             )
-        for table in (fact_table(entity), *([public_table(entity)] if entity.is_public else [])):
+        for table in missing:
             table.create(connection)
+            forget_state(connection, entity.name)
 
 
 def _add_missing_columns(connection: Connection, model: Model) -> None:

@@ -226,6 +226,11 @@ def complete_columns(connection: Connection, entity: str, readings: Mapping[str,
         _set_state(connection, entity, columns=_json(complete))
 
 
+def forget_state(connection: Connection, entity: str) -> None:
+    """Let the next run read the entity whole, as if it had never been read."""
+    connection.execute(delete(sync_state).where(sync_state.c.entity == entity))
+
+
 def forget_column(connection: Connection, entity: Entity, column: str) -> None:
     """Say that the rows of the entity have lost a store column, so that it is read again."""
     lost = {

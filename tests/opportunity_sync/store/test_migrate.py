@@ -18,7 +18,7 @@ from opportunity_sync.store.counts import Counts
 from opportunity_sync.store.engine import store_engine
 from opportunity_sync.store.lock import locked
 from opportunity_sync.store.migrate import VERSION_TABLE, alembic_config, migrate
-from opportunity_sync.store.state import read_state
+from opportunity_sync.store.state import move_watermark, read_state
 from opportunity_sync.store.tables import COUNTS, ROLE, public_table, tables_of
 from store_rows import NOON, dump, guid, write
 
@@ -236,6 +236,24 @@ def test_a_column_new_in_the_code_is_added_to_the_store(own_engine: Engine) -> N
     migrate(own_engine)
     with own_engine.connect() as connection:
         assert differences(connection) == []
+
+
+@pytest.mark.parametrize("dropped", [["contact"], ["contact", "fact_contact"]], ids=len)
+def test_a_table_that_somebody_dropped_is_made_and_read_anew(
+    own_engine: Engine, dropped: list[str]
+) -> None:
+    """Its watermark would hide for good that every row is missing."""
+    with own_engine.begin() as connection:
+        for name in ("contact", "account"):
+            move_watermark(connection, name, window_start=None, to=NOON)
+        for name in dropped:
+            connection.execute(text(f"DROP TABLE {name}"))
+
+    migrate(own_engine)
+
+    with own_engine.connect() as connection:
+        assert differences(connection) == []
+        assert read_state(connection).watermarks == {"account": NOON}
 
 
 def test_a_store_of_a_newer_version_is_refused(own_engine: Engine) -> None:
