@@ -190,8 +190,8 @@ def test_settings_that_are_named_exist(path: Path) -> None:
 def test_dags_and_tasks_that_are_named_exist(path: Path) -> None:
     """A page names no DAG or extract task that Airflow would not find."""
     source = text_of(PROJECT / "dags/dynamics_opportunities.py")
-    known = {*re.findall(r'"(dynamics_opportunity_\w+)"', source), *EXTRACT_TASKS}
-    named = re.findall(r"`((?:dynamics_opportunity|extract)_[a-z]+)`", text_of(path))
+    known = {*re.findall(r'"(dynamics_(?:opportunity|quick)_\w+)"', source), *EXTRACT_TASKS}
+    named = re.findall(r"`((?:dynamics_opportunity|dynamics_quick|extract)_[a-z]+)`", text_of(path))
 
     assert sorted(set(named) - known) == []
 
