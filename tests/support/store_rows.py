@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from sqlalchemy import delete, select
 
-from opportunity_sync.model import DEFAULT_MODEL, Kind
+from opportunity_sync.dynamics.rows.arrow_columns import ARROW_TYPES
+from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store.change import Change
 from opportunity_sync.store.made_columns import made_columns
 from opportunity_sync.store.rows import write_rows
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
-ARROW: dict[Kind, pa.DataType] = {
-    Kind.TEXT: pa.string(),
-    Kind.INTEGER: pa.int64(),
-    Kind.DECIMAL: pa.string(),
-    Kind.MONEY: pa.string(),
-    Kind.DOUBLE: pa.float64(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.INSTANT: pa.timestamp("us", tz="UTC"),
-    Kind.LOCAL_TIME: pa.timestamp("us"),
-    Kind.DATE: pa.date32(),
-    Kind.GUID: pa.string(),
-}
-
 
 def later(minutes: int = 1) -> datetime:
     """An instant that many minutes after noon of the test's day."""
@@ -50,7 +38,7 @@ def guid(number: int) -> str:
 
 def part(entity: Entity, *rows: dict[str, Any]) -> pa.Table:
     """A staged part of the rows, each given by what matters; `id` is short for the key's number."""
-    columns = {column.name: ARROW[column.kind] for column in entity.staged_columns}
+    columns = {column.name: ARROW_TYPES[column.kind] for column in entity.staged_columns}
     if entity.carries_account:
         columns["account_id"] = pa.string()
     filled = [
