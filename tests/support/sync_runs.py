@@ -103,12 +103,22 @@ class SyncRuns:
 
     def run(self, mode: Mode = "continue", *window: datetime, **told: Any) -> dict[str, Any]:
         """A whole run; returns what `load` reported."""
-        begun = self.begin(mode, *window, **told)
+        return self.go_on(self.begin(mode, *window, **told))
+
+    def go_on(self, begun: dict[str, Any]) -> dict[str, Any]:
+        """What follows `begin`; returns what `load` reported."""
         self.extract(begun)
         self.transform(begun)
         loaded = self.load(begun)
         self.finish(begun)
         return loaded
+
+    def scheduled_run(self) -> None:
+        """A whole run as scheduled, and the quick sync that it starts by itself."""
+        begun = self.begin()
+        self.go_on(begun)
+        if begun["to_fill"]:
+            self.quick_sync()
 
     def quick_sync(self, *fields: str, **told: Any) -> dict[str, Any]:
         """A whole quick sync of these fields, or of all that wait; returns what it filled."""

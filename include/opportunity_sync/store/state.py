@@ -242,12 +242,17 @@ def forget_column(connection: Connection, entity: Entity, column: str) -> None:
 
 
 def forget_readings(connection: Connection, entity: str, names: Collection[str]) -> None:
-    """Say of these columns that the whole table does not have them in one way any more."""
-    query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
-    known = _readings(connection.scalar(query)) or {}
-    left = {name: how for name, how in known.items() if name not in names}
-    if left != known:
-        _set_state(connection, entity, columns=_json(left))
+    """Say of these columns that the whole table does not have them in one way any more.
+
+    The quick sync that filled them is of the past, so that another one starts by itself.
+    """
+    query = select(sync_state.c.columns, sync_state.c.fill_begun)
+    row = connection.execute(query.where(sync_state.c.entity == entity)).one_or_none()
+    for column, text in row._mapping.items() if row else ():  # noqa: SLF001 - its public name
+        known = _readings(text) or {}
+        left = {name: how for name, how in known.items() if name not in names}
+        if left != known:
+            _set_state(connection, entity, **{column: _json(left)})
 
 
 def forget_delta_link(connection: Connection, entity: str) -> None:

@@ -270,7 +270,7 @@ def test_a_filter_that_was_never_used_may_go(world_runs: SyncRuns, world: Organi
 
 
 def test_the_time_zone_of_a_day_counts_as_another_reading(engine: Engine, tmp_path: Path) -> None:
-    """Close dates that come as instants are read anew when their zone is another."""
+    """Close dates that come as instants are filled anew when their zone is another."""
     organisation = Organisation.empty()
     organisation.now = MORNING
     organisation.create("opportunities", {"name": "Pump", "actualclosedate": "2026-02-03"})
@@ -281,7 +281,7 @@ def test_the_time_zone_of_a_day_counts_as_another_reading(engine: Engine, tmp_pa
     with Sandbox(organisation) as sandbox:
         for zone in ("UTC", "America/New_York"):
             runs = SyncRuns(sandbox, engine, settings_for_tests(tmp_path, time_zone=zone))
-            runs.run()
+            runs.scheduled_run()
             with engine.connect() as connection:
                 query = text("SELECT actual_close_date FROM opportunity")
                 days.append(str(connection.scalar(query)))

@@ -66,7 +66,7 @@ def test_a_close_date_is_the_day_in_the_time_zone(
 def test_a_run_that_took_the_days_of_another_zone_leaves_none_of_them(
     sqlite_runs: SyncRuns, organisation: Organisation
 ) -> None:
-    """It began before the setting changed, and loads after the whole table was read anew."""
+    """It began before the setting changed, and loads after the whole table was filled anew."""
     organisation.retype_column(
         "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
     )
@@ -81,9 +81,11 @@ def test_a_run_that_took_the_days_of_another_zone_leaves_none_of_them(
     sqlite_runs.extract(slow)
     sqlite_runs.transform(slow)
     sqlite_runs.settings = berlin
-    sqlite_runs.run()
+    sqlite_runs.scheduled_run()
+    assert close_dates(sqlite_runs)[won] == "2026-02-04"
     sqlite_runs.load(slow)
+    assert close_dates(sqlite_runs)[won] == "2026-02-03"
     organisation.now = organisation.now + day
-    sqlite_runs.run()
+    sqlite_runs.scheduled_run()
 
     assert close_dates(sqlite_runs)[won] == "2026-02-04"
