@@ -36,7 +36,6 @@ HEADINGS = ("column of Dynamics", "type", "label", "in the store")
 def main() -> int:
     """Print what was asked for; 1 where it can't be told, with the reason."""
     asked = arguments()
-    logging.disable(logging.WARNING)  # the report says by itself what is left out
     try:
         settings = settings_from(os.environ)
         report = plan(settings) if asked.what == "plan" else fields(settings, asked)
@@ -154,4 +153,5 @@ def table(
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # the report says by itself what is left out
     sys.exit(main())

@@ -1,57 +1,79 @@
-"""What a changed selection would do is told in a few lines."""
+"""What is told of a changed selection before any run: columns, what is left out, and the cost."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opportunity_sync.pipeline.preview import Change
+from dynamics_sandbox import Organisation, Sandbox
+from opportunity_sync.pipeline.preview import Change, preview
+from sync_runs import SyncRuns, settings_for_tests
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Engine
 
 
-def lines(**what: Any) -> list[str]:
-    """What is told of a change of contacts."""
-    given: dict[str, Any] = {"entity": "contact", "added": (), "stopped": (), "left_out": ()}
-    return list(Change(**given | what).lines())
+def planned(sandbox: Sandbox, engine: Engine, folder: Path, file: str) -> list[Change]:
+    """What a fields file would do to contacts, accounts and opportunities."""
+    path = folder / "fields.toml"
+    path.write_text(file)
+    settings = settings_for_tests(folder, fields=str(path))
+    with SyncRuns(sandbox, engine, settings).client() as client:
+        return preview(client, engine, settings=settings)
 
 
-def test_no_change_is_told_as_such() -> None:
-    """The table is named all the same."""
-    assert lines() == ["contact:", "  nothing changes"]
-
-
-def test_each_kind_of_change_has_its_line() -> None:
-    """Columns together, and each that is left out with its reason."""
-    told = lines(
-        added=("region", "phone"),
-        stopped=("fax",),
-        left_out=("new_x: there is none (missing)", "new_y: is hidden (secured)"),
-    )
-
-    assert told == [
-        "contact:",
-        "  new columns: region, phone",
-        "  stop changing, and stay: fax",
-        "  left out: new_x: there is none (missing)",
-        "  left out: new_y: is hidden (secured)",
-    ]
+def of_contacts(changes: list[Change]) -> Change:
+    """The change of one table."""
+    return next(change for change in changes if change.entity == "contact")
 
 
 @pytest.mark.parametrize(
-    ("minutes", "pace"),
-    [(None, ""), (0.0, ", some 1 minutes"), (0.6, ", some 1 minutes"), (12.4, ", some 12 minutes")],
+    ("cost", "told"),
+    [
+        ({"rows": 1, "requests": 1}, "1 row, 1 request"),
+        ({"rows": 9000, "requests": 2, "minutes": 0.1}, "9,000 rows, 2 requests, about 1 minute"),
+        ({"rows": 9000, "requests": 2, "minutes": 90}, "9,000 rows, 2 requests, about 90 minutes"),
+    ],
 )
-def test_a_fill_is_told_with_its_price(minutes: float | None, pace: str) -> None:
-    """Without minutes where no run tells the pace, and never with none of them."""
-    told = lines(added=("region",), rows=1_234_567, requests=247, minutes=minutes)
+def test_the_cost_is_told_in_rows_requests_and_minutes(cost: dict[str, Any], told: str) -> None:
+    """Without a run that tells the pace there are no minutes."""
+    change = Change("contact", to_fill=("region",), **cost)
 
-    assert told[-1] == f"  to fill: 1,234,567 rows, 247 requests{pace}"
+    assert list(change.lines()) == ["contact:", f"  to fill: region ({told})"]
 
 
-def test_a_fill_without_new_columns_is_told_beside_what_stays() -> None:
-    """A column that comes back is there already, and its rows may lack it."""
-    assert lines(rows=10, requests=1) == [
-        "contact:",
-        "  nothing changes",
-        "  to fill: 10 rows, 1 requests",
-    ]
+def test_a_table_of_which_nothing_changes_says_so() -> None:
+    """And so does not one whose columns are made and have yet to be filled."""
+    assert list(Change("contact").lines()) == ["contact:", "  nothing changes"]
+    assert "  nothing changes" not in Change("contact", to_fill=("a",), rows=1, requests=1).lines()
+
+
+def test_columns_are_told_by_the_names_that_a_query_uses(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    """A choice is two columns, an amount brings its currency; an empty store fills nothing."""
+    file = '[contact]\ndefault = false\n[contact.fields]\nterms = "paymenttermscode"\n'
+    file += 'income = "annualincome"\n'
+    with Sandbox(Organisation.empty()) as sandbox:
+        change = of_contacts(planned(sandbox, sqlite_engine, tmp_path, file))
+
+    assert change.added == ("terms_code", "terms_label", "income", "currency_id")
+    assert (change.to_fill, change.requests) == ((), 0)
+
+
+def test_what_the_organisation_lacks_is_left_out_with_the_nearest_name(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    """It stops nothing: the other columns are planned."""
+    world = Organisation.empty()
+    world.add_column("contacts", "new_region", "String")
+    file = '[contact.fields]\nregion = "new_regoin"\nnick = "nickname"\n'
+    with Sandbox(world) as sandbox:
+        change = of_contacts(planned(sandbox, sqlite_engine, tmp_path, file))
+
+    [left_out] = [line for line in change.left_out if line.startswith("new_regoin: ")]
+    assert "the nearest name is new_region" in left_out
+    assert "nick" in change.added
