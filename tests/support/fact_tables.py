@@ -23,15 +23,17 @@ def fact_types(entity: Entity) -> dict[str, pa.DataType]:
 
 def arriving_facts(entity: Entity, rows: Iterable[dict[str, Any]]) -> pa.Table:
     """Staged facts; the version is 2 where none is given."""
-    keys = {entity.key_column: pa.string(), "version_number": pa.int64()}
-    schema = pa.schema(keys | fact_types(entity))
+    schema = pa.schema(_key_types(entity) | fact_types(entity))
     return pa.Table.from_pylist([{"version_number": 2} | row for row in rows], schema=schema)
 
 
 def stored_facts(entity: Entity, rows: Iterable[dict[str, Any]]) -> pa.Table:
     """Facts of the store, alive and of version 1 where nothing else is given."""
-    keys = {entity.key_column: pa.string(), "version_number": pa.int64()}
-    marks = {"is_deleted": pa.bool_(), "deleted_revision": pa.int64()}
-    schema = pa.schema(keys | fact_types(entity) | marks)
+    marks: dict[str, pa.DataType] = {"is_deleted": pa.bool_(), "deleted_revision": pa.int64()}
+    schema = pa.schema(_key_types(entity) | fact_types(entity) | marks)
     filled = [{"version_number": 1, "is_deleted": False} | row for row in rows]
     return pa.Table.from_pylist(filled, schema=schema)
+
+
+def _key_types(entity: Entity) -> dict[str, pa.DataType]:
+    return {entity.key_column: pa.string(), "version_number": pa.int64()}

@@ -17,8 +17,8 @@ def texts(*values: str | None, name: str | None = None) -> pd.Series:
 
 def plain(values: pd.Series) -> list[str | None]:
     """The values, with None for null."""
-    array: list[str | None] = pa.array(values.array).to_pylist()
-    return array
+    found: list[str | None] = pa.array(values.array).to_pylist()
+    return found
 
 
 def test_each_reference_finds_its_key() -> None:

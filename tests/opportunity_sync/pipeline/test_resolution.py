@@ -14,7 +14,6 @@ from opportunity_sync.model import (
     CONNECTION_ROLE,
     CONTACT,
     DEFAULT_MODEL,
-    OPPORTUNITY,
 )
 from opportunity_sync.pipeline.resolving.known_facts import KnownFacts, News
 from opportunity_sync.pipeline.resolving.resolution import Resolution, resolve_changes
@@ -61,12 +60,15 @@ def find_in_world(entity: Entity, column: str, ids: IdSet) -> pa.Table:
 
 
 def resolved(
-    *, gone: dict[str, list[str]] | None = None, is_empty: bool = False, **arrived: Any
+    arrived: Records | None = None,
+    *,
+    gone: dict[str, list[str]] | None = None,
+    is_empty: bool = False,
 ) -> Resolution:
     """What follows when these rows arrive, newer than the world, or in an empty store."""
     news = {
         entity.name: News(
-            arrived=arriving_facts(entity, arrived.get(entity.name, [])),
+            arrived=arriving_facts(entity, (arrived or {}).get(entity.name, [])),
             gone=IdSet.named((gone or {}).get(entity.name, [])),
             refused=IdSet.of(),
             refused_now=IdSet.of(),
@@ -78,9 +80,9 @@ def resolved(
     return resolve_changes(KnownFacts(DEFAULT_MODEL, news, None if is_empty else find_in_world))
 
 
-def affected(found: Resolution) -> list[str]:
+def affected(found: Resolution) -> list[Any]:
     """The opportunities that were resolved, in order."""
-    return sorted(found.affected["opportunity_id"].to_pylist())
+    return found.affected.sort_by("opportunity_id")["opportunity_id"].to_pylist()
 
 
 def pairs(rows: pa.Table, *names: str) -> set[tuple[str | None, ...]]:
@@ -104,7 +106,7 @@ def test_a_contact_that_moves_takes_its_opportunities_along() -> None:
     """They did not change themselves; others are left alone."""
     moved = {"contact_id": "c1", "parent_id": "a3", "parent_type": "account"}
 
-    found = resolved(contact=[moved])
+    found = resolved({"contact": [moved]})
 
     assert affected(found) == ["o1"]
     assert pairs(found.accounts["opportunity"], "opportunity_id", "account_id") == {("o1", "a3")}
@@ -113,7 +115,7 @@ def test_a_contact_that_moves_takes_its_opportunities_along() -> None:
 
 def test_a_contact_that_stays_as_it_is_reaches_no_opportunity() -> None:
     """Its own account is told, since its row arrived; its name is no fact."""
-    found = resolved(contact=[WORLD["contact"][0]])
+    found = resolved({"contact": [WORLD["contact"][0]]})
 
     assert affected(found) == []
     assert pairs(found.accounts["contact"], "contact_id", "account_id") == {("c1", "a1")}
@@ -123,7 +125,7 @@ def test_an_account_that_is_merged_moves_contacts_and_opportunities() -> None:
     """Those of the loser get the survivor, whether by their customer or by its employer."""
     merged = {"account_id": "a1", "is_merged": True, "master_id": "a3"}
 
-    found = resolved(account=[merged])
+    found = resolved({"account": [merged]})
 
     assert affected(found) == ["o1"]
     assert pairs(found.accounts["opportunity"], "opportunity_id", "account_id") == {("o1", "a3")}
@@ -143,7 +145,7 @@ def test_a_role_that_changes_reaches_the_opportunities_of_its_connections(
     """Over connections that did not change."""
     role = WORLD["connectionrole"][0] | change
 
-    found = resolved(connectionrole=[role])
+    found = resolved({"connectionrole": [role]})
 
     assert affected(found) == ["o2"]
     assert roles == pairs(found.roles, "opportunity_id", "contact_id", "role")
@@ -153,7 +155,7 @@ def test_a_connection_that_turns_elsewhere_reaches_both_opportunities() -> None:
     """The one that it had, which loses the role, and the one that it has."""
     turned = WORLD["connection"][0] | {"record1_id": "o3"}
 
-    found = resolved(connection=[turned])
+    found = resolved({"connection": [turned]})
 
     assert affected(found) == ["o2", "o3"]
     assert pairs(found.roles, "opportunity_id", "contact_id") == {("o3", "c2")}
@@ -182,7 +184,7 @@ def test_an_excluded_opportunity_is_told_and_not_resolved() -> None:
     """It keeps its associations, and nothing of it is unresolved."""
     excluded = WORLD["opportunity"][0] | {"sync_filter": False, "customer_id": "c9"}
 
-    found = resolved(opportunity=[excluded])
+    found = resolved({"opportunity": [excluded]})
 
     assert found.affected.to_pylist() == [{"opportunity_id": "o1", "is_synced": False}]
     assert (
@@ -197,12 +199,16 @@ def test_references_that_nobody_knows_are_missing() -> None:
     """Customers, employers and survivors; of a stakeholder with an unknown role only the role."""
     stakeholder = WORLD["connection"][0] | {"record2_id": "c8", "record2_role_id": "r9"}
     found = resolved(
-        opportunity=[{"opportunity_id": "o1", "customer_id": "c9", "customer_type": "contact"}],
-        contact=[
-            {"contact_id": "c1", "parent_id": "a9", "parent_type": "account"},
-            {"contact_id": "c2", "is_merged": True, "master_id": "c7"},
-        ],
-        connection=[stakeholder, WORLD["connection"][0] | {"connection_id": "k2"}],
+        {
+            "opportunity": [
+                {"opportunity_id": "o1", "customer_id": "c9", "customer_type": "contact"}
+            ],
+            "contact": [
+                {"contact_id": "c1", "parent_id": "a9", "parent_type": "account"},
+                {"contact_id": "c2", "is_merged": True, "master_id": "c7"},
+            ],
+            "connection": [stakeholder, WORLD["connection"][0] | {"connection_id": "k2"}],
+        }
     )
 
     assert {name: sorted(ids.to_list()) for name, ids in found.missing.items()} == {
@@ -217,14 +223,14 @@ def test_a_contact_whose_role_is_no_stakeholder_s_is_not_asked_for() -> None:
     other = WORLD["connectionrole"][0] | {"category": 1001}
     elsewhere = WORLD["connection"][0] | {"record2_id": "c8"}
 
-    found = resolved(connectionrole=[other], connection=[elsewhere])
+    found = resolved({"connectionrole": [other], "connection": [elsewhere]})
 
     assert found.missing["contact"].to_list() == []
 
 
 def test_in_an_empty_store_every_arrival_is_resolved() -> None:
     """And the outcome is that of the same rows over a store that has them."""
-    found = resolved(is_empty=True, **WORLD)
+    found = resolved(WORLD, is_empty=True)
 
     assert affected(found) == ["o1", "o2", "o3"]
     assert pairs(found.accounts["opportunity"], "opportunity_id", "account_id") == {
@@ -237,7 +243,7 @@ def test_in_an_empty_store_every_arrival_is_resolved() -> None:
         ("o2", "c2", "Champion"),
     }
     assert found.unresolved.num_rows == 0
-    again = resolved(**{OPPORTUNITY.name: WORLD["opportunity"]})
+    again = resolved({"opportunity": WORLD["opportunity"]})
     accounts = [each.accounts["opportunity"].sort_by("opportunity_id") for each in (again, found)]
     assert accounts[0] == accounts[1]
     assert again.roles.sort_by("opportunity_id") == found.roles.sort_by("opportunity_id")

@@ -71,7 +71,7 @@ def test_every_row_that_refers_to_an_id_is_found(engine: Engine, asked: int) -> 
 
     found = find(engine, CONTACT, "parent_id", range(50, 50 + asked))
 
-    assert sorted(found["contact_id"].to_pylist()) == [guid(1), guid(2)]
+    assert found.sort_by("contact_id")["contact_id"].to_pylist() == [guid(1), guid(2)]
 
 
 def test_deleted_and_excluded_rows_are_among_the_facts(engine: Engine) -> None:
