@@ -26,7 +26,10 @@ from opportunity_sync.store.state import (
     move_delta_link,
     move_watermark,
     newest_modified_at,
+    note_fill,
+    offer_link,
     read_state,
+    withdraw_offer,
 )
 from opportunity_sync.store.tables import sync_state
 from store_rows import NOON, a_change, dump, guid, later, only_row, write
@@ -207,3 +210,49 @@ def test_a_column_that_is_held_in_two_ways_is_held_no_more(engine: Engine) -> No
         forget_readings(connection, "opportunity", {"actual_close_date"})
         forget_readings(connection, "contact", {"email"})
     assert state(engine).columns == {"opportunity": {"name": ""}}
+
+
+def test_an_offered_link_stands_beside_the_one_that_is_followed(engine: Engine) -> None:
+    """With the store's revision of that moment; withdrawn, only the link and its columns go."""
+    move(engine, None, NOON)
+    followed, offered = DeltaLink("https://a", {"email": ""}), DeltaLink("https://b", {"phone": ""})
+    with engine.begin() as connection:
+        claim_organization(connection, guid(1))
+        bump_revision(connection, 7)
+        move_delta_link(connection, "contact", began_with=None, to=followed)
+        offer_link(connection, "contact", offered)
+        offer_link(connection, "account", DeltaLink("https://c", None))
+    found = state(engine)
+    assert found.offered == {"contact": offered, "account": DeltaLink("https://c", {})}
+    assert found.offered_at == {"contact": 7, "account": 7}
+    assert found.delta_links == {"contact": "https://a"}
+    assert found.watermarks == {"contact": NOON}
+    with engine.begin() as connection:
+        withdraw_offer(connection, "contact")
+        withdraw_offer(connection, "opportunity")
+    found = state(engine)
+    assert found.offered.keys() == {"account"}
+    assert (found.offered_at["contact"], found.delta_links) == (7, {"contact": "https://a"})
+
+
+def test_the_last_fill_that_was_begun_is_the_one_that_is_known(engine: Engine) -> None:
+    """Also of a table that was never read: it has no watermark by that."""
+    with engine.begin() as connection:
+        note_fill(connection, "contact", {"email": "", "phone": ""})
+        note_fill(connection, "contact", {"born_on": "day in Europe/Rome"})
+    found = state(engine)
+    assert found.fill_begun == {"contact": {"born_on": "day in Europe/Rome"}}
+    assert (found.watermarks, found.columns) == ({}, {"contact": {}})
+
+
+def test_a_link_without_columns_has_those_of_the_one_before(engine: Engine) -> None:
+    """No whole pass is counted by it; a table without a watermark takes no link."""
+    move(engine, None, NOON)
+    with engine.begin() as connection:
+        first = DeltaLink("https://a", {"email": ""}, is_whole=True)
+        move_delta_link(connection, "contact", began_with=None, to=first)
+        same = DeltaLink("https://b", None)
+        assert move_delta_link(connection, "contact", began_with="https://a", to=same)
+        assert not move_delta_link(connection, "account", began_with=None, to=first)
+    found = state(engine)
+    assert (found.link_columns, found.whole_passes) == ({"contact": {"email": ""}}, {"contact": 1})
