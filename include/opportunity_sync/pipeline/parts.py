@@ -83,21 +83,7 @@ class Refusals(msgspec.Struct, frozen=True):
 Way: TypeAlias = Literal["whole", "window", "link", "offer", "ids"]
 
 
-class _Plain(msgspec.Struct):
-    """What goes through JSON and comes back as it was."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Itself as plain JSON values."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
-        return plain
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Self:
-        """What `to_dict` was made of."""
-        return msgspec.convert(content, cls)
-
-
-class PartState(_Plain, frozen=True):
+class PartState(msgspec.Struct, frozen=True):
     """One page of a reading.
 
     `fields`: those that were read. `unidentified`: rows that could not be taken and whose id can't
@@ -115,8 +101,18 @@ class PartState(_Plain, frozen=True):
     replaced: int = 0
     requests: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """The state as plain JSON values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
-class Reading(_Plain):
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The state that `to_dict` made."""
+        return msgspec.convert(content, cls)
+
+
+class Reading(msgspec.Struct):
     """All pages that were read of a table, added up; the last page tells how the reading ended.
 
     `has_refused_page`: not one row of some page could be taken. `deletions`: how many tombstones
@@ -160,3 +156,13 @@ class Reading(_Plain):
         self.way, self.fields, self.delta_link = state.way, state.fields, state.delta_link
         if state.refusals:
             self.refusals = self.refusals.followed_by(state.refusals)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sums as plain JSON values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """The sums that `to_dict` made."""
+        return msgspec.convert(content, cls)
