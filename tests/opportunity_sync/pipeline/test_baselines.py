@@ -72,7 +72,8 @@ def read(
     tracked = msgspec.structs.replace(
         PLAN.of(entity), change_tracking_enabled=sees_all is not None, reads_every_row=sees_all
     )
-    window = {"window_start": NOON, "window_end": NOON + OVERLAP} if mode == "range" else {}
+    bounds = {"window_start": NOON, "window_end": NOON + OVERLAP}
+    window: dict[str, Any] = bounds if mode == "range" else {}
     found = Findings(
         request=RunRequest("a_dag", "a_run", mode, **window),
         plan=msgspec.structs.replace(PLAN, entities=PLAN.entities | {entity.name: tracked}),
