@@ -42,6 +42,7 @@ _WEIGHTS = {
     "select": 3, "flip_filter": 2, "create": 2, "delete": 2,
     "lose_part": 8, "garble": 3, "garble_id": 5, "lose_privilege": 5, "regain_privilege": 3,
     "switch_tracking": 3, "switch_organisation": 5, "leave_out_column": 3, "restore_column": 2,
+    "drop_column": 2, "secure_column": 2, "retype_column": 2,
     "rename_option": 2,
     "skew_one_answer": 3, "skew_worker": 2, "skew_server": 2,
 }  # fmt: skip

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from history_proof import ConvergenceError, Report, shrunk, theatre
+from history_runs import differences_at_the_end
 from history_soak import missing, prove_many, statistics
+from oracle import DEFAULT
+from oracle_fields import selected_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +77,26 @@ def test_a_history_that_no_window_can_follow_is_caught(place: Theatre) -> None:
 
     with pytest.raises(ConvergenceError, match="not expected"):
         place.play(told, Report())
+
+
+def test_the_oracle_reads_an_empty_fields_file_as_the_default_selection(place: Theatre) -> None:
+    """What it works out from a file is what it has written down of the contract."""
+    organisation = place.stage.sandbox.organisation
+
+    assert DEFAULT.columns == selected_by("", organisation).columns
+
+
+def test_a_selected_column_that_is_not_filled_is_caught(place: Theatre) -> None:
+    """Without the quick sync at the end, rows that do not change lack it."""
+    place.empty_store()
+    history = place.stage.history(a_tale()["options"])
+    whole_run: list[object] = ["run", "continue", 0, 0]
+    quiet_hour: list[list[object]] = [whole_run, ["wait", 4000]]
+    history.play([*quiet_hour, *quiet_hour, ["select", "rich"], whole_run])
+
+    found = differences_at_the_end(history, place.engine)
+
+    assert {"region_code", "region_label"} <= {line.partition(":")[0].split()[-1] for line in found}
 
 
 def test_a_failing_history_is_cut_down_to_the_steps_it_needs(place: Theatre) -> None:
