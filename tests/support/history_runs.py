@@ -442,7 +442,7 @@ def _made_columns(engine: Engine) -> list[MadeColumn]:
     """What the store has made its selected columns for."""
     query = "SELECT entity, column_name, source, value_kind FROM store_column"
     with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(query))]  # type: ignore[misc]
+        return [tuple(row) for row in connection.execute(text(query))]
 
 
 def without_excluded(seen: Visible, store: Store) -> Store:
