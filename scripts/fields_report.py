@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from opportunity_sync.dynamics import OfferedColumn
-    from opportunity_sync.model import EntitySelection, Selection
+    from opportunity_sync.model import CustomField, EntitySelection, Field, Selection
     from opportunity_sync.settings import Settings
 
 ENTITIES = tuple(entity.name for entity in DEFAULT_MODEL.public)
@@ -120,7 +120,8 @@ def names_in_store(
 ) -> dict[str, list[str]]:
     """What becomes, or has become, of each column of Dynamics in the store, by logical name."""
     names: dict[str, list[str]] = {}
-    for each in (*selected.fields, *selected.custom):
+    chosen: tuple[Field | CustomField, ...] = (*selected.fields, *selected.custom)
+    for each in chosen:
         names.setdefault(each.source, []).append(f"selected as {each.column}")
     for source, columns in kept.items():
         names.setdefault(source, []).append(f"not selected any more, kept in {', '.join(columns)}")

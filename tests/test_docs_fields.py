@@ -44,7 +44,8 @@ def block(heading: str, *, language: str = "") -> list[str]:
     """The lines of a section's one code block in a language."""
     shown = FENCE.findall(section_of(PAGE, heading) + "\n")
     [found] = [text for kind, text in shown if kind == language]
-    return found.splitlines()
+    lines: list[str] = found.splitlines()
+    return lines
 
 
 @pytest.fixture(scope="module")

@@ -284,7 +284,7 @@ def test_a_quick_sync_by_hand_takes_fields_and_records_of_a_range(
     assert run_dag(SYNC) == "success"
     created = {str(row["opportunityid"]): row["createdon"] for row in world.rows("opportunities")}
     since = sorted(created[key] for key in in_store(engine))[len(in_store(engine)) // 2]
-    window = {"window_start": str(since), "window_end": "2100-01-01T00:00:00Z"}
+    window: dict[str, Any] = {"window_start": str(since), "window_end": "2100-01-01T00:00:00Z"}
 
     assert run_dag(QUICK_SYNC, fields=["opportunity.golive"], range_of="created", **window) == (
         "failed"

@@ -268,7 +268,7 @@ def test_a_backfill_says_that_its_form_has_no_say(caplog: pytest.LogCaptureFixtu
     assert "mode 'full', but a backfill takes exactly its data interval" in caplog.text
 
 
-QUICK_SYNC_FORM = {
+QUICK_SYNC_FORM: dict[str, Any] = {
     "fields": [],
     "range_of": "modified",
     "window_start": None,
@@ -354,7 +354,7 @@ def test_a_range_that_a_quick_sync_does_not_understand_is_refused(
 
 def test_everything_that_is_wrong_with_a_quick_sync_is_named_at_once() -> None:
     """Whoever mends the first fault shall not find the second one by the next failure."""
-    form = {
+    form: dict[str, Any] = {
         "fields": ["region", "contacts.region", "contact.region", "lead.name"],
         "window_start": "yesterday",
         "window_end": "now",

@@ -49,7 +49,8 @@ class EntitySelection:
     @property
     def columns(self) -> frozenset[str]:
         """The store's names of all fields that are wanted or stand whatever is wanted."""
-        return frozenset(each.column for each in (*self.fields, *self.custom))
+        chosen: tuple[Field | CustomField, ...] = (*self.fields, *self.custom)
+        return frozenset(each.column for each in chosen)
 
     @property
     def wanted(self) -> tuple[Field | CustomField, ...]:

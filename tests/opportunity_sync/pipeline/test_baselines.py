@@ -11,9 +11,8 @@ from sqlalchemy import insert
 
 from opportunity_sync.dynamics import Plan
 from opportunity_sync.model import CONNECTION_ROLE, CONTACT, DEFAULT_MODEL
-from opportunity_sync.pipeline.baselines import Findings, baseline
+from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.run import Baseline, Link, RunRequest, Window
-from opportunity_sync.pipeline.settling import OWED_AT_ONCE
 from opportunity_sync.store import StoreState
 from opportunity_sync.store.state import DeltaLink
 from opportunity_sync.store.tables import fact_table, owed_column, sync_state
