@@ -16,7 +16,7 @@ from ground import only_facts
 from measuring import Job, Measured, measured
 
 from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
-from opportunity_sync.store.tables import tables_of
+from opportunity_sync.store.schema.tables import tables_of
 
 if TYPE_CHECKING:
     from ground import Ground

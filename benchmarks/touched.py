@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store import store_engine
-from opportunity_sync.store.tables import tables_of
+from opportunity_sync.store.schema.tables import tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

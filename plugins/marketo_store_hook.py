@@ -79,7 +79,7 @@ class MarketoStoreHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Open the store once, for the form's Test button or a check by hand."""
-        from opportunity_sync.store.check import check_store
+        from opportunity_sync.store.books.store_check import check_store
 
         try:
             engine = self.get_conn()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 
 from opportunity_sync.model import DEFAULT_MODEL, VERSION, VERSION_SOURCE, Entity, Field, Kind
-from opportunity_sync.store.tables import fact_table, public_table, tables_of
+from opportunity_sync.store.schema.tables import fact_table, public_table, tables_of
 from page_tables import NOTICE, code, table
 
 if TYPE_CHECKING:

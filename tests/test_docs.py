@@ -41,7 +41,7 @@ from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS
 from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
 from opportunity_sync.settings import PREFIX, Settings
 from opportunity_sync.store import locked, migrate, store_engine
-from opportunity_sync.store.tables import tables_of
+from opportunity_sync.store.schema.tables import tables_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from demo import closed
 from demo_summary import Summary, last_run, not_taken, wholly_refused
 from opportunity_sync.store import migrate
-from opportunity_sync.store.tables import refused_row, sync_run, sync_run_entity
+from opportunity_sync.store.schema.tables import refused_row, sync_run, sync_run_entity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from sqlalchemy import delete, select
 
 from opportunity_sync.dynamics.rows.arrow_columns import ARROW_TYPES
 from opportunity_sync.model import DEFAULT_MODEL
-from opportunity_sync.store.change import Change
-from opportunity_sync.store.made_columns import made_columns
-from opportunity_sync.store.rows import write_rows
-from opportunity_sync.store.tables import store_column, tables_of
+from opportunity_sync.store.rows.whole_rows import write_rows
+from opportunity_sync.store.schema.tables import store_column, tables_of
+from opportunity_sync.store.statements.change import Change
+from opportunity_sync.store.upgrade.made_columns import made_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
 
     from opportunity_sync.model import Entity
-    from opportunity_sync.store.counts import Counts
+    from opportunity_sync.store.statements.counts import Counts
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 

@@ -9,34 +9,20 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from opportunity_sync.store.associations import write_roles, write_unresolved
-from opportunity_sync.store.change import Change
-from opportunity_sync.store.counts import Counts
-from opportunity_sync.store.deletions import count_live, holds_all, live_versions, write_deleted
-from opportunity_sync.store.engine import store_engine
-from opportunity_sync.store.facts import find_facts
-from opportunity_sync.store.filling import fill_columns
-from opportunity_sync.store.labels import known_labels, write_labels
-from opportunity_sync.store.lock import locked, reading, writing
-from opportunity_sync.store.made_columns import (
-    FittedModel,
-    expect_columns,
-    let_go_of_unread,
-    stopped_columns,
-    stopped_fields,
-    want_columns,
-)
-from opportunity_sync.store.migrate import is_made, migrate
-from opportunity_sync.store.owed import (
+from opportunity_sync.store.books.owed_columns import (
     WHOLE_RECORD,
     count_owed_by_column,
     owe_rows_since,
     owed_ids,
     remember_owed,
 )
-from opportunity_sync.store.refused import due_refused, note_refused, pass_refused, refused_ids
-from opportunity_sync.store.rows import holds_nothing, write_account_changes, write_rows
-from opportunity_sync.store.runs import (
+from opportunity_sync.store.books.refused_records import (
+    due_refused,
+    note_refused,
+    pass_refused,
+    refused_ids,
+)
+from opportunity_sync.store.books.runs import (
     begin_run,
     count_filled,
     counted_updates,
@@ -47,8 +33,8 @@ from opportunity_sync.store.runs import (
     rows_changed_by,
     seconds_per_request,
 )
-from opportunity_sync.store.selections import note_selection, selected_since
-from opportunity_sync.store.state import (
+from opportunity_sync.store.books.selections import note_selection, selected_since
+from opportunity_sync.store.books.state import (
     DeltaLink,
     StoreState,
     begin_epoch,
@@ -67,7 +53,31 @@ from opportunity_sync.store.state import (
     read_state,
     withdraw_offer,
 )
-from opportunity_sync.store.sync_filter import forget_filter, holds_no
+from opportunity_sync.store.rows.associations import write_roles, write_unresolved
+from opportunity_sync.store.rows.deletions import (
+    count_live,
+    holds_all,
+    live_versions,
+    write_deleted,
+)
+from opportunity_sync.store.rows.facts import find_facts
+from opportunity_sync.store.rows.filling import fill_columns
+from opportunity_sync.store.rows.labels import known_labels, write_labels
+from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
+from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_changes, write_rows
+from opportunity_sync.store.sessions.engine import store_engine
+from opportunity_sync.store.sessions.lock import locked, reading, writing
+from opportunity_sync.store.statements.change import Change
+from opportunity_sync.store.statements.counts import Counts
+from opportunity_sync.store.upgrade.made_columns import (
+    FittedModel,
+    expect_columns,
+    let_go_of_unread,
+    stopped_columns,
+    stopped_fields,
+    want_columns,
+)
+from opportunity_sync.store.upgrade.migrate import is_made, migrate
 
 __all__ = [
     "WHOLE_RECORD",

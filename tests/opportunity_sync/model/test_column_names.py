@@ -16,7 +16,7 @@ from opportunity_sync.model.column_names import (
     reserved_columns,
     standing_columns,
 )
-from opportunity_sync.store.tables import public_table
+from opportunity_sync.store.schema.tables import public_table
 
 
 @pytest.mark.parametrize("name", ["a", "region", "new_region", "x1_", "select", "a" * 40])

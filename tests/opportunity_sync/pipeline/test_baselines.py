@@ -14,8 +14,8 @@ from opportunity_sync.model import CONNECTION_ROLE, CONTACT, DEFAULT_MODEL
 from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.run import Baseline, Link, RunRequest, Window
 from opportunity_sync.store import StoreState
-from opportunity_sync.store.state import DeltaLink
-from opportunity_sync.store.tables import fact_table, owed_column, sync_state
+from opportunity_sync.store.books.state import DeltaLink
+from opportunity_sync.store.schema.tables import fact_table, owed_column, sync_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

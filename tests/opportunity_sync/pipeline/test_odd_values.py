@@ -24,7 +24,7 @@ from opportunity_sync.dynamics.signin.token_source import TokenSource
 from opportunity_sync.http.session import StrictSession
 from opportunity_sync.model import CONTACT, OPPORTUNITY, Entity, Kind
 from opportunity_sync.store import store_engine
-from opportunity_sync.store.tables import public_table
+from opportunity_sync.store.schema.tables import public_table
 from raw_proxy import Altered, RawProxy
 from scripted_dataverse import connection_to
 from sync_runs import SyncRuns, settings_for_tests

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import make_url
 
-from opportunity_sync.store.engine import store_engine
-from opportunity_sync.store.migrate import migrate
+from opportunity_sync.store.sessions.engine import store_engine
+from opportunity_sync.store.upgrade.migrate import migrate
 from postgres_cluster import new_database
 from store_rows import empty_store
 

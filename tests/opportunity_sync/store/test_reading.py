@@ -13,15 +13,20 @@ from sqlalchemy import delete, text
 
 from doc_pages import blocks
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL, OPPORTUNITY
-from opportunity_sync.store.associations import write_roles
-from opportunity_sync.store.bulk import looked_up_by_index
-from opportunity_sync.store.change import Change
-from opportunity_sync.store.deletions import write_deleted
-from opportunity_sync.store.labels import write_labels
-from opportunity_sync.store.lock import locked
-from opportunity_sync.store.rows import write_account_changes, write_rows
-from opportunity_sync.store.state import begin_epoch, bump_revision, claim_organization, read_state
-from opportunity_sync.store.tables import tables_of
+from opportunity_sync.store.books.state import (
+    begin_epoch,
+    bump_revision,
+    claim_organization,
+    read_state,
+)
+from opportunity_sync.store.rows.associations import write_roles
+from opportunity_sync.store.rows.deletions import write_deleted
+from opportunity_sync.store.rows.labels import write_labels
+from opportunity_sync.store.rows.whole_rows import write_account_changes, write_rows
+from opportunity_sync.store.schema.tables import tables_of
+from opportunity_sync.store.sessions.lock import locked
+from opportunity_sync.store.statements.bulk import looked_up_by_index
+from opportunity_sync.store.statements.change import Change
 from statement_plans import plans_watched
 from store_reader import GONE, KEYS, PAGE, PUT_BACK, ROWS, Reader, public_rows
 from store_rows import a_change, fields_of, guid, later, part

@@ -8,12 +8,17 @@ import pyarrow as pa
 import pytest
 
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL, OPPORTUNITY
-from opportunity_sync.store.associations import write_roles
-from opportunity_sync.store.deletions import write_deleted
-from opportunity_sync.store.labels import write_labels
-from opportunity_sync.store.rows import write_account_changes, write_rows
-from opportunity_sync.store.state import begin_epoch, bump_revision, claim_organization, read_state
-from opportunity_sync.store.tables import opportunity_contact_role, public_table
+from opportunity_sync.store.books.state import (
+    begin_epoch,
+    bump_revision,
+    claim_organization,
+    read_state,
+)
+from opportunity_sync.store.rows.associations import write_roles
+from opportunity_sync.store.rows.deletions import write_deleted
+from opportunity_sync.store.rows.labels import write_labels
+from opportunity_sync.store.rows.whole_rows import write_account_changes, write_rows
+from opportunity_sync.store.schema.tables import opportunity_contact_role, public_table
 from store_rows import a_change, dump, fields_of, guid, part
 
 if TYPE_CHECKING:
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
 
     from opportunity_sync.model import Entity
-    from opportunity_sync.store.change import Change
+    from opportunity_sync.store.statements.change import Change
 
 CONTACTS, ROLES = public_table(CONTACT), opportunity_contact_role
 PUBLIC = (*(public_table(entity) for entity in DEFAULT_MODEL.public), ROLES)

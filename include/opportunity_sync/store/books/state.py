@@ -1,0 +1,328 @@
+"""What the store remembers between runs: whose rows it holds, how far it got, how often it moved.
+
+The watermark of an entity says up to when everything that windows can show is in the store. It
+moves in the transaction of the rows, only forwards, and only by a run whose window begins at or
+before it: anything else would leave a gap that no later run looks into. The revision is the number
+of the last change, by which a load can tell whether the store moved since its run looked, and a
+reader which rows are new. It only grows, over epochs and owners: no two changes have one number.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, exists, func, insert, or_, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from opportunity_sync.errors import WrongOrganizationError
+from opportunity_sync.store.schema.tables import (
+    fact_table,
+    owed_column,
+    public_table,
+    refused_row,
+    sync_state,
+    sync_store,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from opportunity_sync.model import Entity, Model
+    from opportunity_sync.store.statements.change import Change
+
+Readings = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaLink:
+    """Where change tracking goes on, None where it is not used.
+
+    `columns` are those that it reads, each with its reading; None: as those of the link before it.
+    `is_whole`: the whole table was read.
+    """
+
+    url: str | None
+    columns: Mapping[str, str] | None
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """The state as one transaction sees it; an entity without a watermark was never read wholly.
+
+    By entity name: `columns` tells with which reading (`''` the usual one) the whole table has each
+    of its columns, `link_columns` those that the delta link was made with. None: not known, of a
+    store that an earlier version made. `offered`: the links with which whole passes of a quick sync
+    ended, `offered_at` the store's revision then. `fill_begun`: the columns, each with its reading,
+    that the last quick sync began to fill.
+    """
+
+    organization_id: str | None
+    revision: int
+    watermarks: dict[str, datetime]
+    epoch: int = 0
+    delta_links: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, Readings | None] = field(default_factory=dict)
+    link_columns: dict[str, Readings | None] = field(default_factory=dict)
+    whole_passes: dict[str, int] = field(default_factory=dict)
+    offered: dict[str, DeltaLink] = field(default_factory=dict)
+    offered_at: dict[str, int] = field(default_factory=dict)
+    fill_begun: dict[str, Readings] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no load has changed the store yet."""
+        return self.revision == 0
+
+
+def read_state(connection: Connection) -> StoreState:
+    """The state; before the first run the store is nobody's and has revision 0."""
+    store = connection.execute(select(sync_store)).one_or_none()
+    rows = connection.execute(select(sync_state)).all()
+    linked = [row for row in rows if row.delta_link]
+    return StoreState(
+        organization_id=store.organization_id if store else None,
+        revision=store.revision if store else 0,
+        epoch=store.epoch if store else 0,
+        watermarks={row.entity: row.watermark_at for row in rows if row.watermark_at},
+        delta_links={row.entity: row.delta_link for row in linked},
+        columns={row.entity: _readings(row.columns) for row in rows},
+        link_columns={row.entity: _readings(row.link_columns) for row in linked},
+        offered={
+            row.entity: DeltaLink(row.offered_link, _readings(row.offered_columns) or {})
+            for row in rows
+            if row.offered_link
+        },
+        offered_at={row.entity: row.offered_at or 0 for row in rows},
+        fill_begun={row.entity: _readings(row.fill_begun) or {} for row in rows},
+        whole_passes={row.entity: row.whole_passes for row in linked},
+    )
+
+
+def check_organization(
+    connection: Connection, organization_id: str, *, handed_to: str | None = None
+) -> None:
+    """Find that the store is this organisation's, or nobody's yet; nothing is written.
+
+    `handed_to` is the organisation that a run is told to hand the store over to: it may read, and
+    `begin_epoch` makes the store its own.
+
+    Raises:
+        WrongOrganizationError: the store holds another organisation's rows, or is to be handed
+            over to another one.
+    """
+    if handed_to is not None and handed_to != organization_id:
+        raise WrongOrganizationError(
+            f"The store is to be handed over to organisation {handed_to}, the connection leads to "
+            f"{organization_id}.",
+            next_step="point dynamics_default to the new organisation, or give its id.",
+        )
+    owner = connection.scalar(select(sync_store.c.organization_id))
+    if owner is not None and organization_id not in {owner, handed_to}:
+        raise WrongOrganizationError(
+            f"The store belongs to organisation {owner}, the connection leads to "
+            f"{organization_id}.",
+            next_step="point dynamics_default back, or give the other organisation its own store; "
+            "if it has taken this one's place, see 'Another organisation' in docs/runbook.md.",
+        )
+
+
+def claim_organization(
+    connection: Connection, organization_id: str, *, handed_to: str | None = None
+) -> None:
+    """Make a store that is nobody's this organisation's, or find that it is.
+
+    Raises:
+        WrongOrganizationError: as `check_organization`.
+    """
+    check_organization(connection, organization_id, handed_to=handed_to)
+    if not connection.scalar(select(exists(select(sync_store)))):
+        connection.execute(insert(sync_store), {"singleton": 1, "organization_id": organization_id})
+
+
+def bump_revision(connection: Connection, to: int) -> None:
+    """Say that the store moved, so that whoever resolved on older facts resolves again."""
+    is_forwards = sync_store.c.revision < to
+    connection.execute(update(sync_store).values(revision=to).where(is_forwards))
+
+
+def begin_epoch(
+    connection: Connection, organization_id: str, *, model: Model, change: Change
+) -> None:
+    """Rank everything stored below every version to come: the organisation went back in time.
+
+    Or another one has taken its place: the store is this organisation's from now on. Rows are
+    ordered by epoch, then version: those of earlier epochs all count as version 0 from now on, and
+    runs that began in an earlier epoch are refused by `load`. What was tracked, refused or owed
+    counts no more, and no column is in the whole table until it has been read. A reader sees every
+    row change, so the change has its number even if nothing else comes of it.
+    """
+    begun = {"epoch": sync_store.c.epoch + 1, "organization_id": organization_id}
+    connection.execute(update(sync_store).values(begun))
+    bump_revision(connection, change.revision)
+    for entity in model.public:
+        connection.execute(update(public_table(entity)).values(version_number=0, **change.stamps))
+    for entity in model:
+        connection.execute(update(fact_table(entity)).values(version_number=0))
+    for table in (owed_column, refused_row):
+        connection.execute(delete(table))
+    nothing = {
+        "delta_link": None,
+        "link_columns": None,
+        "columns": _NONE,
+        "offered_link": None,
+        "offered_columns": None,
+        "fill_begun": None,
+    }
+    connection.execute(update(sync_state).values(nothing))
+
+
+def newest_modified_at(connection: Connection, model: Model) -> datetime | None:
+    """The latest `modified_at` of each public table, and of these the earliest; None of no row."""
+    newest = (
+        connection.scalar(select(func.max(public_table(entity).c.modified_at)))
+        for entity in model.public
+    )
+    return min((moment for moment in newest if moment is not None), default=None)
+
+
+def move_watermark(
+    connection: Connection, entity: str, *, window_start: datetime | None, to: datetime
+) -> bool:
+    """Move an entity's watermark forwards to `to`; return whether it moved.
+
+    A full read (`window_start` None) may always move it, and is the only one that may set a first
+    one; a window only where it begins at or before the watermark.
+    """
+    of_entity = sync_state.c.entity == entity
+    known = connection.scalar(select(exists(select(sync_state).where(of_entity))))
+    if window_start is None and not known:
+        _add_state(connection, entity, watermark_at=to)
+        return True
+    mark = sync_state.c.watermark_at
+    is_reached = true() if window_start is None else mark >= window_start
+    is_forwards = or_(mark.is_(None), mark < to)
+    statement = update(sync_state).values(watermark_at=to)
+    return bool(connection.execute(statement.where(of_entity, is_reached, is_forwards)).rowcount)
+
+
+def correct_watermark(connection: Connection, entity: str, to: datetime) -> None:
+    """Set a watermark that lies in the future back to `to`, whatever it says."""
+    statement = update(sync_state).values(watermark_at=to)
+    connection.execute(statement.where(sync_state.c.entity == entity))
+
+
+def complete_columns(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+    """Say that the whole table has these columns, each with its reading."""
+    query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
+    known = _readings(connection.scalar(query))
+    complete = {**(known or {}), **readings}
+    if complete != known:
+        _set_state(connection, entity, columns=_json(complete))
+
+
+def forget_state(connection: Connection, entity: str) -> None:
+    """Let the next run read the entity whole, as if it had never been read."""
+    connection.execute(delete(sync_state).where(sync_state.c.entity == entity))
+
+
+def forget_column(connection: Connection, entity: Entity, column: str) -> None:
+    """Say that the rows of the entity have lost a store column, so that it is read again."""
+    lost = {
+        field.column
+        for field in entity.all_fields
+        if column in {stored.name for stored in field.columns}
+    }
+    forget_readings(connection, entity.name, lost)
+
+
+def forget_readings(connection: Connection, entity: str, names: Collection[str]) -> None:
+    """Say of these columns that the whole table does not have them in one way any more.
+
+    The quick sync that filled them is of the past, so that another one starts by itself.
+    """
+    query = select(sync_state.c.columns, sync_state.c.fill_begun)
+    row = connection.execute(query.where(sync_state.c.entity == entity)).one_or_none()
+    for column, text in row._mapping.items() if row else ():  # noqa: SLF001 - its public name
+        known = _readings(text) or {}
+        left = {name: how for name, how in known.items() if name not in names}
+        if left != known:
+            _set_state(connection, entity, **{column: _json(left)})
+
+
+def forget_delta_link(connection: Connection, entity: str) -> None:
+    """Let the next run read the entity whole, as if it had never been tracked."""
+    connection.execute(
+        update(sync_state).values(delta_link=None).where(sync_state.c.entity == entity)
+    )
+
+
+def move_delta_link(
+    connection: Connection, entity: str, *, began_with: str | None, to: DeltaLink
+) -> bool:
+    """Replace an entity's delta link, unless another run has moved it since this one began.
+
+    Returns whether it moved. The entity must have a watermark already.
+    """
+    passes = sync_state.c.whole_passes + int(to.is_whole)
+    columns = {} if to.columns is None else {"link_columns": _json(to.columns)}
+    statement = (
+        update(sync_state)
+        .values(delta_link=to.url, whole_passes=passes, **columns)
+        .where(
+            sync_state.c.entity == entity,
+            sync_state.c.delta_link.is_not_distinct_from(began_with),
+        )
+    )
+    return bool(connection.execute(statement).rowcount)
+
+
+def offer_link(connection: Connection, entity: str, link: DeltaLink) -> None:
+    """Leave a link of a whole pass for the running sync, which goes on with it when it can."""
+    columns = _json(link.columns or {})
+    revision = connection.scalar(select(sync_store.c.revision)) or 0
+    offer = {"offered_link": link.url, "offered_columns": columns, "offered_at": revision}
+    _set_state(connection, entity, **offer)
+
+
+def withdraw_offer(connection: Connection, entity: str) -> None:
+    """Forget the link that was offered: it is followed now, or can't be."""
+    nothing = {"offered_link": None, "offered_columns": None}
+    connection.execute(update(sync_state).values(nothing).where(sync_state.c.entity == entity))
+
+
+def note_fill(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+    """Say that a quick sync has begun to fill these columns, each with its reading."""
+    _set_state(connection, entity, fill_begun=_json(readings))
+
+
+_NONE = "{}"  # of a table that has no column wholly; null: not known
+
+
+def _set_state(connection: Connection, entity: str, **values: object) -> None:
+    statement = update(sync_state).values(values).where(sync_state.c.entity == entity)
+    if not connection.execute(statement).rowcount:
+        _add_state(connection, entity, **values)
+
+
+def _add_state(connection: Connection, entity: str, **values: object) -> None:
+    """Add a row; the first runs of a store may begin at once, and then another has added it."""
+    insert_of = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = {"entity": entity, "columns": _NONE, **values}
+    statement = insert_of(sync_state).values(row)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["entity"], set_=dict(values))
+    )
+
+
+def _json(readings: Mapping[str, str]) -> str:
+    return json.dumps(dict(readings), sort_keys=True)
+
+
+def _readings(text: str | None) -> Readings | None:
+    return None if text is None else json.loads(text)

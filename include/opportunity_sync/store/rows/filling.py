@@ -1,0 +1,106 @@
+"""Quick Sync's way into the store: chosen columns of rows that are there, and nothing else.
+
+A running sync writes whole rows meanwhile. So a value is taken only where the version that was read
+is not below the stored one, and no version is written. What the rows owe of these columns is
+settled with it; a row that changes afterwards without them owes them again.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Column, Select, Table, Update, exists, or_, select, update
+
+from opportunity_sync.core.versions import is_current_sql
+from opportunity_sync.model import VERSION, Entity
+from opportunity_sync.store.books.owed_columns import forget_owed_columns
+from opportunity_sync.store.rows.labels import known_labels, labelled
+from opportunity_sync.store.schema.tables import fact_table, is_synced, public_table, stored
+from opportunity_sync.store.schema.types import STORED_AS, Identifier
+from opportunity_sync.store.statements.bulk import (
+    append,
+    described,
+    looked_up_by_index,
+    staged_table,
+    temporary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    import pyarrow as pa
+    from sqlalchemy import Connection
+
+    from opportunity_sync.store.statements.change import Change
+
+
+def fill_columns(
+    connection: Connection,
+    entity: Entity,
+    rows: pa.Table,
+    *,
+    fields: Collection[str],
+    change: Change,
+) -> int:
+    """Write these fields of staged rows into the public table; returns how many rows changed.
+
+    `rows` have the entity's key, `version_number` and the fields' columns. Left as they are: rows
+    that are not stored, deleted, excluded by the sync filter, or stored in a newer version.
+    """
+    if not rows.num_rows:
+        return 0
+    columns = [
+        column for field in entity.fields if field.column in fields for column in field.columns
+    ]
+    names = [column.name for column in columns]
+    given = rows.select([entity.key_column, VERSION.name, *names])
+    given = labelled(given, known_labels(connection).get(entity.name, {}))
+    with staged_table(connection, _staged_values(entity, tuple(names))) as staged:
+        append(connection, staged, given)
+        described(connection, staged)
+        with looked_up_by_index(connection, given.num_rows):
+            filled = connection.execute(_statement(entity, staged, names, change=change)).rowcount
+            forget_owed_columns(connection, entity, fields, ids=_current(entity, staged))
+    return filled
+
+
+@cache
+def _staged_values(entity: Entity, names: tuple[str, ...]) -> Table:
+    columns = [
+        Column(entity.key_column, Identifier),
+        Column(VERSION.name, STORED_AS[VERSION.kind]),
+        *(stored(column) for column in entity.public_columns if column.name in names),
+    ]
+    return temporary(f"values_of_{entity.name}", *columns, searched=[entity.key_column])
+
+
+def _statement(entity: Entity, staged: Table, names: Sequence[str], *, change: Change) -> Update:
+    public, fact, key = public_table(entity), fact_table(entity), entity.key_column
+    differs = or_(*(public.c[name].is_distinct_from(staged.c[name]) for name in names))
+    is_kept = exists().where(
+        fact.c[key] == public.c[key], is_synced(entity, fact), ~fact.c.is_deleted
+    )
+    values = {name: staged.c[name] for name in names}
+    stamps = {"synced_at": change.moment, "revision": change.revision}
+    return (
+        update(public)
+        .values(values | stamps)
+        .where(
+            public.c[key] == staged.c[key],
+            is_current_sql(staged.c[VERSION.name], public.c[VERSION.name]),
+            ~public.c.is_deleted,
+            is_kept,
+            differs,
+        )
+    )
+
+
+def _current(entity: Entity, staged: Table) -> Select[tuple[str]]:
+    """Keys of staged rows that the store does not have in a newer version."""
+    public, key = public_table(entity), entity.key_column
+    is_newer = exists().where(
+        public.c[key] == staged.c[key],
+        ~is_current_sql(staged.c[VERSION.name], public.c[VERSION.name]),
+    )
+    return select(staged.c[key]).where(~is_newer)

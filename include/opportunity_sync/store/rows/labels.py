@@ -1,0 +1,168 @@
+"""Labels of choices: a renamed option changes every row that has it, though no version moves.
+
+Labels come from the organisation's metadata once per run. The last ones written are kept in
+`choice_label`, so that a run compares a few dozen texts and touches the big tables only for an
+option that was renamed or added. Metadata replaces a label and never takes one away: an option
+that it no longer names keeps the last label it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import and_, case, delete, exists, insert, select, update
+
+from opportunity_sync.model import Entity, Kind
+from opportunity_sync.store.schema.tables import choice_label, fact_table, is_excluded, public_table
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Column, ColumnElement, Connection
+
+    from opportunity_sync.model import Field, Model
+    from opportunity_sync.store.statements.change import Change
+
+Labels = Mapping[int, str]
+KnownLabels = Mapping[str, Labels]  # by choice (`stage`) and code
+
+_TEXTS_AT_ONCE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    entity: Entity
+    field: Field
+
+    @property
+    def column(self) -> str:
+        """Its name (`stage`)."""
+        return self.field.column
+
+    @property
+    def code_and_label(self) -> tuple[Column[Any], Column[Any]]:
+        """Its columns of the public table; of several choices both hold texts."""
+        code, label = self.field.columns
+        table = public_table(self.entity).c
+        return table[code.name], table[label.name]
+
+    @property
+    def rows(self) -> ColumnElement[bool]:
+        """Its rows in `choice_label`."""
+        table = choice_label.c
+        return and_(table.entity == self.entity.name, table.column_name == self.column)
+
+
+def write_labels(
+    connection: Connection,
+    labels: Mapping[str, KnownLabels],
+    *,
+    model: Model,
+    change: Change,
+    fresh: Collection[str] = (),
+) -> dict[str, int]:
+    """Bring labels, by entity name and choice (`stage`), into the store; return rows relabelled.
+
+    They are counted by entity name. A choice or an option that is not given keeps its labels. Rows
+    whose own sync filter says No stay as they are. To be called after `write_rows`, so that a row
+    which changed by itself does not count twice; `fresh` are entities of which that load has
+    filled every row, so that there is nothing to look through.
+    """
+    changed: dict[str, int] = {}
+    known = known_labels(connection)
+    for choice in _choices(model, labels):
+        name = choice.entity.name
+        stored = known.get(name, {}).get(choice.column, {})
+        given = labels[name][choice.column]
+        renamed = {code: label for code, label in given.items() if stored.get(code) != label}
+        if not renamed:
+            continue
+        _remember(connection, choice, renamed)
+        if name not in fresh:
+            texts = _texts_of(connection, choice, renamed, labels={**stored, **given})
+            rows = _relabel(connection, choice, texts, change=change)
+            changed[name] = changed.get(name, 0) + rows
+    return changed
+
+
+def known_labels(connection: Connection) -> dict[str, dict[str, dict[int, str]]]:
+    """The labels last written, by entity name, choice and code."""
+    known: dict[str, dict[str, dict[int, str]]] = {}
+    for row in connection.execute(select(choice_label)):
+        known.setdefault(row.entity, {}).setdefault(row.column_name, {})[row.code] = row.label
+    return known
+
+
+def labelled(rows: pa.Table, known: KnownLabels) -> pa.Table:
+    """The staged rows, each code without a label with the one that is known of it."""
+    for choice, labels in known.items():
+        code, label = f"{choice}_code", f"{choice}_label"
+        if label not in rows.column_names or rows[label].null_count <= rows[code].null_count:
+            continue
+        options = pa.array(list(labels), pa.int64())
+        texts = pa.array(list(labels.values()), pa.string())
+        last = texts.take(pc.index_in(rows[code].combine_chunks(), value_set=options))
+        own = rows[label].combine_chunks().cast(pa.string())
+        rows = rows.set_column(rows.column_names.index(label), label, pc.coalesce(own, last))
+    return rows
+
+
+def _choices(model: Model, labels: Mapping[str, KnownLabels]) -> list[_Choice]:
+    return [
+        _Choice(model[name], field)
+        for name, columns in labels.items()
+        for field in model[name].fields
+        if field.kind in {Kind.CHOICE, Kind.CHOICES} and field.column in columns
+    ]
+
+
+def _remember(connection: Connection, choice: _Choice, renamed: Labels) -> None:
+    is_renamed = choice_label.c.code.in_(renamed)
+    connection.execute(delete(choice_label).where(choice.rows, is_renamed))
+    rows = [
+        {"entity": choice.entity.name, "column_name": choice.column, "code": code, "label": label}
+        for code, label in renamed.items()
+    ]
+    connection.execute(insert(choice_label), rows)
+
+
+def _texts_of(
+    connection: Connection, choice: _Choice, renamed: Labels, *, labels: Labels
+) -> dict[Any, str]:
+    """What rows with a renamed option are to say, by what they hold: a code, or several joined."""
+    if choice.field.kind is Kind.CHOICE:
+        return dict(renamed)
+    held, _ = choice.code_and_label
+    # Few combinations of options occur.
+    met = connection.scalars(select(held).where(held.is_not(None)).distinct())
+    codes = {text: [int(code) for code in text.split(",") if code] for text in met}
+    return {
+        text: "; ".join(labels[code] for code in each if code in labels)
+        for text, each in codes.items()
+        if not renamed.keys().isdisjoint(each)
+    }
+
+
+def _relabel(
+    connection: Connection, choice: _Choice, texts: Mapping[Any, str], *, change: Change
+) -> int:
+    """Rewrite the labels of all renamed options; a pass over the table takes so many texts."""
+    public, fact = public_table(choice.entity), fact_table(choice.entity)
+    code, label = choice.code_and_label
+    key = choice.entity.key_column
+    excluded = exists().where(fact.c[key] == public.c[key], is_excluded(choice.entity, fact))
+    changed, left = 0, iter(texts.items())
+    while some := dict(islice(left, _TEXTS_AT_ONCE)):
+        given = case(some, value=code)
+        statement = (
+            update(public)
+            .values({label: given, **change.stamps})
+            .where(code.in_(some), label.is_distinct_from(given), ~excluded)
+        )
+        changed += connection.execute(statement).rowcount
+    return changed

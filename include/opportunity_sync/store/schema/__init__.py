@@ -1,0 +1,1 @@
+"""The store's tables and types, as data."""

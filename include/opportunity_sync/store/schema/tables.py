@@ -1,0 +1,289 @@
+"""The store's tables as data: those of the entities follow the model, the others stand here.
+
+Public tables hold synced rows and change only by addition. Private ones keep what runs need of each
+other: `fact_*` every row ever seen, excluded and deleted ones too, with the columns the association
+rules read; `store_column` which selected columns the pipeline made, `owed_column` what a row was
+written without; `choice_label`, `sync_state`.
+
+No table of an entity is made at import: it is built from the entity that is asked about. The schema
+that databases really get is written in `migrations/`; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    false,
+    true,
+)
+
+from opportunity_sync.core.sync_filter import is_excluded_sql, is_synced_sql
+from opportunity_sync.model import VERSION, Entity
+from opportunity_sync.store.schema.types import STORED_AS, Identifier, Instant
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, FromClause
+
+    from opportunity_sync.model import Column as StagedColumn
+    from opportunity_sync.model import Model
+
+_NAMES = {"pk": "pk_%(table_name)s"}
+METADATA = MetaData(naming_convention=_NAMES)  # of the tables that stand whatever is selected
+
+# Of entities whose public row carries an account that the rules derive, not the row itself.
+ACCOUNT_ID = "account_id"
+
+# What `sync_run_entity` counts beside the entities: the table that only the rules write.
+ROLE = "role"
+# What became of the rows that were read; these numbers add up to `read`.
+OUTCOMES = ("inserted", "updated", "unchanged", "filtered", "refused", "superseded")
+COUNTS = ("read", *OUTCOMES, "deleted", "rewritten", "compared")
+# Rows of the store that are not as they were before.
+CHANGES = ("inserted", "updated", "deleted", "rewritten")
+
+
+def stored(column: StagedColumn) -> Column[Any]:
+    """The store's column for a column of a staged frame."""
+    return Column(column.name, STORED_AS[column.kind])
+
+
+def _keyed(entity: Entity) -> tuple[Column[Any], ...]:
+    return (
+        Column(entity.key_column, Identifier, primary_key=True),
+        Column(VERSION.name, BigInteger, nullable=False),
+    )
+
+
+def _is_deleted() -> Column[bool]:
+    return Column("is_deleted", Boolean, nullable=False, server_default=false())
+
+
+def _revision() -> Column[int]:
+    """Number of the change that last touched the row; the default is for rows from before it."""
+    return Column("revision", BigInteger, nullable=False, server_default="1")
+
+
+def _index(table: Table, column: str) -> None:
+    present = table.c[column].is_not(None)
+    name = f"ix_{table.name}_{column}"
+    Index(name, table.c[column], postgresql_where=present, sqlite_where=present)
+
+
+@cache
+def public_table(entity: Entity) -> Table:
+    """The table of an entity that users read; to be asked only of one that has it."""
+    with_account = entity.carries_account
+    table = Table(
+        entity.name,
+        MetaData(naming_convention=_NAMES),
+        *_keyed(entity),
+        *(stored(column) for column in entity.public_columns),
+        *((Column(ACCOUNT_ID, Identifier),) if with_account else ()),
+        _is_deleted(),
+        Column("deleted_at", Instant),
+        Column("synced_at", Instant, nullable=False),
+        _revision(),
+    )
+    Index(f"ix_{entity.name}_revision", table.c.revision)
+    if with_account:
+        _index(table, ACCOUNT_ID)
+    return table
+
+
+@cache
+def fact_table(entity: Entity) -> Table:
+    """The private table of everything ever seen of the entity."""
+    table = Table(
+        entity.fact_table,
+        MetaData(naming_convention=_NAMES),
+        *_keyed(entity),
+        *(stored(column) for column in entity.fact_columns),
+        _is_deleted(),
+        Column("deleted_revision", BigInteger),
+    )
+    for column in entity.searched:
+        _index(table, column)
+    return table
+
+
+def is_synced(entity: Entity, table: FromClause) -> ColumnElement[bool]:
+    """Whether a row of a table that has the sync filter is not excluded by it."""
+    if entity.sync_filter is None:
+        return true()
+    return is_synced_sql(table.c[entity.sync_filter])  # type: ignore[no-any-return]  # core knows no SQL
+
+
+def is_excluded(entity: Entity, table: FromClause) -> ColumnElement[bool]:
+    """Whether a row of a table that has the sync filter is excluded by it."""
+    if entity.sync_filter is None:
+        return false()
+    return is_excluded_sql(table.c[entity.sync_filter])  # type: ignore[no-any-return]  # core knows no SQL
+
+
+opportunity_contact_role = Table(
+    "opportunity_contact_role",
+    METADATA,
+    Column("opportunity_id", Identifier),
+    Column("contact_id", Identifier),
+    Column("role", Identifier),
+    Column("is_primary", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    _is_deleted(),
+    Column("deleted_at", Instant),
+    Column("synced_at", Instant, nullable=False),
+    _revision(),
+    PrimaryKeyConstraint("opportunity_id", "contact_id", "role"),
+    Index("ix_opportunity_contact_role_contact_id", "contact_id"),
+    Index("ix_opportunity_contact_role_revision", "revision"),
+)
+
+unresolved_association = Table(
+    "unresolved_association",
+    METADATA,
+    Column("opportunity_id", Identifier),
+    Column("kind", Identifier),
+    Column("reference_id", Identifier),
+    Column("reason", Text, nullable=False),
+    Column("first_seen_at", Instant, nullable=False),
+    PrimaryKeyConstraint("opportunity_id", "kind", "reference_id"),
+)
+
+sync_run = Table(
+    "sync_run",
+    METADATA,
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("mode", Text, nullable=False),
+    Column("window_start", Instant),
+    Column("window_end", Instant),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", Text, nullable=False),  # running, succeeded, failed
+    Column("requests", BigInteger, nullable=False, server_default="0"),
+    Column("replaced_characters", BigInteger, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("attempt", Text),
+    Column("error_code", Text),
+    PrimaryKeyConstraint("dag_id", "run_id"),
+    Index("ix_sync_run_attempt", "attempt"),
+)
+
+sync_run_entity = Table(
+    "sync_run_entity",
+    METADATA,
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("entity", Text),
+    *(Column(count, BigInteger, nullable=False, server_default="0") for count in COUNTS),
+    PrimaryKeyConstraint("dag_id", "run_id", "entity"),
+)
+
+sync_error = Table(
+    "sync_error",
+    METADATA,
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("position", BigInteger),
+    Column("entity", Text, nullable=False),
+    Column("record_id", Text),
+    Column("field", Text),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    PrimaryKeyConstraint("dag_id", "run_id", "position"),
+)
+
+refused_row = Table(
+    "refused_row",
+    METADATA,
+    Column("entity", Identifier),
+    Column("record_id", Identifier),
+    Column("field", Text),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column(VERSION.name, BigInteger),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_tried_at", Instant, nullable=False),
+    Column("tries", BigInteger, nullable=False),
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("task_id", Text),
+    Column("map_index", BigInteger),
+    Column("next_try_at", Instant, nullable=False),
+    Column("tried_by", Text, nullable=False),
+    PrimaryKeyConstraint("entity", "record_id"),
+)
+
+owed_column = Table(
+    "owed_column",
+    METADATA,
+    Column("entity", Identifier),
+    Column("record_id", Identifier),
+    Column("column_name", Identifier),  # '' stands for the whole record
+    PrimaryKeyConstraint("entity", "record_id", "column_name"),
+    Index("ix_owed_column_column_name", "entity", "column_name"),
+)
+
+store_column = Table(
+    "store_column",
+    METADATA,
+    Column("entity", Identifier),
+    Column("column_name", Identifier),
+    Column("field", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("value_kind", Text, nullable=False),
+    Column("is_wanted", Boolean, nullable=False, server_default=false()),
+    PrimaryKeyConstraint("entity", "column_name"),
+)
+
+sync_state = Table(
+    "sync_state",
+    METADATA,
+    Column("entity", Text, primary_key=True),
+    Column("watermark_at", Instant),
+    Column("delta_link", Text),
+    Column("whole_passes", BigInteger, nullable=False, server_default="0"),  # that gave a link
+    Column("columns", Text),  # JSON: how each column that the whole table has was read
+    Column("link_columns", Text),  # JSON, likewise: what the delta link was made with
+    Column("offered_link", Text),  # of a quick sync's whole pass, for the running sync to take up
+    Column("offered_columns", Text),  # JSON, as link_columns
+    Column("fill_begun", Text),  # JSON: the columns, each with its reading, of the last quick sync
+    Column("offered_at", BigInteger),  # the store's revision when a link was offered
+)
+
+sync_store = Table(
+    "sync_store",
+    METADATA,
+    Column("singleton", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("organization_id", Identifier, nullable=False),
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("selections", Text),  # JSON: fingerprints of selected columns, the last one first
+)
+
+choice_label = Table(
+    "choice_label",
+    METADATA,
+    Column("entity", Text),
+    Column("column_name", Text),
+    Column("code", BigInteger),
+    Column("label", Text, nullable=False),
+    PrimaryKeyConstraint("entity", "column_name", "code"),
+)
+
+
+def tables_of(model: Model) -> dict[str, Table]:
+    """All tables of a store, by name."""
+    public = [public_table(entity) for entity in model.public]
+    facts = [fact_table(entity) for entity in model]
+    return {table.name: table for table in (*public, *facts, *METADATA.tables.values())}

@@ -1,0 +1,137 @@
+"""Opening the store: what is set up wrong is told apart from what heals.
+
+Before a session stands there is no SQLSTATE: libpq and the resolver give a text, and PostgreSQL's
+own refusal is part of it. Only what is known to heal (a server that starts, no free connection, a
+network that is away) is tried again; all else waits for a person. A SQLite file is opened by its
+path, so its folder and rights can be looked at. What nobody else shall read is made for its owner.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
+from opportunity_sync.store.sessions.wiping import secret_wiped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_DOWN = "check that the store's database runs and can be reached; the store stays as it was."
+_ACCESS = "let the store's role log in from this machine (pg_hba.conf, ALTER ROLE ... LOGIN)."
+_LOGIN = "check host, port, database, login and password of the store's connection."
+_HOST = "check the host of the store's connection: no address is known by that name."
+_TLS = "check sslmode and the certificates in the extras of the store's connection."
+_OPTIONS = "correct the extras of the store's connection."
+
+# The network's own words for what passes, as the operating system puts them.
+_PASSING = tuple(
+    os.strerror(code)
+    for code in (
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.ETIMEDOUT,
+        errno.EHOSTUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+        errno.EPIPE,
+        errno.EADDRNOTAVAIL,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EAGAIN,
+    )
+)
+_NO_SOCKET = f"on socket .*{re.escape(os.strerror(errno.ENOENT))}"  # of a server that is down
+_HEALS = re.compile(
+    r"starting up|shutting down|not (yet )?accepting|recovery mode|crash|too many (clients|connec"
+    r"|users)|connection slots|no more connections|server login has been|query_wait_timeout|standby"
+    r"|session is (not )?read-|timeout expired|timed out|login_timeout|closed the connection"
+    r"|terminating connection|could not (receive|send) data|unexpected eof|EOF detected"
+    r"|SSL SYSCALL|Temporary failure|Try again|"
+    + "|".join([_NO_SOCKET, *map(re.escape, _PASSING)]),
+    re.IGNORECASE,
+)
+# Of what a person must mend: which words lead to which advice; the first that fits counts.
+_ADVICE: tuple[tuple[str, str], ...] = (
+    (r"pg_hba|not permitted to log in", _ACCESS),
+    (r"authentication|role .* does not exist|database .* does not exist|password", _LOGIN),
+    (r"resolve|Name or service|nodename|hostname", _HOST),
+    (r"ssl|certificate|tls|private key", _TLS),
+    (r"invalid port", _LOGIN),
+    (r"invalid|unrecognized|bad value|unsupported startup", _OPTIONS),
+)
+
+
+def connection_fault(error: Exception, password: str | None) -> SyncError:
+    """What it means that no session with PostgreSQL came about."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Of several addresses one may have answered: its words count, not that others are away.
+    answers = [line for line in lines if "FATAL" in line] or lines[:1]
+    problem = _short(answers[0]) if answers else type(error).__name__
+    if isinstance(error, UnicodeError | ValueError):  # it can quote the connection, password too
+        problem = "the connection can't be put into the form that PostgreSQL takes"
+    unnamed = (re.sub(r'"[^"]*"', '""', line) for line in answers)  # names may be any words
+    passing = isinstance(error, psycopg.OperationalError) and any(map(_HEALS.search, unnamed))
+    kind = StoreUnavailableError if passing else ConfigError
+    advice = _DOWN if passing else _advice(problem)
+    said = secret_wiped(problem, password)
+    return kind(f"The store can't be reached: {said}.", next_step=advice)
+
+
+def _short(line: str) -> str:
+    """Without what psycopg and libpq say before the reason."""
+    line = re.sub(r"^- host: .*?: ", "", line)
+    line = re.sub(r"^connection (failed|is bad): ", "", line)
+    return line.rstrip(".")
+
+
+def _advice(problem: str) -> str:
+    fitting = (step for words, step in _ADVICE if re.search(words, problem, re.IGNORECASE))
+    return next(fitting, _LOGIN)
+
+
+def private_file(path: Path) -> None:
+    """Make the SQLite file for its owner alone, or take it back from everybody.
+
+    A group that was let in (`chmod 640`) stays. SQLite gives the files beside it the same rights.
+
+    Raises:
+        ConfigError: the file can't be made or written by this user.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _closed_to_others(path)
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOSPC}:
+            return  # passes, and SQLite says it in its own words
+        raise ConfigError(
+            f"The store's file {path} can't be opened: {os.strerror(error.errno or 0)}"
+            f"{_owner(path)}.",
+            next_step="let its folder exist, and let the pipeline's user write folder and file.",
+        ) from None
+
+
+def _closed_to_others(path: Path) -> None:
+    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
+        if not file.exists():
+            continue
+        known = file.stat()
+        if known.st_uid == os.getuid() and known.st_mode & stat.S_IRWXO:
+            file.chmod(0o600)
+
+
+def _owner(path: Path) -> str:
+    """Whose the file is, or the nearest folder that there is."""
+    found = next((each for each in (path, *path.parents) if each.exists()), None)
+    if found is None:
+        return ""
+    return f" ({found} belongs to user {found.stat().st_uid}, this is user {os.getuid()})"

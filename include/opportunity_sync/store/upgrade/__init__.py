@@ -1,0 +1,1 @@
+"""How a store gets its tables and columns: by scripts what always stands, by the model the rest."""

@@ -1,0 +1,281 @@
+"""The selected columns of public tables: made as they are selected, never changed, never dropped.
+
+The store remembers of each column that it made the field, the Dataverse column and the kind that it
+is of. A field whose column somebody else made, or that was made for another source or kind, is left
+out of the run: its values would mean something else to those who read the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import Connection, Engine, false, inspect, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateColumn
+
+from opportunity_sync.errors import ConfigError, StoreUnavailableError
+from opportunity_sync.model import Entity, Field, Model
+from opportunity_sync.store.books.owed_columns import (
+    add_owed,
+    count_owed_by_column,
+    forget_owed_columns,
+)
+from opportunity_sync.store.books.state import forget_readings
+from opportunity_sync.store.schema.tables import fact_table, public_table, store_column
+from opportunity_sync.store.sessions.lock import locked, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+LOCK_SECONDS = 2  # that long may others be in the way before the run goes on without the column
+
+
+@dataclass(frozen=True, slots=True)
+class MadeColumn:
+    """What a column of a public table was made for."""
+
+    field: str
+    source: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A selected field that the store has no column for, by its names, and why."""
+
+    entity: str
+    field: str
+    source: str
+    state: Literal["refused", "retyped", "postponed"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """The model as far as the store has columns for it; `added` names those that are new."""
+
+    model: Model
+    misfits: tuple[Misfit, ...] = ()
+    added: tuple[str, ...] = ()
+
+
+def fit_columns(engine: Engine, model: Model) -> FittedModel:
+    """Make the columns that the model's fields become, and leave out what the store can't take.
+
+    Columns are added in a transaction of their own, which waits `LOCK_SECONDS` at most for others.
+    Where they can't be had now, or the role may not change tables, their fields are `postponed`:
+    the run goes on without them, and the next one tries again.
+    """
+    return _gathered(model, {each.name: _fit_entity(engine, each) for each in model.public})
+
+
+def expect_columns(engine: Engine, model: Model) -> FittedModel:
+    """What `fit_columns` would make and leave out, also of a store that nobody has made yet."""
+    fitted: dict[str, FittedModel] = {}
+    with reading(engine) as connection:
+        has_store = inspect(connection).has_table(store_column.name)
+        for entity in model.public:
+            nothing = _Table(entity, frozenset(), {})
+            table = _Table.seen(connection, entity) if has_store else nothing
+            fitted[entity.name] = _compared(table)
+    return _gathered(model, fitted)
+
+
+def _gathered(model: Model, fitted: Mapping[str, FittedModel]) -> FittedModel:
+    """The model with its public entities as they were fitted, one by one."""
+    entities = tuple(
+        fitted[entity.name].model[entity.name] if entity.name in fitted else entity
+        for entity in model
+    )
+    return FittedModel(
+        Model(entities),
+        misfits=tuple(misfit for each in fitted.values() for misfit in each.misfits),
+        added=tuple(name for each in fitted.values() for name in each.added),
+    )
+
+
+def made_columns(connection: Connection, entity: str) -> dict[str, MadeColumn]:
+    """What each selected column of a public table was made for, by its name."""
+    rows = connection.execute(select(store_column).where(store_column.c.entity == entity))
+    return {row.column_name: MadeColumn(row.field, row.source, row.value_kind) for row in rows}
+
+
+def stopped_fields(
+    connection: Connection, entity: str, selected: Collection[str]
+) -> dict[str, MadeColumn]:
+    """Fields that the store has columns for and that are not among the selected ones, by name."""
+    stopped = stopped_columns(connection, entity, selected).values()
+    return {column.field: column for column in stopped}
+
+
+def stopped_columns(
+    connection: Connection, entity: str, selected: Collection[str]
+) -> dict[str, MadeColumn]:
+    """The columns of fields that are not among the selected ones, by name."""
+    made = made_columns(connection, entity)
+    return {name: column for name, column in made.items() if column.field not in selected}
+
+
+def let_go_of_unread(
+    connection: Connection, entity: Entity, read: Collection[str], *, most_owed: int
+) -> list[str]:
+    """Owe no more, row by row, what so many rows lack and what is not read; returns these fields.
+
+    Nobody has selected it for long, or it can't be read. When it is read again, all rows are
+    filled.
+    """
+    unread = wanted_columns(connection, entity) - set(read)
+    owed = count_owed_by_column(connection, entity, unread) if unread else {}
+    fields = sorted(name for name, count in owed.items() if count > most_owed)
+    if fields:
+        of_fields = store_column.c.entity == entity.name, store_column.c.field.in_(fields)
+        connection.execute(update(store_column).values(is_wanted=False).where(*of_fields))
+        forget_owed_columns(connection, entity, fields)
+        forget_readings(connection, entity.name, fields)
+    return fields
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A public table as it is: its columns, and what those that we made were made for."""
+
+    entity: Entity
+    names: frozenset[str]
+    made: Mapping[str, MadeColumn]
+
+    @classmethod
+    def seen(cls, connection: Connection, entity: Entity) -> _Table:
+        names = (column["name"] for column in inspect(connection).get_columns(entity.name))
+        return cls(entity, frozenset(names), made_columns(connection, entity.name))
+
+    def misfit(self, field: Field) -> Misfit | None:
+        """Why this field can have no columns here; None where it has them, or may."""
+        for column in field.columns:
+            made, name = self.made.get(column.name), f"{self.entity.name}.{column.name}"
+            if made is None and column.name in self.names:
+                return self._refused(field, f"{name} was made by somebody else")
+            if made is not None and made.source != field.source:
+                return self._refused(field, f"{name} holds {made.source}")
+            if made is not None and made.kind != field.kind:
+                reason = f"{name} was made for {made.kind} values, and it is {field.kind} now"
+                return self._refused(field, reason, state="retyped")
+        return None
+
+    def _refused(
+        self, field: Field, reason: str, state: Literal["refused", "retyped"] = "refused"
+    ) -> Misfit:
+        names = (replace(field, column=f"{field.column}_{number}") for number in count(2))
+        is_free = (each for each in names if not {c.name for c in each.columns} & self.names)
+        reason = f"{reason}; a free name is {next(is_free).column}"
+        return Misfit(self.entity.name, field.column, field.source, state, reason)
+
+    def lacks(self, field: Field) -> bool:
+        """Whether a column of the field has yet to be made."""
+        return any(column.name not in self.names for column in field.columns)
+
+
+def _fit_entity(engine: Engine, entity: Entity) -> FittedModel:
+    with reading(engine) as connection:
+        fitted = _compared(_Table.seen(connection, entity))
+    missing = [
+        field for field in entity.selected_fields if f"{entity.name}.{field.column}" in fitted.added
+    ]
+    if not missing:
+        return fitted
+    try:
+        _make_columns(engine, entity, missing)
+    except (StoreUnavailableError, ConfigError) as error:
+        postponed = [
+            Misfit(entity.name, field.column, field.source, "postponed", error.problem)
+            for field in missing
+        ]
+        return _without(entity, (*fitted.misfits, *postponed), added=())
+    return fitted
+
+
+def _compared(table: _Table) -> FittedModel:
+    """The entity as far as the table has columns for it, or may get them."""
+    misfits = tuple(_misfits(table))
+    refused = {misfit.field for misfit in misfits}
+    added = tuple(
+        f"{table.entity.name}.{field.column}"
+        for field in table.entity.selected_fields
+        if field.column not in refused and table.lacks(field)
+    )
+    return _without(table.entity, misfits, added=added)
+
+
+def _without(entity: Entity, misfits: tuple[Misfit, ...], *, added: tuple[str, ...]) -> FittedModel:
+    left_out = {misfit.field for misfit in misfits}
+    kept = tuple(field for field in entity.fields if field.column not in left_out)
+    return FittedModel(Model((replace(entity, fields=kept),)), misfits, added)
+
+
+def _misfits(table: _Table) -> list[Misfit]:
+    found = (table.misfit(field) for field in table.entity.selected_fields)
+    return [misfit for misfit in found if misfit is not None]
+
+
+def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> None:
+    """Add what is missing and list it, in one transaction. The statements quote every name."""
+    with locked(engine, wait_seconds=LOCK_SECONDS) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
+        table_seen = _Table.seen(connection, entity)
+        names = table_seen.names
+        table = public_table(entity)
+        quoted = connection.dialect.identifier_preparer.format_table(table)
+        for field in fields:
+            for column in field.columns:
+                if column.name not in names:
+                    definition = CreateColumn(table.c[column.name]).compile(connection)
+                    connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
+                _list_column(connection, entity.name, field, name=column.name)
+        # A column that somebody has dropped was in the rows: what they lost is to be read again.
+        lost = {made.field for made in table_seen.made.values()} & {f.column for f in fields}
+        live = select(fact_table(entity).c[entity.key_column]).where(
+            ~fact_table(entity).c.is_deleted
+        )
+        add_owed(connection, entity, live, columns=lost)
+
+
+def _list_column(connection: Connection, table: str, field: Field, *, name: str) -> None:
+    insert_of = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert_of(store_column).values(
+        entity=table,
+        column_name=name,
+        field=field.column,
+        source=field.source,
+        value_kind=str(field.kind),
+    )
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def want_columns(connection: Connection, entity: Entity, fields: Collection[str]) -> None:
+    """From now on rows that are written without one of these fields owe it.
+
+    Public fields have columns by now; of facts it is noted here that the store has them. Only what
+    is not wanted yet is written, so that runs which begin at once do not wait for each other.
+    """
+    known = set(made_columns(connection, entity.fact_table))
+    for field in entity.facts:
+        if field.column in fields and field.column not in known:
+            _list_column(connection, entity.fact_table, field, name=field.column)
+    is_unwanted = (
+        store_column.c.entity.in_([entity.name, entity.fact_table]),
+        store_column.c.field.in_(sorted(fields)),
+        store_column.c.is_wanted == false(),
+    )
+    if connection.scalar(select(store_column.c.field).where(*is_unwanted).limit(1)):
+        connection.execute(update(store_column).values(is_wanted=True).where(*is_unwanted))
+
+
+def wanted_columns(connection: Connection, entity: Entity) -> frozenset[str]:
+    """The fields that the store has, or is filling, of an entity."""
+    query = select(store_column.c.field).where(
+        store_column.c.entity.in_([entity.name, entity.fact_table]),
+        store_column.c.is_wanted == true(),
+    )
+    return frozenset(connection.scalars(query))

@@ -1,0 +1,154 @@
+"""Bring the store's schema to what this version of the code needs, whoever comes first.
+
+Every run calls `migrate` when it begins. Mostly there is nothing to do, and then it must not
+wait for a load that holds the store's lock; so it looks first without the lock, and again with
+it. Columns that always stand are made by scripts, those that a user selects by `made_columns.py`;
+no column is made by both. The tables of an entity that no script knows follow the model: an entity
+is data, and to add one takes no script.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, Table, inspect, text
+from sqlalchemy.schema import CreateColumn
+
+from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import DEFAULT_MODEL, Entity, Model
+from opportunity_sync.store.books.state import forget_column, forget_state
+from opportunity_sync.store.schema.tables import fact_table, public_table, tables_of
+from opportunity_sync.store.sessions.lock import locked, reading
+from opportunity_sync.store.upgrade.made_columns import FittedModel, fit_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION_TABLE = "opportunity_sync_version"
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+def migrate(
+    engine: Engine,
+    model: Model = DEFAULT_MODEL,
+    *,
+    wait_seconds: float = 1800,
+    on_wait: Callable[[float], None] = lambda _waited: None,
+) -> FittedModel:
+    """Create or upgrade the store's tables, under the store's lock, in one transaction.
+
+    Then the columns of the model are made, in another one; returns what the store has of them.
+
+    Raises:
+        StoreUnavailableError: the database is down, or locked for longer than `wait_seconds`.
+        ConfigError: the store was made by a newer version, may not be written, is not UTF-8, or
+            somebody else has made a table of an entity's name.
+    """
+    with reading(engine) as connection:
+        is_current = _is_current(connection, model)
+    if not is_current:
+        with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
+            _refuse_other_encodings(connection)
+            command.upgrade(alembic_config(connection), "head")
+            _make_missing_tables(connection, model)
+            _add_missing_columns(connection, model)
+    return fit_columns(engine, model)
+
+
+def is_made(connection: Connection) -> bool:
+    """Whether some run has made the store's tables."""
+    return inspect(connection).has_table(VERSION_TABLE)
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """How Alembic finds our scripts, and the connection that it is to work on."""
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    config.attributes["version_table"] = VERSION_TABLE
+    return config
+
+
+def _is_current(connection: Connection, model: Model) -> bool:
+    scripts = _scripts()
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    revision = context.get_current_revision()
+    if revision is None:
+        return False
+    if revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise ConfigError(
+            f"The store's schema ({revision}) is newer than this version of the pipeline.",
+            next_step="update the pipeline to the version that last wrote this store.",
+        )
+    return revision == scripts.get_current_head() and not _missing_columns(connection, model)
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(alembic_config())
+
+
+def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, str]]:
+    """Columns that always stand and that are not there, one by one or with their table."""
+    tables = tables_of(Model(tuple(map(_standing, model))))
+    found = inspect(connection).get_multi_columns(filter_names=list(tables))
+    there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
+    return [
+        (table, column.name)
+        for table in tables.values()
+        for column in table.columns
+        if (table.name, column.name) not in there
+    ]
+
+
+def _standing(entity: Entity) -> Entity:
+    """The entity with the fields alone that are in every selection."""
+    return replace(entity, fields=tuple(field for field in entity.fields if field.always_stands))
+
+
+def _make_missing_tables(connection: Connection, model: Model) -> None:
+    """Make the tables of entities that were never in this store, or that somebody has dropped.
+
+    Both are made at once, so a public table without its facts is somebody else's. Whatever was
+    known of where to go on is forgotten, so that the next run reads every row.
+    """
+    there = set(inspect(connection).get_table_names())
+    for entity in map(_standing, model):
+        tables = [fact_table(entity), *([public_table(entity)] if entity.is_public else [])]
+        missing = [table for table in tables if table.name not in there]
+        if entity.fact_table not in there and len(missing) < len(tables):
+            raise ConfigError(
+                f"The store's database has a table {entity.name} that the pipeline did not make.",
+                next_step="give the store a database of its own, or rename the table.",
+            )
+        for table in missing:
+            table.create(connection)
+            forget_state(connection, entity.name)
+
+
+def _add_missing_columns(connection: Connection, model: Model) -> None:
+    """Add them, empty: the next run reads a table whole of which one was taken away."""
+    for table, column in _missing_columns(connection, model):
+        definition = CreateColumn(table.c[column]).compile(connection)
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        for entity in model:
+            if table.name in {entity.name, entity.fact_table}:
+                forget_column(connection, entity, column)
+
+
+def _refuse_other_encodings(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        return
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if encoding != "UTF8":
+        raise ConfigError(
+            f"The store's database keeps text as {encoding}, which can't hold every character.",
+            next_step="create a database with ENCODING 'UTF8' for the store.",
+        )
