@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from changes import PARTS
-from ground import prepared
+from ground import prepare_ground
 from incremental import changes_for, incremental
 from incremental_figures import costs, growth, incremental_aims, touches
 from made_pages import SHARES, organisation_of
 from measuring import start_seconds
 from report import Aim, aims, lines, machine, medians, plain_phases, single
-from saving import rendered, save
+from saving import render_page, save
 from scenarios import extract_of, transform_of, whole_pass
 
 from dynamics_sandbox.made.generate import SMALLEST
@@ -46,7 +46,7 @@ def main() -> int:
     figures, ratios = ({}, []) if given.incremental else measure(given, folder)
     more, of_more = measure_incremental(given, folder)
     figures, ratios = figures | more, ratios + of_more
-    print(f"\n{rendered(machine(), figures, ratios)}")
+    print(f"\n{render_page(machine(), figures, ratios)}")
     print(f"{time.monotonic() - started:.0f} s")
     if given.save:
         save(machine(), figures, ratios)
@@ -91,7 +91,7 @@ def measure(given: argparse.Namespace, folder: Path) -> tuple[Figures, list[Aim]
         "deals": organisation_of(deals),
     }
     _say("making pages")
-    with prepared(folder, sizes, made_from=given.made_from) as ground:
+    with prepare_ground(folder, sizes, made_from=given.made_from) as ground:
         passes = []
         for number in range(given.repeats):
             _say(f"{given.rows:,} rows, pass {number + 1} of {given.repeats}")
@@ -126,7 +126,7 @@ def measure_incremental(given: argparse.Namespace, folder: Path) -> tuple[Figure
         changing |= changes_for(name, size, rows=few, times=times)
     made_from = max(sizes[str(given.growth)]["opportunities"], SMALLEST)
     _say("incremental runs: making pages")
-    with prepared(folder, sizes, made_from=made_from, changing=changing) as ground:
+    with prepare_ground(folder, sizes, made_from=made_from, changing=changing) as ground:
         found = {}
         for kind in ("postgres", "sqlite"):
             _say(f"incremental runs: {given.store:,} rows, {kind}")

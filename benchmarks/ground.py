@@ -20,7 +20,7 @@ import psutil
 import sqlalchemy as sa
 from changes import Changed, Wanted, changes_of
 from made_pages import made_tables
-from page_server import served
+from page_server import serve_pages
 
 from dynamics_sandbox import Organisation, Sandbox
 from dynamics_sandbox.made.generate import generate
@@ -98,7 +98,7 @@ class Ground:
 
 
 @contextmanager
-def prepared(
+def prepare_ground(
     folder: Path,
     organisations: Mapping[str, Mapping[str, int]],
     *,
@@ -131,7 +131,7 @@ def prepared(
             for name, changed in changes.items()
         }
         sizes = {**organisations, **later}
-        served_pages = served(
+        served_pages = serve_pages(
             tables,
             sizes,
             windows,

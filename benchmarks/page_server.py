@@ -109,7 +109,7 @@ class Organisation:
 
 
 @contextmanager
-def served(
+def serve_pages(
     tables: Mapping[str, MadeTable],
     organisations: Mapping[str, Mapping[str, int]],
     changed: Mapping[str, Rows] | None = None,

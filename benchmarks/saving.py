@@ -29,7 +29,7 @@ _BEGIN = "<!-- figures: written by make bench ARGS=--save -->\n"
 _END = "<!-- end of figures -->"
 
 
-def rendered(machine: Mapping[str, Any], figures: Figures, aims: Sequence[Aim]) -> str:
+def render_page(machine: Mapping[str, Any], figures: Figures, aims: Sequence[Aim]) -> str:
     """All figures as Markdown."""
     shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     parts = [f"Measured on: {shown}."]
@@ -46,7 +46,7 @@ def save(machine: Mapping[str, Any], figures: Figures, aims: Sequence[Aim]) -> N
         "aims": [asdict(aim) | {"is_met": aim.is_met} for aim in aims],
     }
     RESULTS.write_text(json.dumps(content, indent=2) + "\n")
-    PAGE.write_text(with_figures(PAGE.read_text(), rendered(machine, figures, aims)))
+    PAGE.write_text(with_figures(PAGE.read_text(), render_page(machine, figures, aims)))
 
 
 def with_figures(page: str, figures: str) -> str:

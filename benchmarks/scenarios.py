@@ -78,7 +78,7 @@ def with_server(ground: Ground, job: Job) -> Measured:
     return replace(found, cpu_seconds=found.cpu_seconds + ground.server_cpu_seconds() - before)
 
 
-def begun(ground: Ground, name: str, store: str) -> tuple[Subject, float]:
+def begin_run(ground: Ground, name: str, store: str) -> tuple[Subject, float]:
     """A run over an organisation into a store, and the seconds that begin took."""
     started = monotonic()
     run = ground.begin(name, store)
@@ -88,7 +88,7 @@ def begun(ground: Ground, name: str, store: str) -> tuple[Subject, float]:
 def whole_pass(ground: Ground, name: str, *, with_rivals: bool) -> Pass:
     """From Dynamics into both kinds of store, beside raw COPY and, if asked, the plain loop."""
     with ground.database() as store:
-        subject, begin_seconds = begun(ground, name, store)
+        subject, begin_seconds = begin_run(ground, name, store)
         found = {"begin": Measured(begin_seconds, 0, 0, [])}
         found["fetch_and_parse"] = subject.fetch_and_parse(at_once=False)
         found["extract"] = subject.extract()
@@ -108,7 +108,7 @@ def whole_pass(ground: Ground, name: str, *, with_rivals: bool) -> Pass:
 def transform_of(ground: Ground, name: str) -> Measured:
     """The transform task alone, of an organisation that is new to the store."""
     with ground.database() as store:
-        subject, _ = begun(ground, name, store)
+        subject, _ = begin_run(ground, name, store)
         subject = replace(subject, run=only_facts(subject.run))
         subject.extract()
         found = subject.transform(store)
@@ -119,7 +119,7 @@ def transform_of(ground: Ground, name: str) -> Measured:
 def extract_of(ground: Ground, name: str, task: str) -> Measured:
     """One extract task alone."""
     with ground.database() as store:
-        subject, _ = begun(ground, name, store)
+        subject, _ = begin_run(ground, name, store)
         found = subject.extract_one(task)
     shutil.rmtree(subject.run["staging"])
     return found
@@ -132,7 +132,7 @@ def _raw_copies(ground: Ground, name: str, store: str) -> Pass:
     measured(Job("dump", {"store": store, "folder": str(folder), "tables": WRITTEN}))
     for kind, tables in (("copy_all", WRITTEN), ("copy_public", PUBLIC)):
         with ground.database() as other:
-            begun(ground, name, other)
+            begin_run(ground, name, other)
             arguments = {"store": other, "folder": str(folder), "tables": tables}
             found[kind] = with_server(ground, Job("raw_copy", arguments))
     shutil.rmtree(folder)
@@ -141,7 +141,7 @@ def _raw_copies(ground: Ground, name: str, store: str) -> Pass:
 
 def _again(subject: Subject, store: str) -> Pass:
     """A second full run over the same rows, which finds nothing to change."""
-    again, _ = begun(subject.ground, subject.name, store)
+    again, _ = begin_run(subject.ground, subject.name, store)
     staged, copied = (Path(run["staging"]) for run in (subject.run, again.run))
     for entity in DEFAULT_MODEL:
         shutil.copytree(staged / entity.name, copied / entity.name)
@@ -155,7 +155,7 @@ def _again(subject: Subject, store: str) -> Pass:
 def _into_sqlite(subject: Subject) -> Measured:
     file = subject.ground.folder / "store.sqlite"
     store = f"sqlite:///{file}"
-    begun(subject.ground, subject.name, store)
+    begin_run(subject.ground, subject.name, store)
     found = measured(Job("load", {"store": store, "run": subject.run}))
     _remove(file)
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.http.hooks.http import HttpHook
 
-from dynamics_connection import parsed
+from dynamics_connection_parser import parse_connection
 from opportunity_sync.errors import SyncError
 from opportunity_sync.settings import Settings
 
@@ -41,7 +41,7 @@ class DynamicsHook(HttpHook):
 
         Raises `ConfigError` naming what is missing or unknown, never a value.
         """
-        return parsed(self.get_connection(self.http_conn_id))
+        return parse_connection(self.get_connection(self.http_conn_id))
 
     def get_conn(
         self,

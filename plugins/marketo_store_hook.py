@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
+from airflow_connection_parts import extra_of, mask, not_valid, port_of, text_of
 from opportunity_sync.errors import ConfigError, SyncError, UnsupportedStoreError
-from sync_connection_parts import extra_of, mask, not_valid, port_of, text_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection

@@ -48,7 +48,7 @@ def lines(error: BaseException, *, outlook: str) -> list[str]:
             step = "see in the lines above what it waited for; a clear of the task tries it again."
             details, entry = outlook, "Classes of errors"
         case _:
-            happened = f"An error that was not foreseen: {unforeseen(error)}"
+            happened = f"An error that was not foreseen: {describe_unforeseen(error)}"
             step = (
                 "report it as a defect, with the frames above; a clear of the task tries it again."
             )
@@ -63,7 +63,7 @@ def lines(error: BaseException, *, outlook: str) -> list[str]:
     return [f"{name}: {' '.join(text.split())}" for name, text in told.items()]
 
 
-def unforeseen(error: BaseException) -> UnforeseenError:
+def describe_unforeseen(error: BaseException) -> UnforeseenError:
     """The class and text of an error and its causes, without what they quote."""
     if isinstance(error, UnforeseenError):
         return error

@@ -265,7 +265,7 @@ def new_organization(run: StartedRun) -> str | None:
 
 def possible(run: StartedRun, bounds: Interval, *, told_by: str) -> tuple[datetime, datetime]:
     """Both bounds, if there can be rows between them; else a `ConfigError`."""
-    start, end = ordered(bounds, told_by=told_by)
+    start, end = require_order(bounds, told_by=told_by)
     now = run.now or run.run_after
     if start >= now:
         raise ConfigError(
@@ -282,7 +282,7 @@ def possible(run: StartedRun, bounds: Interval, *, told_by: str) -> tuple[dateti
     return start, end
 
 
-def ordered(bounds: Interval, *, told_by: str) -> tuple[datetime, datetime]:
+def require_order(bounds: Interval, *, told_by: str) -> tuple[datetime, datetime]:
     """Both bounds, the first before the second, or a `ConfigError`."""
     start, end = bounds
     if start is None or end is None or start >= end:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import settings_from
-from sync_failures import Failure, RunFailedError, failure_of, states_of, telling
-from sync_report import unforeseen
+from sync_report import describe_unforeseen
 from sync_request import is_quick_sync, mode_of, request, started_run
+from sync_task_outcomes import Failure, RunFailedError, failure_of, states_of, telling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def settings() -> Settings:
 def begin(context: Mapping[str, Any]) -> Summary:
     """Check both ends, decide the window, plan the columns; what comes back goes to every task."""
     from opportunity_sync.pipeline import beginning
-    from sync_connections import dynamics_client, store
+    from sync_run_connections import dynamics_client, store
 
     quiet_migrations()
     with telling(context):
@@ -55,43 +55,43 @@ def begin(context: Mapping[str, Any]) -> Summary:
 def extract(context: Mapping[str, Any]) -> Summary:
     """Read the task's table (connections: with their roles) into staging."""
     from opportunity_sync.pipeline import extraction
-    from sync_connections import dynamics_client
+    from sync_run_connections import dynamics_client
 
     with telling(context), dynamics_client(settings()) as client:
-        return extraction.extract(client, begun(context), task=context["ti"].task_id)
+        return extraction.extract(client, require_begun(context), task=context["ti"].task_id)
 
 
 def transform(context: Mapping[str, Any]) -> Summary:
     """Resolve the associations of every opportunity that the staged rows affect."""
     from opportunity_sync.pipeline import transformation
-    from sync_connections import dynamics_client, store
+    from sync_run_connections import dynamics_client, store
 
     with telling(context):
         chosen = settings()
         with dynamics_client(chosen) as client, store(chosen) as engine:
-            return transformation.transform(client, engine, begun(context), settings=chosen)
+            return transformation.transform(client, engine, require_begun(context), settings=chosen)
 
 
 def load(context: Mapping[str, Any]) -> Summary:
     """Write everything in one transaction; the result says how many rows changed."""
     from opportunity_sync.pipeline import loading
-    from sync_connections import store
+    from sync_run_connections import store
 
     with telling(context):
         chosen = settings()
         with store(chosen) as engine:
-            return loading.load(engine, begun(context), settings=chosen)
+            return loading.load(engine, require_begun(context), settings=chosen)
 
 
 def fill(context: Mapping[str, Any]) -> Summary:
     """Write the values that a quick sync has read, part by part."""
     from opportunity_sync.pipeline import filling
-    from sync_connections import store
+    from sync_run_connections import store
 
     with telling(context):
         chosen = settings()
         with store(chosen) as engine:
-            return filling.fill(engine, begun(context), settings=chosen)
+            return filling.fill(engine, require_begun(context), settings=chosen)
 
 
 def finish(context: Mapping[str, Any]) -> None:
@@ -121,22 +121,22 @@ def has_loaded(context: Mapping[str, Any]) -> bool:
 def close_succeeded(context: Mapping[str, Any], *, settings: Settings) -> None:
     """Remove the staged rows; where that fails the run has still done its work, and stays green."""
     from opportunity_sync.pipeline import ending
-    from sync_connections import store
+    from sync_run_connections import store
 
     try:
         with store(settings) as engine:
-            ending.finish(engine, begun(context), succeeded=True, settings=settings)
+            ending.finish(engine, require_begun(context), succeeded=True, settings=settings)
     except Exception as error:  # noqa: BLE001 - whatever it is: the rows are in the store
         log.warning(
             "The run's staged rows can't be removed: %s. A later run removes them by their age.",
-            error if isinstance(error, SyncError) else unforeseen(error),
+            error if isinstance(error, SyncError) else describe_unforeseen(error),
         )
 
 
 def close_failed(context: Mapping[str, Any], failure: Failure, *, settings: Settings) -> None:
     """Write into the store how the run failed, also one that never began; tidy the staging."""
     from opportunity_sync.pipeline import ending
-    from sync_connections import books
+    from sync_run_connections import books
 
     run = result(context, "begin")
     told = {"error": str(failure), "error_code": failure.code}
@@ -171,7 +171,7 @@ def record_failed_begin(
     )
 
 
-def begun(context: Mapping[str, Any]) -> Summary:
+def require_begun(context: Mapping[str, Any]) -> Summary:
     """What `begin` decided; raises `ConfigError` where its result is gone."""
     run: Summary | None = result(context, "begin")
     if run is None:

@@ -146,7 +146,7 @@ class Embedded:
                 stderr=subprocess.STDOUT,
             )
         try:
-            description = described(process, ready, log=path)
+            description = describe_embedded(process, ready, log=path)
             tell(line for line in said(path) if not line.startswith("Sandbox ready"))
             yield description
         finally:
@@ -197,7 +197,9 @@ def generated() -> list[str]:
     return ["--seed", str(SEED), "--opportunities", str(OPPORTUNITIES)]
 
 
-def described(process: subprocess.Popen[bytes], ready: Path, *, log: Path) -> dict[str, Any]:
+def describe_embedded(
+    process: subprocess.Popen[bytes], ready: Path, *, log: Path
+) -> dict[str, Any]:
     """Wait until the sandbox serves, and read what it wrote about itself."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:

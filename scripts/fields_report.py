@@ -18,7 +18,7 @@ from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.fields_reader import read_selection
 from opportunity_sync.pipeline.preview import kept_columns, preview
 from opportunity_sync.settings import settings_from
-from sync_connections import dynamics_client, store
+from sync_run_connections import dynamics_client, store
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence

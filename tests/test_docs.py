@@ -40,7 +40,7 @@ from opportunity_sync.core.merges import MERGE_CIRCLE
 from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS
 from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
 from opportunity_sync.settings import PREFIX, Settings
-from opportunity_sync.store import locked, migrate, store_engine
+from opportunity_sync.store import lock_store, migrate, store_engine
 from opportunity_sync.store.schema.tables import tables_of
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def test_queries_run_on_the_store(path: Path, sqlite_url: str) -> None:
         return
     engine = store_engine(sqlite_url)
     migrate(engine)
-    with locked(engine, wait_seconds=5) as connection:
+    with lock_store(engine, wait_seconds=5) as connection:
         for statement in ";".join(queries).split(";"):
             given = dict.fromkeys(PARAMETER.findall(statement), 0)
             connection.execute(text(statement.strip() or "SELECT 1"), given)

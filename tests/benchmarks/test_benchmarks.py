@@ -16,7 +16,7 @@ import requests
 from changes import PARTS, Wanted, changes_of
 from made_pages import made_tables, organisation_of
 from measuring import Job, TaskFailedError, measured
-from page_server import served
+from page_server import serve_pages
 from report import Aim
 from saving import PAGE, with_figures
 from touched import WrongRowsError, check, state_of
@@ -111,7 +111,7 @@ def test_made_lookups_lead_to_rows_of_the_same_round(tables: dict[str, MadeTable
 
 def test_the_page_server_serves_every_row_over_its_links(tables: dict[str, MadeTable]) -> None:
     """Pages are of 5000 rows, confirm the annotations, and end where the table ends."""
-    with served(tables, {"some": {"contacts": 12_345}}) as urls:
+    with serve_pages(tables, {"some": {"contacts": 12_345}}) as urls:
         link, answers = f"{urls['some']}/api/data/v9.2/contacts?$select=contactid", []
         while link:
             answers.append(requests.get(link, timeout=60))
@@ -130,7 +130,7 @@ def test_the_page_server_finds_rows_by_their_keys(tables: dict[str, MadeTable]) 
     )
     condition = f"Microsoft.Dynamics.CRM.In(PropertyName='contactid',PropertyValues=[{asked}])"
 
-    with served(tables, {"some": {"contacts": rounds}}) as urls:
+    with serve_pages(tables, {"some": {"contacts": rounds}}) as urls:
         found = contacts_at(urls["some"], condition)
 
     assert [row["contactid"] for row in found] == [keys[3], keys[rounds - 1]]
@@ -142,7 +142,7 @@ def test_the_page_server_shows_the_changed_rows_in_any_window(
     """A filter on `modifiedon` brings what changed, in pages, and no filter the whole table."""
     changed = [b'{"contactid":"%d"}' % number for number in range(5001)]
 
-    with served(tables, {"some": {"contacts": 7}}, {"some": {"contacts": changed}}) as urls:
+    with serve_pages(tables, {"some": {"contacts": 7}}, {"some": {"contacts": changed}}) as urls:
         shown = contacts_at(urls["some"], "modifiedon ge 2026-01-01T00:00:00Z")
         whole = contacts_at(urls["some"])
 

@@ -15,7 +15,7 @@ from airflow.utils.types import DagRunType
 
 from opportunity_sync.model import EXTRACT_TASKS
 from opportunity_sync.settings import Settings
-from sync_retries import SyncRetryPolicy
+from sync_task_retries import SyncRetryPolicy
 
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import DagBag

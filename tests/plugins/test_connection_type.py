@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.providers_manager import ProvidersManager
 
-from dynamics_connection import SECRET_EXTRAS
+from dynamics_connection_parser import SECRET_EXTRAS
 from dynamics_hook import DynamicsHook
 from marketo_store_hook import POSTGRES_OPTIONS, MarketoStoreHook
 from opportunity_sync.dynamics import AuthFlow, DynamicsConnection

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from marketo_store_hook import MarketoStoreHook
 from opportunity_sync.errors import ConfigError, UnsupportedStoreError
-from opportunity_sync.store import claim_organization, locked, migrate, store_engine
+from opportunity_sync.store import claim_organization, lock_store, migrate, store_engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def test_a_test_says_whose_store_it_is(sqlite_url: str, give_connection: GiveCon
     give_connection("marketo_store", {"conn_type": "marketo_store", "host": engine.url.database})
 
     fresh = MarketoStoreHook().test_connection()
-    with locked(engine, wait_seconds=1) as connection:
+    with lock_store(engine, wait_seconds=1) as connection:
         claim_organization(connection, ORGANIZATION)
     used = MarketoStoreHook().test_connection()
     engine.dispose()

@@ -21,7 +21,7 @@ from opportunity_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from sync_report import lines, unforeseen, without_promise
+from sync_report import describe_unforeseen, lines, without_promise
 
 PROJECT = Path(__file__).parents[2]
 RUNBOOK = PROJECT / "docs" / "runbook.md"
@@ -117,7 +117,10 @@ def test_an_unforeseen_error_is_told_without_what_it_quotes() -> None:
     error = ValueError("Failing row contains (Jane, Doe, 0170 1234567)\nJane")
     error.__cause__ = KeyError("jane@example.com")
 
-    assert str(unforeseen(error)) == "ValueError: Failing row contains …, caused by KeyError: …"
+    assert (
+        str(describe_unforeseen(error))
+        == "ValueError: Failing row contains …, caused by KeyError: …"
+    )
 
 
 def test_a_wait_that_nobody_named_is_no_wait_of_ours() -> None:

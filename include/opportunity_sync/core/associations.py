@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
-from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, selected
+from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, select_rows
 from opportunity_sync.core.ids import IdSet
-from opportunity_sync.core.matching import attach
+from opportunity_sync.core.matching import attach_columns
 from opportunity_sync.core.references import ACCOUNT_REASONS, CONTACT_REASONS, Directory
 from opportunity_sync.model import ACCOUNT, CONNECTION_ROLE, CONTACT
 
@@ -133,7 +133,7 @@ def customer_is_contact(opportunities: pd.DataFrame, facts: Facts) -> Associatio
     employers = _employers(customers, "opportunity_id", facts.account_directory)
     return Associations(
         accounts=_usable(employers, "opportunity_id"),
-        roles=selected(
+        roles=select_rows(
             customers,
             customers["reason"].isna(),
             {"opportunity_id": "opportunity_id", "contact_id": "survivor_id"},
@@ -165,7 +165,7 @@ def no_customer(opportunities: pd.DataFrame) -> Associations:
     is_none = opportunities["customer_id"].isna()
     key = {"opportunity_id": "opportunity_id"}
     return Associations(
-        accounts=selected(opportunities, is_none, key, account_id=None),
+        accounts=select_rows(opportunities, is_none, key, account_id=None),
         roles=empty_frame(ROLE_COLUMNS),
         unresolved=empty_frame(UNRESOLVED_COLUMNS),
     )
@@ -177,7 +177,9 @@ def stakeholder(facts: Facts) -> Associations:
     A role that is not known withholds the association and is listed; the contact is looked up
     only once the role is known to be a stakeholder's.
     """
-    links = attach(facts.links, facts.roles, on="connectionrole_id", columns=["name", "category"])
+    links = attach_columns(
+        facts.links, facts.roles, on="connectionrole_id", columns=["name", "category"]
+    )
     is_known = links["connectionrole_id"].isin(facts.roles["connectionrole_id"])
     is_stakeholder = is_known & links["category"].eq(STAKEHOLDER_CATEGORY).fillna(value=False)
     people = _looked_up(links[is_stakeholder], "contact_id", facts.contact_directory)
@@ -185,7 +187,7 @@ def stakeholder(facts: Facts) -> Associations:
     unknown = _unknown_roles(links[~is_known], refused)
     return Associations(
         accounts=empty_frame(ACCOUNT_COLUMNS),
-        roles=selected(
+        roles=select_rows(
             people,
             people["reason"].isna(),
             {"opportunity_id": "opportunity_id", "contact_id": "survivor_id", "role": "name"},
@@ -208,7 +210,7 @@ def _unknown_roles(links: pd.DataFrame, refused: IdSet) -> pd.DataFrame:
     is_refused = refused.holds(ids).to_numpy(zero_copy_only=False)
     columns = {"opportunity_id": "opportunity_id", "reference_id": "connectionrole_id"}
     listed = [
-        selected(links, rows, columns, kind="stakeholder_role", reason=reason)
+        select_rows(links, rows, columns, kind="stakeholder_role", reason=reason)
         for rows, reason in ((is_refused, "role_refused"), (~is_refused, "role_not_found"))
     ]
     return pd.concat(listed, ignore_index=True)
@@ -237,7 +239,7 @@ def contact_accounts(contacts_to_resolve: pd.DataFrame, accounts: Directory) -> 
     usable = _usable(employers, "contact_id")
     people = contacts_to_resolve[["contact_id"]]
     return ContactAccounts(
-        accounts=attach(people, usable, on="contact_id", columns=["account_id"]),
+        accounts=attach_columns(people, usable, on="contact_id", columns=["account_id"]),
         missing=_missing(employers),
     )
 
@@ -250,7 +252,7 @@ def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
     columns = {"opportunity_id": "opportunity_id", "customer_id": "customer_id"}
     return {
-        kind: selected(opportunities, belongs, columns)
+        kind: select_rows(opportunities, belongs, columns)
         for kind, belongs in (kinds | {"none": is_none}).items()
     }
 
@@ -269,7 +271,7 @@ def _employers(people: pd.DataFrame, key: str, accounts: Directory) -> pd.DataFr
     has_account = people["parent_id"].notna() & people["parent_type"].eq("account").fillna(
         value=False
     )
-    parents = selected(people, has_account, {key: key, "parent_id": "parent_id"})
+    parents = select_rows(people, has_account, {key: key, "parent_id": "parent_id"})
     return _looked_up(parents, "parent_id", accounts)
 
 
@@ -287,18 +289,20 @@ def _side(
         "contact_id": f"{contact}_id",
         "connectionrole_id": f"{contact}_role_id",
     }
-    return selected(connections, fits, columns)
+    return select_rows(connections, fits, columns)
 
 
 def _usable(looked_up: pd.DataFrame, key: str) -> pd.DataFrame:
     """`key` and the account that was found for it."""
-    return selected(looked_up, looked_up["reason"].isna(), {key: key, "account_id": "survivor_id"})
+    return select_rows(
+        looked_up, looked_up["reason"].isna(), {key: key, "account_id": "survivor_id"}
+    )
 
 
 def _unresolved(looked_up: pd.DataFrame, kind: str) -> pd.DataFrame:
     """What could not be resolved, as `unresolved_association` lists it."""
     kept = ("opportunity_id", "reference_id", "reason")
-    return selected(
+    return select_rows(
         looked_up, looked_up["reason"].notna(), dict(zip(kept, kept, strict=True)), kind=kind
     )
 
@@ -322,7 +326,7 @@ def _merge_missing(outcomes: list[Mapping[str, IdSet]]) -> dict[str, IdSet]:
 
 def _one_account_each(opportunities: pd.DataFrame, found: list[pd.DataFrame]) -> pd.DataFrame:
     accounts = pd.concat(found, ignore_index=True)
-    return attach(
+    return attach_columns(
         opportunities[["opportunity_id"]], accounts, on="opportunity_id", columns=["account_id"]
     )
 

@@ -20,7 +20,7 @@ TEXT = pd.ArrowDtype(pa.string())
 FLAG = pd.ArrowDtype(pa.bool_())
 
 
-def kept(table: pa.Table, mask: Mask) -> pa.Table:
+def keep_rows(table: pa.Table, mask: Mask) -> pa.Table:
     """The rows where the mask holds; mostly all of them, and then nothing is copied."""
     is_whole = pc.all(mask, skip_nulls=False, min_count=0).as_py() is True
     return table if is_whole else table.filter(mask)
@@ -41,7 +41,7 @@ def empty_frame(columns: Mapping[str, pd.ArrowDtype]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=dtype) for name, dtype in columns.items()})
 
 
-def selected(
+def select_rows(
     frame: pd.DataFrame,
     rows: pd.Series | np.ndarray,
     columns: Mapping[str, str],

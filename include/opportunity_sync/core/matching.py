@@ -42,17 +42,17 @@ class UniqueKey:
         return positions.copy()
 
 
-def taken(values: pd.Series, positions: np.ndarray) -> Any:
+def take_rows(values: pd.Series, positions: np.ndarray) -> Any:
     """The array of `values` at these positions, null at -1."""
     return values.array.take(positions, allow_fill=True)
 
 
-def attach(
+def attach_columns(
     frame: pd.DataFrame, other: pd.DataFrame, *, on: str, columns: Sequence[str]
 ) -> pd.DataFrame:
     """Add columns of `other`, whose `on` is unique, to the rows of `frame`: a left merge, m:1."""
     positions = UniqueKey(other[on]).positions(frame[on])
-    return frame.assign(**{name: taken(other[name], positions) for name in columns})
+    return frame.assign(**{name: take_rows(other[name], positions) for name in columns})
 
 
 def array_of(values: pd.Series | Values, kind: pa.DataType) -> Any:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opportunity_sync.core.matching import UniqueKey, array_of, taken
+from opportunity_sync.core.matching import UniqueKey, array_of, take_rows
 
 if TYPE_CHECKING:
     from opportunity_sync.core.frames import Mask
@@ -43,7 +43,7 @@ def survivors(records: pd.DataFrame, key: str) -> pd.DataFrame:
         losers = records.loc[lost, [key, "master_id"]]
         last, is_circle[lost] = _ends_of_chains(losers, key)
         survivor = survivor.mask(lost)
-        survivor[lost] = taken(losers["master_id"], last)
+        survivor[lost] = take_rows(losers["master_id"], last)
         survivor = survivor.mask(is_circle)
     columns = {"survivor_id": survivor, "is_loser": lost, "is_circle": is_circle}
     return pd.DataFrame({key: records[key], **columns}, copy=False)

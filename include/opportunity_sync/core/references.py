@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from opportunity_sync.core.frames import TEXT
-from opportunity_sync.core.matching import UniqueKey, array_of, taken
+from opportunity_sync.core.matching import UniqueKey, array_of, take_rows
 from opportunity_sync.core.merges import MERGE_CIRCLE, survivors
 from opportunity_sync.core.sync_filter import is_excluded_frame
 
@@ -77,7 +77,7 @@ class Directory:
         survivor = np.where(is_found, _at(self._survivor, found), -1)
         is_known, is_circle = survivor >= 0, is_found & _at(self._is_circle, found)
         named = array_of(references, pa.string())
-        last = pa.array(taken(self._survivor_ids, found), pa.string())
+        last = pa.array(take_rows(self._survivor_ids, found), pa.string())
         ends = pc.if_else(pa.array(is_found), last, named)
         is_refused = self._are_refused(named) | self._are_refused(ends)
         reason = np.full(len(references), None, dtype=object)
@@ -86,12 +86,12 @@ class Directory:
         reason[is_circle] = MERGE_CIRCLE
         reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
         return {
-            "survivor_id": taken(self._records[self._key_column], survivor),
+            "survivor_id": take_rows(self._records[self._key_column], survivor),
             "reason": pd.Series(reason, dtype=TEXT).array,
             "missing_id": pd.array(
                 pc.if_else(pa.array(reason == self._reasons.not_found), ends, None), dtype=TEXT
             ),
-            **{name: taken(self._records[name], survivor) for name in columns},
+            **{name: take_rows(self._records[name], survivor) for name in columns},
         }
 
     def _are_refused(self, ids: Values) -> np.ndarray:

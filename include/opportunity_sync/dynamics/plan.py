@@ -61,7 +61,7 @@ class EntityPlan(msgspec.Struct, frozen=True):
         names = (entity.key, VERSION_SOURCE, *(field.select for field in self.fields(entity)))
         return tuple(dict.fromkeys(names))
 
-    def narrowed(self, columns: Collection[str]) -> Self:
+    def narrow(self, columns: Collection[str]) -> Self:
         """The plan with no more than these fields."""
         return msgspec.structs.replace(
             self,
@@ -118,14 +118,14 @@ class Plan(msgspec.Struct, frozen=True):
         plan = self.entities[entity]
         named = msgspec.structs.replace(out, column=field)
         fewer = msgspec.structs.replace(
-            plan.narrowed({name for name in plan.columns if name != field}),
+            plan.narrow({name for name in plan.columns if name != field}),
             left_out=(*plan.left_out, named),
         )
         return msgspec.structs.replace(self, entities=self.entities | {entity: fewer})
 
-    def narrowed(self, entity: Entity, columns: Collection[str]) -> Self:
+    def narrow(self, entity: Entity, columns: Collection[str]) -> Self:
         """The plan with no more than these fields of one table."""
-        narrow = self.of(entity).narrowed(columns)
+        narrow = self.of(entity).narrow(columns)
         return msgspec.structs.replace(self, entities=self.entities | {entity.name: narrow})
 
     @property

@@ -40,7 +40,7 @@ _SYSTEM_COLUMNS = {
 }
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
     """A name that somebody wrote, fit for a message: in quotes, visible, and not too long."""
     seen = visible(name)
     return f'"{seen[:_SHOWN_CHARACTERS]}{"…" * (len(seen) > _SHOWN_CHARACTERS)}"'

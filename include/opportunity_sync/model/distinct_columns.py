@@ -14,7 +14,7 @@ from opportunity_sync.model.column_names import (
     columns_of,
     free_name,
     possible_columns,
-    quoted,
+    quote,
     reserved_columns,
 )
 from opportunity_sync.model.default import CURRENCY, DEFAULT_MODEL
@@ -65,4 +65,4 @@ def require_distinct_columns(
 
 
 def _in_words(field: Field) -> str:
-    return f"{quoted(field.column)} ({field.source})"
+    return f"{quote(field.column)} ({field.source})"

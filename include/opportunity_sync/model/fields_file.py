@@ -19,12 +19,12 @@ from opportunity_sync.model.column_names import (
     WITH_MONEY,
     columns_of,
     nearest,
-    quoted,
+    quote,
     reserved_names,
 )
 from opportunity_sync.model.default import DEFAULT_MODEL
 from opportunity_sync.model.selected_lines import SelectedLines
-from opportunity_sync.model.selection import EntitySelection, Selection, selectable, selected
+from opportunity_sync.model.selection import EntitySelection, Selection, make_selection, selectable
 from opportunity_sync.model.toml_lines import Faults, Lines
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class _EntityTable:
                 self._refuse_key(key, value)
         lines = SelectedLines(self._entity, self._fields(), self._faults)
         wanted = lines.known_fields() | self._staying()
-        return selected(self._entity, wanted, lines.custom_fields(beside=wanted))
+        return make_selection(self._entity, wanted, lines.custom_fields(beside=wanted))
 
     def _staying(self) -> frozenset[Field]:
         """The default fields that were not left out; none where that can't be told."""
@@ -132,7 +132,7 @@ class _EntityTable:
         self._faults.add_text(
             (self._entity.name, "without"),
             name,
-            problem=f"[{self._entity.name}] without: {quoted(name)} {problem}",
+            problem=f"[{self._entity.name}] without: {quote(name)} {problem}",
             next_step=next_step,
         )
 
@@ -147,7 +147,7 @@ class _EntityTable:
         self._add(key, "is no key of the table", next_step)
 
     def _add(self, key: str, problem: str, next_step: str) -> None:
-        where = f"[{self._entity.name}] {quoted(key)}"
+        where = f"[{self._entity.name}] {quote(key)}"
         self._faults.add((self._entity.name, key), f"{where} {problem}", next_step)
 
 
@@ -159,7 +159,7 @@ def _refuse_table(name: str, tables: Collection[str], faults: Faults) -> None:
         next_step = f'write "{near}"'
     else:
         next_step = f"remove it; there are {', '.join(tables)}"
-    faults.add((name,), f"{quoted(name)} is no table that is synced", next_step)
+    faults.add((name,), f"{quote(name)} is no table that is synced", next_step)
 
 
 def _parsed(text: str) -> tuple[dict[str, Any], Lines]:
@@ -172,7 +172,7 @@ def _syntax_fault(text: str, error: Exception) -> FileFault:
         problem = "a number or a nesting is beyond what can be read"
         return FileFault(_line_that_is_beyond(text), problem, "remove it")
     place = _PLACE.search(str(error))
-    message = quoted(_PLACE.sub("", str(error))).strip('"')
+    message = quote(_PLACE.sub("", str(error))).strip('"')
     last = len(text.rstrip().split("\n"))
     line = int(place[1]) if place and place[1] else last
     next_step = "text stands in quotes, each key and table stands once, toml.io has the rules"

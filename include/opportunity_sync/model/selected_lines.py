@@ -17,7 +17,7 @@ from opportunity_sync.model.column_names import (
     names_of,
     nearest_logical_name,
     possible_columns,
-    quoted,
+    quote,
     reserved_names,
 )
 from opportunity_sync.model.selection import CustomField, selectable
@@ -103,12 +103,12 @@ class SelectedLines:
             unknown = "Power Apps shows it with each column of a table"
             self._faults.add(
                 self._path(name),
-                f"[{self._entity.name}.fields] {quoted(source)} {problem}: {_NAME_RULE}",
+                f"[{self._entity.name}.fields] {quote(source)} {problem}: {_NAME_RULE}",
                 f'write "{likely}"' if likely else unknown,
             )
 
     def _add(self, name: str, problem: str, next_step: str) -> None:
-        where = f"[{self._entity.name}.fields] {quoted(name)}"
+        where = f"[{self._entity.name}.fields] {quote(name)}"
         self._faults.add(self._path(name), f"{where} {problem}", next_step)
 
     def _path(self, name: str) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ class Selection:
     @classmethod
     def default(cls, model: Model = DEFAULT_MODEL) -> Selection:
         """What is read of the model where nobody selects otherwise."""
-        return cls(tuple(selected(entity, entity.fields) for entity in model.public))
+        return cls(tuple(make_selection(entity, entity.fields) for entity in model.public))
 
     def __iter__(self) -> Iterator[EntitySelection]:
         """Each entity's part."""
@@ -98,7 +98,7 @@ def selectable(entity: Entity) -> tuple[Field, ...]:
     return tuple(filter(is_selectable, entity.fields))
 
 
-def selected(
+def make_selection(
     entity: Entity, wanted: Collection[Field], custom: tuple[CustomField, ...] = ()
 ) -> EntitySelection:
     """The wanted fields in the default order, with what stands whatever is wanted.

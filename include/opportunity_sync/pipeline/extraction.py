@@ -17,7 +17,7 @@ from opportunity_sync.dynamics import DataverseClient, PageDecoder
 from opportunity_sync.errors import DataError, QueryError
 from opportunity_sync.pipeline.parts import PartState, Reading
 from opportunity_sync.pipeline.readings import (
-    find_published,
+    find_published_table,
     part_state,
     publish_table,
     reading_of,
@@ -49,7 +49,7 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
 
 
 def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
-    published = find_published(run, entity)
+    published = find_published_table(run, entity)
     if published is not None:
         log.info("%s: all %s parts are staged already", entity.set_name, len(published.parts))
         return _summary(published.reading)
@@ -91,7 +91,7 @@ def _read_pages(
     staged: Sequence[Part] = (),
 ) -> dict[str, Any]:
     log.info("%s: %s", entity.set_name, source.what)
-    decoder = PageDecoder(entity, run.plan.narrowed(entity, source.fields))
+    decoder = PageDecoder(entity, run.plan.narrow(entity, source.fields))
     writer = run.folder.writer(run.rows_group(entity), after=staged)
     reading, counted, started = reading_of(run, staged), client.counters.requests, time.monotonic()
     read_before = reading.rows

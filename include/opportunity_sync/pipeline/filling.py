@@ -162,7 +162,7 @@ def _close(engine: Engine, run: Run, *, settings: Settings) -> None:
 
 
 def _locked(engine: Engine, settings: Settings) -> AbstractContextManager[store.Connection]:
-    return store.locked(engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait)
+    return store.lock_store(engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait)
 
 
 def _change(connection: store.Connection, run: Run, *, moment: datetime) -> store.Change:

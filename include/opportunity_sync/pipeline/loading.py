@@ -54,7 +54,7 @@ def load(
     Raises `StoreUnavailableError` when the store cannot take it now; the store is as it was.
     """
     begun = open_run(run)
-    with store.locked(
+    with store.lock_store(
         engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait
     ) as connection:
         committed = store.rows_changed_by(connection, begun.attempt)

@@ -47,13 +47,13 @@ class Refusals(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, errors: Iterable[DataError]) -> Self:
         """The refusals of a decoded page."""
-        return cls.gathered(
+        return cls.gather(
             Refused(error.record_id, error.version, Reason(error.field, error.code, error.reason))
             for error in errors
         )
 
     @classmethod
-    def gathered(cls, refused: Iterable[Refused]) -> Self:
+    def gather(cls, refused: Iterable[Refused]) -> Self:
         """Refused records, with each reason kept once."""
         numbers: dict[Reason, int] = {}
         records = []

@@ -81,7 +81,7 @@ def preview(
     selection = read_selection(settings.fields, default)
     model, plan = read_selected(client, selection, settings=settings, model=default)
     fitted = store.expect_columns(engine, model)
-    with store.reading(engine) as connection:
+    with store.read_store(engine) as connection:
         stored = _stored(connection, fitted.model, selection)
     return [
         _change(entity, stored, plan=plan, fitted=fitted, page_size=settings.page_size)
@@ -91,7 +91,7 @@ def preview(
 
 def kept_columns(engine: Engine, selection: Selection) -> dict[str, dict[str, tuple[str, ...]]]:
     """Columns of the store that nobody selects any more, by table and column of Dynamics."""
-    with store.reading(engine) as connection:
+    with store.read_store(engine) as connection:
         if not store.is_made(connection):
             return {}
         kept: dict[str, dict[str, tuple[str, ...]]] = {}

@@ -37,10 +37,10 @@ class PublishedTable:
     checksum: str
 
 
-def find_published(run: Run, entity: Entity) -> PublishedTable | None:
+def find_published_table(run: Run, entity: Entity) -> PublishedTable | None:
     """What the extract task published of its table; None where it has not yet."""
     group = run.rows_group(entity)
-    manifest = run.folder.find_published(group)
+    manifest = run.folder.find_manifest(group)
     return None if manifest is None else _published(manifest, group)
 
 
@@ -49,7 +49,7 @@ def published_table(run: Run, entity: Entity) -> PublishedTable:
 
     Raises `StagingError` where it has not, or where it can't be read.
     """
-    found = find_published(run, entity)
+    found = find_published_table(run, entity)
     if found is None:
         raise StagingError(
             f"The staged rows of {entity.set_name} are not complete: the extract task has not "
@@ -80,7 +80,7 @@ def publish_table(run: Run, entity: Entity, parts: Sequence[Part], *, reading: R
 
     Where another try of the task has said so meanwhile, its rows count: they may be in use.
     """
-    faster = find_published(run, entity)
+    faster = find_published_table(run, entity)
     if faster is not None:
         log.info("%s: another try of this task was faster, its rows count", entity.set_name)
         return faster.reading

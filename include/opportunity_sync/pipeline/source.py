@@ -101,7 +101,7 @@ def _everything(run: Run, entity: Entity) -> Source:
 def _window(run: Run, entity: Entity) -> Source:
     window = run.of(entity).window
     fields = run.fills.get(entity.name, run.plan.of(entity).columns)
-    plan = run.plan.narrowed(entity, fields)
+    plan = run.plan.narrow(entity, fields)
     path, params = first_query(entity, plan, window.start, window.end, by=window.by)
     way: Way = "whole" if window.is_everything else "window"
     return Source(path, params, way, fields, is_tracked=False, what=str(window))

@@ -64,7 +64,7 @@ def transform(
     begun = open_run(run)
     require_same_organization(client, begun)
     sources = read_sources(begun)
-    with store.reading(engine) as connection:
+    with store.read_store(engine) as connection:
         settled_at = store.read_state(connection).revision
         opened = find_open_questions(connection, begun, moment=clock(), version=__version__)
     answers = settle(client, begun, opened, settings=settings)
@@ -72,7 +72,7 @@ def transform(
     while True:
         groups = _answered_groups(begun, answers)
         readings = {name: answer.reading for name, answer in answers.items()}
-        with store.reading(engine) as connection:
+        with store.read_store(engine) as connection:
             resolved = resolve_staged(View(connection, begun, groups, readings))
         if not _fetch_missing(client, begun, resolved.resolution, asked=asked, answers=answers):
             break

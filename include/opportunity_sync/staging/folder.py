@@ -140,12 +140,12 @@ class RunFolder:
 
     def published(self, name: str) -> Manifest:
         """The outcome under `name`. Raises `StagingError` where nobody published it."""
-        found = self.find_published(name)
+        found = self.find_manifest(name)
         if found is None:
             raise self._missing(_manifest(name))
         return found
 
-    def find_published(self, name: str) -> Manifest | None:
+    def find_manifest(self, name: str) -> Manifest | None:
         """The outcome under `name`; None where there is none yet."""
         try:
             content = self._files.read(_manifest(name))

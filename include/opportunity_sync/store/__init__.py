@@ -66,7 +66,7 @@ from opportunity_sync.store.rows.labels import known_labels, write_labels
 from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
 from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_changes, write_rows
 from opportunity_sync.store.sessions.engine import store_engine
-from opportunity_sync.store.sessions.lock import locked, reading, writing
+from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
 from opportunity_sync.store.statements.change import Change
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.upgrade.made_columns import (
@@ -115,7 +115,7 @@ __all__ = [
     "last_failure",
     "let_go_of_unread",
     "live_versions",
-    "locked",
+    "lock_store",
     "migrate",
     "move_delta_link",
     "move_watermark",
@@ -128,7 +128,7 @@ __all__ = [
     "owed_ids",
     "pass_refused",
     "read_state",
-    "reading",
+    "read_store",
     "record_errors",
     "refused_ids",
     "remember_owed",

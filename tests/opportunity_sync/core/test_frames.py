@@ -10,8 +10,8 @@ from opportunity_sync.core.frames import (
     FLAG,
     TEXT,
     empty_frame,
-    kept,
-    selected,
+    keep_rows,
+    select_rows,
     to_frame,
     to_table,
 )
@@ -21,16 +21,16 @@ ROWS = pa.table({"name": ["a", "b", "c"]})
 
 def test_a_table_of_which_all_is_kept_is_not_copied() -> None:
     """Nor is one without rows."""
-    assert kept(ROWS, pa.array([True, True, True])) is ROWS
+    assert keep_rows(ROWS, pa.array([True, True, True])) is ROWS
     nothing = ROWS.slice(0, 0)
-    assert kept(nothing, pa.array([], pa.bool_())) is nothing
+    assert keep_rows(nothing, pa.array([], pa.bool_())) is nothing
 
 
 def test_a_row_of_which_nothing_is_known_is_left_out() -> None:
     """A null in the mask is no yes."""
-    assert kept(ROWS, pa.array([True, None, True]))["name"].to_pylist() == ["a", "c"]
-    assert kept(ROWS, pa.array([None, None, None], pa.bool_()))["name"].to_pylist() == []
-    assert kept(ROWS, pa.array([False, True, False]))["name"].to_pylist() == ["b"]
+    assert keep_rows(ROWS, pa.array([True, None, True]))["name"].to_pylist() == ["a", "c"]
+    assert keep_rows(ROWS, pa.array([None, None, None], pa.bool_()))["name"].to_pylist() == []
+    assert keep_rows(ROWS, pa.array([False, True, False]))["name"].to_pylist() == ["b"]
 
 
 def a_frame(**columns: list[str | None]) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def test_selected_rows_have_new_names_constants_and_an_index_of_their_own() -> N
     """What is not asked for is left behind."""
     frame = a_frame(id=["a", "b", "c"], other=["x", "y", "z"])
 
-    found = selected(frame, np.array([True, False, True]), {"key": "id"}, kind="k", is_new=True)
+    found = select_rows(frame, np.array([True, False, True]), {"key": "id"}, kind="k", is_new=True)
 
     assert to_table(found).to_pylist() == [
         {"key": "a", "kind": "k", "is_new": True},
@@ -53,7 +53,7 @@ def test_selected_rows_have_new_names_constants_and_an_index_of_their_own() -> N
 
 def test_constants_have_their_type_where_no_row_is_selected() -> None:
     """Frames are put one below the other, and a column must not change its type by that."""
-    nothing = selected(
+    nothing = select_rows(
         a_frame(id=["a"]), np.array([False]), {"key": "id"}, kind="k", none=None, is_new=False
     )
 
@@ -62,7 +62,7 @@ def test_constants_have_their_type_where_no_row_is_selected() -> None:
 
 def test_a_column_that_is_asked_for_twice_is_there_twice() -> None:
     """A role's key and its name can come of the same column."""
-    found = selected(a_frame(id=["a"]), np.array([True]), {"first": "id", "second": "id"})
+    found = select_rows(a_frame(id=["a"]), np.array([True]), {"first": "id", "second": "id"})
 
     assert to_table(found).to_pylist() == [{"first": "a", "second": "a"}]
 

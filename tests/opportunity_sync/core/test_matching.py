@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from opportunity_sync.core.frames import TEXT
-from opportunity_sync.core.matching import UniqueKey, array_of, attach, taken
+from opportunity_sync.core.matching import UniqueKey, array_of, attach_columns, take_rows
 
 
 def texts(*values: str | None, name: str | None = None) -> pd.Series:
@@ -62,7 +62,7 @@ def test_attached_columns_come_from_the_one_row_that_matches() -> None:
     left = pd.DataFrame({"role_id": texts("r2", None, "r9", "r2")}).set_axis([7, 3, 3, 1])
     right = pd.DataFrame({"role_id": texts("r1", "r2"), "name": texts("Buyer", "Champion")})
 
-    joined = attach(left, right, on="role_id", columns=["name"])
+    joined = attach_columns(left, right, on="role_id", columns=["name"])
 
     assert plain(joined["name"]) == ["Champion", None, None, "Champion"]
     assert plain(joined["role_id"]) == ["r2", None, "r9", "r2"]
@@ -75,7 +75,7 @@ def test_attaching_nothing_adds_empty_columns() -> None:
     left = pd.DataFrame({"role_id": texts("r1")})
     nothing = pd.DataFrame({"role_id": texts(), "name": texts()})
 
-    joined = attach(left, nothing, on="role_id", columns=["name"])
+    joined = attach_columns(left, nothing, on="role_id", columns=["name"])
 
     assert plain(joined["name"]) == [None]
     assert joined["name"].dtype == TEXT
@@ -86,14 +86,16 @@ def test_attaching_refuses_a_right_side_with_doubles() -> None:
     right = pd.DataFrame({"role_id": texts("r1", "r1"), "name": texts("Buyer", "Champion")})
 
     with pytest.raises(ValueError, match="role_id is not unique"):
-        attach(pd.DataFrame({"role_id": texts("r2")}), right, on="role_id", columns=["name"])
+        attach_columns(
+            pd.DataFrame({"role_id": texts("r2")}), right, on="role_id", columns=["name"]
+        )
 
 
 def test_a_position_of_minus_one_takes_null() -> None:
     """It does not count from the end."""
     positions = UniqueKey(texts("a", "b")).positions(texts("b", "x"))
 
-    assert pa.array(taken(texts("first", "last"), positions)).to_pylist() == ["last", None]
+    assert pa.array(take_rows(texts("first", "last"), positions)).to_pylist() == ["last", None]
 
 
 def test_columns_in_pieces_come_in_one_piece_of_the_wanted_type() -> None:

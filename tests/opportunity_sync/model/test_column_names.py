@@ -12,7 +12,7 @@ from opportunity_sync.model.column_names import (
     meant_by,
     nearest,
     nearest_logical_name,
-    quoted,
+    quote,
     reserved_columns,
     standing_columns,
 )
@@ -110,5 +110,5 @@ def test_the_nearest_name_is_looked_for_whatever_the_case() -> None:
 
 def test_a_name_is_shown_without_what_a_terminal_would_obey() -> None:
     """It is one line of 60 visible characters at most."""
-    assert quoted("a\x1b[31m\nb\u202ec") == '"a[31m bc"'
-    assert quoted("x" * 61) == f'"{"x" * 60}…"'
+    assert quote("a\x1b[31m\nb\u202ec") == '"a[31m bc"'
+    assert quote("x" * 61) == f'"{"x" * 60}…"'

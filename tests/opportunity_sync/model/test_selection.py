@@ -6,7 +6,7 @@ import pytest
 
 from opportunity_sync.model import DEFAULT_MODEL, CustomField, Field, Kind, Selection
 from opportunity_sync.model.default import CURRENCY
-from opportunity_sync.model.selection import selectable, selected, with_currency
+from opportunity_sync.model.selection import make_selection, selectable, with_currency
 
 STANDING = {
     "opportunity": ["customer", "owner", "created_at", "modified_at"],
@@ -19,7 +19,7 @@ def a_selection(*custom: CustomField, entity: str = "opportunity") -> Selection:
     """The default selection, and custom fields of one entity."""
     return Selection(
         tuple(
-            selected(each, selectable(each), custom if each.name == entity else ())
+            make_selection(each, selectable(each), custom if each.name == entity else ())
             for each in DEFAULT_MODEL.public
         )
     )
@@ -35,7 +35,7 @@ def test_the_default_selection_is_the_default_model() -> None:
 @pytest.mark.parametrize("name", STANDING)
 def test_what_always_stands_stays_where_nothing_is_wanted(name: str) -> None:
     """The customer, owners, and the instants of rows are there; money's currency is not."""
-    nothing = selected(DEFAULT_MODEL[name], ())
+    nothing = make_selection(DEFAULT_MODEL[name], ())
 
     assert STANDING[name] == [field.column for field in nothing.fields]
     assert nothing.wanted == ()
@@ -63,7 +63,7 @@ def test_the_currency_goes_with_the_last_default_amount() -> None:
     wanted = [field for field in selectable(opportunity) if field.kind is not Kind.MONEY]
 
     assert CURRENCY in Selection.default()["opportunity"].fields
-    assert CURRENCY not in selected(opportunity, wanted).fields
+    assert CURRENCY not in make_selection(opportunity, wanted).fields
 
 
 def test_a_fact_that_is_wanted_becomes_public() -> None:
@@ -71,7 +71,10 @@ def test_a_fact_that_is_wanted_becomes_public() -> None:
     contact = DEFAULT_MODEL["contact"]
     [master] = [fact for fact in contact.facts if fact.column == "master"]
 
-    assert selected(contact, (*selectable(contact), master)).fields == (*contact.fields, master)
+    assert make_selection(contact, (*selectable(contact), master)).fields == (
+        *contact.fields,
+        master,
+    )
 
 
 def test_the_fingerprint_is_that_of_what_is_wanted() -> None:

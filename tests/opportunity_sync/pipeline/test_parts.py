@@ -24,7 +24,7 @@ def test_refusals_of_many_pages_are_gathered_with_each_reason_once() -> None:
     reading = Reading()
     for page in pages:
         before = reading.refusals.records
-        reading.add(PartState(refusals=Refusals.gathered(page)), 0)
+        reading.add(PartState(refusals=Refusals.gather(page)), 0)
         assert all(old is new for old, new in zip(before, reading.refusals.records, strict=False))
 
     assert list(reading.refusals) == [refused for page in pages for refused in page]
@@ -66,7 +66,7 @@ def test_records_that_are_refused_alike_share_one_reason() -> None:
 
 def test_nothing_refused_is_empty_and_adds_nothing() -> None:
     """A page without refusals is the usual one."""
-    one = Refusals.gathered([a_refusal()])
+    one = Refusals.gather([a_refusal()])
 
     assert (len(Refusals()), list(Refusals())) == (0, [])
     assert one.followed_by(Refusals()) == one
@@ -99,7 +99,7 @@ def test_a_part_s_state_comes_back_from_json() -> None:
         deleted_ids=("d1", "d2"),
         way="link",
         fields=("email",),
-        refusals=Refusals.gathered([a_refusal(), a_refusal(None, None)]),
+        refusals=Refusals.gather([a_refusal(), a_refusal(None, None)]),
         requests=2,
     )
 
@@ -147,7 +147,7 @@ def test_a_page_is_refused_when_no_row_passes_and_one_is_new(
 ) -> None:
     """Records that are refused every time are no sign that something has changed."""
     reading = Reading()
-    refusals = Refusals.gathered([a_refusal("r1"), a_refusal("r2")])
+    refusals = Refusals.gather([a_refusal("r1"), a_refusal("r2")])
 
     reading.add(PartState(refusals=refusals), rows, known=known)
 
@@ -159,6 +159,6 @@ def test_a_refused_page_is_remembered_over_good_ones() -> None:
     reading = Reading()
     reading.add(PartState(), 0)
     assert not reading.has_refused_page
-    reading.add(PartState(refusals=Refusals.gathered([a_refusal()])), 0)
+    reading.add(PartState(refusals=Refusals.gather([a_refusal()])), 0)
     reading.add(PartState(), 500)
     assert reading.has_refused_page

@@ -64,7 +64,7 @@ def test_what_lies_in_a_folder_does_not_count_until_it_is_published(folder: RunF
     """A reading that died half way is not a table that ends there."""
     written(folder, "ab")
 
-    assert folder.find_published("contact") is None
+    assert folder.find_manifest("contact") is None
     with pytest.raises(StagingError, match=r"contact\.manifest\.json.*STAGING_URL"):
         folder.published("contact")
 

@@ -24,8 +24,8 @@ from opportunity_sync.store.rows.deletions import write_deleted
 from opportunity_sync.store.rows.labels import write_labels
 from opportunity_sync.store.rows.whole_rows import write_account_changes, write_rows
 from opportunity_sync.store.schema.tables import tables_of
-from opportunity_sync.store.sessions.lock import locked
-from opportunity_sync.store.statements.bulk import looked_up_by_index
+from opportunity_sync.store.sessions.lock import lock_store
+from opportunity_sync.store.statements.bulk import prefer_index
 from opportunity_sync.store.statements.change import Change
 from statement_plans import plans_watched
 from store_reader import GONE, KEYS, PAGE, PUT_BACK, ROWS, Reader, public_rows
@@ -112,7 +112,7 @@ WRITERS: list[Callable[[Connection, Change, Random], None]] = [
 
 def load(engine: Engine, draw: Random, *writers: Callable[..., None]) -> None:
     """One change of the store by these writers, or by some: it has the next number, or a later."""
-    with locked(engine, wait_seconds=30) as connection:
+    with lock_store(engine, wait_seconds=30) as connection:
         claim_organization(connection, guid(1))
         known = read_state(connection).revision
         number = known + draw.randint(1, 3)
@@ -227,7 +227,7 @@ def test_the_rows_that_are_new_are_found_by_index(engine: Engine, name: str) -> 
         load(engine, draw)
     reader.come()
     load(engine, draw)
-    with engine.connect() as connection, looked_up_by_index(connection, 1), plans_watched() as read:
+    with engine.connect() as connection, prefer_index(connection, 1), plans_watched() as read:
         given = {"seen": reader.seen, "upto": reader.seen + 3}
         connection.execute(text(ROWS[name]), given).all()
 

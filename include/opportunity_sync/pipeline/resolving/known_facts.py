@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opportunity_sync.core.frames import kept
+from opportunity_sync.core.frames import keep_rows
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.merges import is_loser
@@ -97,7 +97,7 @@ class KnownFacts:
     def where(self, entity: Entity, column: str, ids: IdSet) -> pa.Table:
         """Facts of every live record whose `column` is among `ids`."""
         arrived, key = self.current(entity), entity.key_column
-        here = kept(arrived, ids.holds(arrived[column]))
+        here = keep_rows(arrived, ids.holds(arrived[column]))
         if self._find_stored is None or not len(ids):
             return here
         stored = self._find_stored(entity, column, ids)
@@ -142,7 +142,7 @@ def _masters_of(records: pa.Table) -> IdSet:
 def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arrivals:
     key = entity.key_column
     facts = [column.name for column in entity.fact_columns]
-    arrived = kept(news.arrived, pc.invert(news.gone.holds(news.arrived[key])))
+    arrived = keep_rows(news.arrived, pc.invert(news.gone.holds(news.arrived[key])))
     ids = IdSet.of(arrived[key])
     if find_stored is None:
         nothing = arrived.select([key, *facts]).slice(0, 0)
@@ -163,7 +163,7 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
     changed_ids = IdSet.of(arrived[key].filter(arrives)) | news.gone
     return Arrivals(
         ids=ids,
-        current=kept(arrived, pc.invert(is_set_aside)),
+        current=keep_rows(arrived, pc.invert(is_set_aside)),
         changed_ids=changed_ids,
         before=stored.filter(changed_ids.holds(stored[key])).select([key, *facts]),
     )

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from opportunity_sync.core.associations import Facts, contact_accounts, resolve
-from opportunity_sync.core.frames import kept, to_frame, to_table
+from opportunity_sync.core.frames import keep_rows, to_frame, to_table
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.sync_filter import is_synced
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
@@ -62,7 +62,7 @@ def resolve_changes(known: KnownFacts) -> Resolution:
     reach = _reach(known)
     opportunities = known.by_key(OPPORTUNITY, reach.opportunities)
     is_kept = is_synced(opportunities["sync_filter"])
-    gathered = _neighbourhood(known, kept(opportunities, is_kept), reach.contacts)
+    gathered = _neighbourhood(known, keep_rows(opportunities, is_kept), reach.contacts)
     facts = Facts(
         **{name: to_frame(table) for name, table in gathered.items()},
         refused={each.name: known.refused(each) for each in (CONTACT, ACCOUNT, CONNECTION_ROLE)},

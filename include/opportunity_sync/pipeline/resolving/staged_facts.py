@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from opportunity_sync import store
-from opportunity_sync.core.frames import kept
+from opportunity_sync.core.frames import keep_rows
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.versions import newest_of_each
@@ -149,7 +149,7 @@ def _is_newest(entity: Entity, facts: pa.Table) -> Mask:
 def _news(view: View, entity: Entity, staged: Staged) -> News:
     run, group = view.run, view.groups[f"gone/{entity.name}"]
     gone = IdSet.of(*(table[entity.key_column] for table in run.folder.tables(group)))
-    arrived = kept(staged.facts, staged.is_newest)
+    arrived = keep_rows(staged.facts, staged.is_newest)
     settled = IdSet.of(arrived[entity.key_column]) | gone  # what is gone can be refused no more
     refused_now = _refused_ids(view, entity) - settled
     listed = IdSet.named(store.refused_ids(view.connection, entity))

@@ -33,11 +33,11 @@ from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.schema.tables import fact_table, refused_row
 from opportunity_sync.store.schema.types import Identifier, Instant
 from opportunity_sync.store.statements.bulk import (
-    append,
-    described,
-    looked_up_by_index,
+    analyze_table,
+    append_rows,
+    prefer_index,
     staged_table,
-    temporary,
+    temporary_table,
 )
 from opportunity_sync.store.statements.keys import staged_keys
 
@@ -86,9 +86,9 @@ def note_refused(
     tried = {name: by.get(name) for name in (*_PLACE, "tried_by")}
     given = pa.Table.from_pylist(list(rows.values()), schema=pa.schema(_GIVEN))
     with staged_table(connection, _staged(entity)) as staged:
-        append(connection, staged, given)
-        described(connection, staged)
-        with looked_up_by_index(connection, given.num_rows):
+        append_rows(connection, staged, given)
+        analyze_table(connection, staged)
+        with prefer_index(connection, given.num_rows):
             listed = _listed(entity, staged, tried=tried, moment=moment)
             connection.execute(_statement(connection, listed, tried=tried, moment=moment))
 
@@ -164,7 +164,7 @@ def _ids(
 
 @cache
 def _staged(entity: Entity) -> Table:
-    return temporary(
+    return temporary_table(
         f"refused_{entity.name}",
         Column("record_id", Identifier),
         Column("field", Text),

@@ -15,7 +15,7 @@ from sqlalchemy import inspect, select, text
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.store.schema.tables import sync_store, tables_of
-from opportunity_sync.store.sessions.lock import reading
+from opportunity_sync.store.sessions.lock import read_store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -41,7 +41,7 @@ def check_store(engine: Engine) -> str:
         _refuse_unwritable(path)
         if not path.exists():
             return f"The file {path} is not there yet; the first run makes it."
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         what = _postgres(connection) if engine.dialect.name == "postgresql" else "SQLite"
         return f"The store answers ({what}). {_content(connection)}"
 

@@ -17,11 +17,11 @@ from sqlalchemy import Column, Table, and_, delete, exists, or_, select, true, u
 from opportunity_sync.store.schema.tables import opportunity_contact_role, unresolved_association
 from opportunity_sync.store.schema.types import Identifier
 from opportunity_sync.store.statements.bulk import (
-    append,
-    described,
-    looked_up_by_index,
+    analyze_table,
+    append_rows,
+    prefer_index,
     staged_table,
-    temporary,
+    temporary_table,
 )
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.statements.upsert import Upsert, upsert
@@ -124,30 +124,30 @@ def _staged(
     ):
         opportunities = _fill(connection, touched, affected)
         rows = _fill(connection, desired, wanted)
-        with looked_up_by_index(connection, max(opportunities, rows)):
+        with prefer_index(connection, max(opportunities, rows)):
             yield touched, desired, rows
 
 
 @cache
 def _affected(stored: Table) -> Table:
     columns = [Column("opportunity_id", Identifier)]
-    return temporary(f"affected_{stored.name}", *columns, searched=["opportunity_id"])
+    return temporary_table(f"affected_{stored.name}", *columns, searched=["opportunity_id"])
 
 
 @cache
 def _desired(stored: Table, names: Sequence[str]) -> Table:
     columns = [Column(name, stored.c[name].type) for name in names]
     key = [column.name for column in stored.primary_key]
-    return temporary(f"desired_{stored.name}", *columns, searched=key)
+    return temporary_table(f"desired_{stored.name}", *columns, searched=key)
 
 
 def _fill(connection: Connection, staged: Table, parts: Iterable[pa.Table]) -> int:
     names = [column.name for column in staged.c]
     rows = 0
     for part in parts:
-        append(connection, staged, part.select(names))
+        append_rows(connection, staged, part.select(names))
         rows += part.num_rows
-    described(connection, staged)
+    analyze_table(connection, staged)
     return rows
 
 

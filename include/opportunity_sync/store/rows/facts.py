@@ -16,11 +16,11 @@ from opportunity_sync.model import VERSION, Kind
 from opportunity_sync.store.schema.tables import fact_table
 from opportunity_sync.store.schema.types import Identifier
 from opportunity_sync.store.statements.bulk import (
-    append,
-    described,
-    looked_up_by_index,
+    analyze_table,
+    append_rows,
+    prefer_index,
     staged_table,
-    temporary,
+    temporary_table,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _ARROW: dict[Kind, pa.DataType] = {Kind.INTEGER: pa.int64(), Kind.BOOLEAN: pa.bool_()}
 _CHUNK_ROWS = 50_000
 _FEW = 100
-_WANTED = temporary("wanted_ids", Column("wanted", Identifier), searched=["wanted"])
+_WANTED = temporary_table("wanted_ids", Column("wanted", Identifier), searched=["wanted"])
 
 
 def find_facts(connection: Connection) -> Callable[[Entity, str, IdSet], pa.Table]:
@@ -49,13 +49,13 @@ def find_facts(connection: Connection) -> Callable[[Entity, str, IdSet], pa.Tabl
         facts = fact_table(entity)
         schema = _schema(entity)
         query = select(*(facts.c[name] for name in schema.names))
-        with looked_up_by_index(connection, len(ids)):
+        with prefer_index(connection, len(ids)):
             if len(ids) <= _FEW:
                 few = query.where(facts.c[column].in_(bindparam("wanted", expanding=True)))
                 return _read(connection, few, schema, wanted=ids.to_list())
             with staged_table(connection, _WANTED) as staged:
-                append(connection, staged, pa.table({"wanted": ids.array}))
-                described(connection, staged)
+                append_rows(connection, staged, pa.table({"wanted": ids.array}))
+                analyze_table(connection, staged)
                 joined = query.join_from(staged, facts, facts.c[column] == staged.c.wanted)
                 return _read(connection, joined, schema)
 

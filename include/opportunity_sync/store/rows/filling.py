@@ -15,15 +15,15 @@ from sqlalchemy import Column, Select, Table, Update, exists, or_, select, updat
 from opportunity_sync.core.versions import is_current_sql
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.books.owed_columns import forget_owed_columns
-from opportunity_sync.store.rows.labels import known_labels, labelled
-from opportunity_sync.store.schema.tables import fact_table, is_synced, public_table, stored
+from opportunity_sync.store.rows.labels import add_labels, known_labels
+from opportunity_sync.store.schema.tables import fact_table, is_synced, public_table, stored_column
 from opportunity_sync.store.schema.types import STORED_AS, Identifier
 from opportunity_sync.store.statements.bulk import (
-    append,
-    described,
-    looked_up_by_index,
+    analyze_table,
+    append_rows,
+    prefer_index,
     staged_table,
-    temporary,
+    temporary_table,
 )
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ def fill_columns(
     ]
     names = [column.name for column in columns]
     given = rows.select([entity.key_column, VERSION.name, *names])
-    given = labelled(given, known_labels(connection).get(entity.name, {}))
+    given = add_labels(given, known_labels(connection).get(entity.name, {}))
     with staged_table(connection, _staged_values(entity, tuple(names))) as staged:
-        append(connection, staged, given)
-        described(connection, staged)
-        with looked_up_by_index(connection, given.num_rows):
+        append_rows(connection, staged, given)
+        analyze_table(connection, staged)
+        with prefer_index(connection, given.num_rows):
             filled = connection.execute(_statement(entity, staged, names, change=change)).rowcount
             forget_owed_columns(connection, entity, fields, ids=_current(entity, staged))
     return filled
@@ -70,9 +70,9 @@ def _staged_values(entity: Entity, names: tuple[str, ...]) -> Table:
     columns = [
         Column(entity.key_column, Identifier),
         Column(VERSION.name, STORED_AS[VERSION.kind]),
-        *(stored(column) for column in entity.public_columns if column.name in names),
+        *(stored_column(column) for column in entity.public_columns if column.name in names),
     ]
-    return temporary(f"values_of_{entity.name}", *columns, searched=[entity.key_column])
+    return temporary_table(f"values_of_{entity.name}", *columns, searched=[entity.key_column])
 
 
 def _statement(entity: Entity, staged: Table, names: Sequence[str], *, change: Change) -> Update:

@@ -98,7 +98,7 @@ def known_labels(connection: Connection) -> dict[str, dict[str, dict[int, str]]]
     return known
 
 
-def labelled(rows: pa.Table, known: KnownLabels) -> pa.Table:
+def add_labels(rows: pa.Table, known: KnownLabels) -> pa.Table:
     """The staged rows, each code without a label with the one that is known of it."""
     for choice, labels in known.items():
         code, label = f"{choice}_code", f"{choice}_label"

@@ -30,17 +30,17 @@ from sqlalchemy import (
 from opportunity_sync.core.versions import is_current_sql, is_deleted_since_sql, may_revive_sql
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.books.owed_columns import WHOLE_RECORD, add_owed, remove_owed
-from opportunity_sync.store.rows.labels import KnownLabels, labelled
+from opportunity_sync.store.rows.labels import KnownLabels, add_labels
 from opportunity_sync.store.schema.tables import (
     ACCOUNT_ID,
     fact_table,
     is_excluded,
     is_synced,
     public_table,
-    stored,
+    stored_column,
 )
 from opportunity_sync.store.schema.types import Identifier
-from opportunity_sync.store.statements.bulk import temporary
+from opportunity_sync.store.statements.bulk import temporary_table
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.statements.upsert import Upsert, upsert
 
@@ -88,23 +88,23 @@ class Writing:
         """Whether the rows say themselves if they are excluded."""
         return self.entity.sync_filter in {None, *self.planned}
 
-    def taken(self, part: pa.Table) -> pa.Table:
+    def writable_columns(self, part: pa.Table) -> pa.Table:
         """The columns of a part that may be written, with every label that is known."""
         names = [name for name in part.column_names if name in self.written]
-        return labelled(part.select(names), self.labels)
+        return add_labels(part.select(names), self.labels)
 
 
 @cache
 def staged_rows(entity: Entity) -> Table:
     """The temporary table of an entity's staged rows."""
-    columns = [stored(column) for column in entity.staged_columns]
+    columns = [stored_column(column) for column in entity.staged_columns]
     if entity.carries_account:
         columns.append(Column(ACCOUNT_ID, Identifier))
     columns.append(Column(_IS_STALE, Boolean, nullable=False, server_default=false()))
-    return temporary(f"staged_{entity.name}", *columns, searched=[entity.key_column])
+    return temporary_table(f"staged_{entity.name}", *columns, searched=[entity.key_column])
 
 
-def settle(writing: Writing, staged: Table) -> None:
+def settle_owed(writing: Writing, staged: Table) -> None:
     """Nothing of what was read is owed by current rows; all is by those that were overtaken."""
     connection, entity, read = (
         writing.connection,

@@ -27,20 +27,20 @@ from opportunity_sync.store.rows.merging import (
     merge_public,
     move_accounts,
     of_new_versions,
-    settle,
+    settle_owed,
     staged_rows,
 )
 from opportunity_sync.store.schema.tables import ACCOUNT_ID, fact_table, public_table
 from opportunity_sync.store.schema.types import Identifier
 from opportunity_sync.store.statements.bulk import (
-    append,
-    clear,
-    described,
-    indexes_made_after,
-    looked_up_by_index,
+    analyze_table,
+    append_constants,
+    append_rows,
+    clear_table,
+    postpone_indexes,
+    prefer_index,
     staged_table,
-    stamped,
-    temporary,
+    temporary_table,
 )
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.upgrade.made_columns import wanted_columns
@@ -92,9 +92,9 @@ def write_account_changes(
     if not changes.num_rows:
         return 0
     with staged_table(connection, _staged_accounts(entity)) as staged:
-        append(connection, staged, changes)
-        described(connection, staged)
-        with looked_up_by_index(connection, changes.num_rows):
+        append_rows(connection, staged, changes)
+        analyze_table(connection, staged)
+        with prefer_index(connection, changes.num_rows):
             return move_accounts(connection, entity, staged, change=change)
 
 
@@ -120,7 +120,7 @@ def _writing(
 @cache
 def _staged_accounts(entity: Entity) -> Table:
     columns = (Column(entity.key_column, Identifier), Column(ACCOUNT_ID, Identifier))
-    return temporary(f"account_of_{entity.name}", *columns, searched=[entity.key_column])
+    return temporary_table(f"account_of_{entity.name}", *columns, searched=[entity.key_column])
 
 
 def holds_nothing(connection: Connection, entity: Entity) -> bool:
@@ -133,15 +133,15 @@ def _fill(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
     connection, entity = writing.connection, writing.entity
     tables = [writing.fact, *((public_table(entity),) if entity.is_public else ())]
     counts = Counts()
-    with indexes_made_after(connection, tables):
+    with postpone_indexes(connection, tables):
         for each in parts:
-            part = writing.taken(each)
-            append(connection, tables[0], _only(part, tables[0]))
+            part = writing.writable_columns(each)
+            append_rows(connection, tables[0], _only(part, tables[0]))
             inserted = part.num_rows
             if entity.is_public:
                 rows = _synced(entity, part) if writing.reads_filter else part
-                marked = stamped(_only(rows, tables[1]), writing.change.stamps)
-                append(connection, tables[1], marked)
+                marked = append_constants(_only(rows, tables[1]), writing.change.stamps)
+                append_rows(connection, tables[1], marked)
                 inserted = rows.num_rows
             filtered = part.num_rows - inserted
             counts += Counts(
@@ -172,8 +172,8 @@ def _merge(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
     counts, owes = Counts(), owes_anything(connection, entity)
     with staged_table(connection, staged_rows(entity)) as staged:
         for part in parts:
-            append(connection, staged, writing.taken(part))
-            with looked_up_by_index(connection, part.num_rows):
+            append_rows(connection, staged, writing.writable_columns(part))
+            with prefer_index(connection, part.num_rows):
                 if writing.missing:
                     new = of_new_versions(writing, staged)
                     add_owed(connection, entity, new, columns=writing.missing)
@@ -181,11 +181,11 @@ def _merge(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
                 facts = done.changed
                 stale = mark_stale(connection, entity, staged)
                 if stale or owes:
-                    described(connection, staged)
-                    settle(writing, staged)
+                    analyze_table(connection, staged)
+                    settle_owed(writing, staged)
                 if entity.is_public:
                     done = merge_public(writing, staged, has_stale=stale > 0)
             done += Counts(read=part.num_rows, superseded=stale, facts=facts)
-            counts += done + Counts(unchanged=done.untold)
-            clear(connection, staged)
+            counts += done + Counts(unchanged=done.unaccounted)
+            clear_table(connection, staged)
     return counts

@@ -53,7 +53,7 @@ COUNTS = ("read", *OUTCOMES, "deleted", "rewritten", "compared")
 CHANGES = ("inserted", "updated", "deleted", "rewritten")
 
 
-def stored(column: StagedColumn) -> Column[Any]:
+def stored_column(column: StagedColumn) -> Column[Any]:
     """The store's column for a column of a staged frame."""
     return Column(column.name, STORED_AS[column.kind])
 
@@ -88,7 +88,7 @@ def public_table(entity: Entity) -> Table:
         entity.name,
         MetaData(naming_convention=_NAMES),
         *_keyed(entity),
-        *(stored(column) for column in entity.public_columns),
+        *(stored_column(column) for column in entity.public_columns),
         *((Column(ACCOUNT_ID, Identifier),) if with_account else ()),
         _is_deleted(),
         Column("deleted_at", Instant),
@@ -108,7 +108,7 @@ def fact_table(entity: Entity) -> Table:
         entity.fact_table,
         MetaData(naming_convention=_NAMES),
         *_keyed(entity),
-        *(stored(column) for column in entity.fact_columns),
+        *(stored_column(column) for column in entity.fact_columns),
         _is_deleted(),
         Column("deleted_revision", BigInteger),
     )

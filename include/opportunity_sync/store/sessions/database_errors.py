@@ -114,7 +114,7 @@ _UNKNOWN: Meaning = (ConfigError, _REPORT)
 
 
 @contextmanager
-def translated(engine: Engine) -> Iterator[None]:
+def translate_errors(engine: Engine) -> Iterator[None]:
     """Turn errors of the store's database into `SyncError`s without any value of a row.
 
     The original is no part of what is raised, since its text may quote rows; where the fault may be

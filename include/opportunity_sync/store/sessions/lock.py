@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from opportunity_sync.errors import StoreUnavailableError
-from opportunity_sync.store.sessions.database_errors import translated
+from opportunity_sync.store.sessions.database_errors import translate_errors
 from opportunity_sync.store.sessions.engine import BEGIN, BUSY_MILLISECONDS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _silent(_waited: float) -> None:
 
 
 @contextmanager
-def locked(
+def lock_store(
     engine: Engine, *, wait_seconds: float, on_wait: Callable[[float], None] = _silent
 ) -> Iterator[Connection]:
     """One transaction that no other run's `locked` overlaps; commits unless an error leaves it.
@@ -57,7 +57,7 @@ def locked(
         StoreUnavailableError: the lock was held for longer than `wait_seconds`, or the database
             is down, full or locked by others.
     """
-    with translated(engine), engine.connect() as connection:
+    with translate_errors(engine), engine.connect() as connection:
         _until(connection, wait_seconds=wait_seconds, on_wait=on_wait)
         with connection.get_transaction() or connection.begin():
             yield connection
@@ -69,17 +69,17 @@ def writing(
 ) -> Iterator[Connection]:
     """A short transaction for book-keeping: beside a load on PostgreSQL, after it on SQLite."""
     if engine.dialect.name == "sqlite":
-        with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
+        with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
             yield connection
         return
-    with translated(engine), engine.begin() as connection:
+    with translate_errors(engine), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def read_store(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees the store as it was at its first statement, and writes nothing."""
-    with translated(engine), engine.connect() as connection:
+    with translate_errors(engine), engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():

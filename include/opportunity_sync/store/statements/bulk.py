@@ -32,7 +32,7 @@ _SEARCHED = "searched"
 _CHUNK_ROWS = 5_000  # what a page holds; bounds the memory where a part is larger
 
 
-def temporary(name: str, *columns: Column[Any], searched: Sequence[str]) -> Table:
+def temporary_table(name: str, *columns: Column[Any], searched: Sequence[str]) -> Table:
     """A temporary table, yet to be made. Statements about the same one are compiled only once.
 
     `searched`: the columns by which a statement looks its rows up one by one; without an index
@@ -59,7 +59,7 @@ def staged_table(connection: Connection, table: Table) -> Iterator[Table]:
     table.drop(connection, checkfirst=False)  # after an error the transaction's end drops it
 
 
-def clear(connection: Connection, table: Table) -> None:
+def clear_table(connection: Connection, table: Table) -> None:
     """Empty a temporary table for the next part."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"TRUNCATE {table.name}")
@@ -67,7 +67,7 @@ def clear(connection: Connection, table: Table) -> None:
         connection.execute(delete(table))
 
 
-def described(connection: Connection, table: Table) -> None:
+def analyze_table(connection: Connection, table: Table) -> None:
     """Make a filled temporary table fit for statements: its index, and its size for PostgreSQL.
 
     The index is built at once and not row by row, which costs half. To be called for each filling
@@ -81,7 +81,7 @@ def described(connection: Connection, table: Table) -> None:
         connection.exec_driver_sql(f"ANALYZE {table.name}")
 
 
-def append(connection: Connection, table: Table, rows: pa.Table) -> None:
+def append_rows(connection: Connection, table: Table, rows: pa.Table) -> None:
     """Add rows to a table; columns that are not given, or hold nothing, get the table's default."""
     filled = [name for name in rows.column_names if rows[name].null_count < rows.num_rows]
     if not filled:
@@ -92,7 +92,7 @@ def append(connection: Connection, table: Table, rows: pa.Table) -> None:
         write(connection, table, rows.slice(start, _CHUNK_ROWS).combine_chunks())
 
 
-def stamped(rows: pa.Table, stamps: Mapping[str, datetime | int]) -> pa.Table:
+def append_constants(rows: pa.Table, stamps: Mapping[str, datetime | int]) -> pa.Table:
     """The rows with more columns, each of which holds the same value throughout."""
     for name, value in stamps.items():
         kind = pa.int64() if isinstance(value, int) else pa.timestamp("s", tz="UTC")
@@ -102,7 +102,7 @@ def stamped(rows: pa.Table, stamps: Mapping[str, datetime | int]) -> pa.Table:
 
 
 @contextmanager
-def indexes_made_after(connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
+def postpone_indexes(connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
     """Fill empty PostgreSQL tables without their search indexes and build those at the end.
 
     Building an index at once costs half of growing it row by row. It needs the tables for itself;
@@ -137,7 +137,7 @@ def _indexes_dropped(connection: Connection, tables: Sequence[Table]) -> bool:
 
 
 @contextmanager
-def looked_up_by_index(connection: Connection, rows: int) -> Iterator[None]:
+def prefer_index(connection: Connection, rows: int) -> Iterator[None]:
     """Join a few staged rows to a large table through the table's index.
 
     A temporary table has no statistics, nor has a large one that was filled just now, and

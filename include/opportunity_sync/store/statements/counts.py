@@ -42,7 +42,7 @@ class Counts:
         return self.inserted + self.updated + self.deleted + self.rewritten
 
     @property
-    def untold(self) -> int:
+    def unaccounted(self) -> int:
         """Rows that were read and of which nothing is told: 0 once the numbers are complete."""
         outcomes = (self.inserted, self.updated, self.unchanged, self.filtered)
         return self.read - sum(outcomes) - self.refused - self.superseded

@@ -15,11 +15,11 @@ from sqlalchemy import BigInteger, Column, Table
 from opportunity_sync.model import VERSION
 from opportunity_sync.store.schema.types import Identifier
 from opportunity_sync.store.statements.bulk import (
-    append,
-    described,
-    looked_up_by_index,
+    analyze_table,
+    append_rows,
+    prefer_index,
     staged_table,
-    temporary,
+    temporary_table,
 )
 
 if TYPE_CHECKING:
@@ -43,14 +43,14 @@ def staged_keys(
         rows = 0
         for part in keys:
             names = [name for name in part.column_names if name in staged.c]
-            append(connection, staged, part.select(names))
+            append_rows(connection, staged, part.select(names))
             rows += part.num_rows
-        described(connection, staged)
-        with looked_up_by_index(connection, rows):
+        analyze_table(connection, staged)
+        with prefer_index(connection, rows):
             yield staged
 
 
 @cache
 def _staged_keys(entity: Entity) -> Table:
     columns = (Column(entity.key_column, Identifier), Column(VERSION.name, BigInteger))
-    return temporary(f"keys_of_{entity.name}", *columns, searched=[entity.key_column])
+    return temporary_table(f"keys_of_{entity.name}", *columns, searched=[entity.key_column])

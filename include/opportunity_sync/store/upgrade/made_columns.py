@@ -24,7 +24,7 @@ from opportunity_sync.store.books.owed_columns import (
 )
 from opportunity_sync.store.books.state import forget_readings
 from opportunity_sync.store.schema.tables import fact_table, public_table, store_column
-from opportunity_sync.store.sessions.lock import locked, reading
+from opportunity_sync.store.sessions.lock import lock_store, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -74,7 +74,7 @@ def fit_columns(engine: Engine, model: Model) -> FittedModel:
 def expect_columns(engine: Engine, model: Model) -> FittedModel:
     """What `fit_columns` would make and leave out, also of a store that nobody has made yet."""
     fitted: dict[str, FittedModel] = {}
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         has_store = inspect(connection).has_table(store_column.name)
         for entity in model.public:
             nothing = _Table(entity, frozenset(), {})
@@ -177,7 +177,7 @@ class _Table:
 
 
 def _fit_entity(engine: Engine, entity: Entity) -> FittedModel:
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         fitted = _compared(_Table.seen(connection, entity))
     missing = [
         field for field in entity.selected_fields if f"{entity.name}.{field.column}" in fitted.added
@@ -220,7 +220,7 @@ def _misfits(table: _Table) -> list[Misfit]:
 
 def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> None:
     """Add what is missing and list it, in one transaction. The statements quote every name."""
-    with locked(engine, wait_seconds=LOCK_SECONDS) as connection:
+    with lock_store(engine, wait_seconds=LOCK_SECONDS) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
         table_seen = _Table.seen(connection, entity)

@@ -25,7 +25,7 @@ from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import DEFAULT_MODEL, Entity, Model
 from opportunity_sync.store.books.state import forget_column, forget_state
 from opportunity_sync.store.schema.tables import fact_table, public_table, tables_of
-from opportunity_sync.store.sessions.lock import locked, reading
+from opportunity_sync.store.sessions.lock import lock_store, read_store
 from opportunity_sync.store.upgrade.made_columns import FittedModel, fit_columns
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ def migrate(
         ConfigError: the store was made by a newer version, may not be written, is not UTF-8, or
             somebody else has made a table of an entity's name.
     """
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         is_current = _is_current(connection, model)
     if not is_current:
-        with locked(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
+        with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
             _refuse_other_encodings(connection)
             command.upgrade(alembic_config(connection), "head")
             _make_missing_tables(connection, model)

@@ -8,7 +8,7 @@ import pytest
 
 from opportunity_sync.dynamics import EntityPlan, read_organization
 from opportunity_sync.model import DEFAULT_MODEL, CustomField, Entity, Selection
-from opportunity_sync.model.selection import selected
+from opportunity_sync.model.selection import make_selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ def a_selection(**sources: str) -> Selection:
     custom = tuple(CustomField(column, source) for column, source in sources.items())
     return Selection(
         tuple(
-            selected(entity, entity.fields, custom if entity.name == "contact" else ())
+            make_selection(entity, entity.fields, custom if entity.name == "contact" else ())
             for entity in DEFAULT_MODEL.public
         )
     )

@@ -381,7 +381,7 @@ def test_counts_say_what_a_reader_of_the_tables_sees(
         rows = random_rows(draw, entity)
         counts = write(engine, entity, *rows, moment=moment, begun=begun, without=without)
         after = seen_by_readers(engine, entity)
-        assert (counts.read, counts.untold, counts.deleted) == (len(rows), 0, 0)
+        assert (counts.read, counts.unaccounted, counts.deleted) == (len(rows), 0, 0)
         assert counts.inserted == len(after.keys() - before.keys())
         assert counts.changed == sum(row != before.get(key) for key, row in after.items())
         with engine.begin() as connection:

@@ -20,9 +20,14 @@ from opportunity_sync.store.schema.tables import public_table, sync_state
 from opportunity_sync.store.schema.types import Identifier
 from opportunity_sync.store.sessions.database_errors import meaning_of
 from opportunity_sync.store.sessions.engine import store_engine
-from opportunity_sync.store.sessions.lock import locked, writing
+from opportunity_sync.store.sessions.lock import lock_store, writing
 from opportunity_sync.store.sessions.session_watch import Waits
-from opportunity_sync.store.statements.bulk import append, staged_table, stamped, temporary
+from opportunity_sync.store.statements.bulk import (
+    append_constants,
+    append_rows,
+    staged_table,
+    temporary_table,
+)
 from opportunity_sync.store.upgrade.migrate import migrate
 from store_rows import a_change, part
 
@@ -67,9 +72,9 @@ def refused_person(engine: Engine, *, last_name: str | None = PERSON) -> SyncErr
     names = ["contact_id", "version_number", "first_name", "last_name", "email"]
 
     def load() -> None:
-        with locked(engine, wait_seconds=0) as connection:
-            given = stamped(rows.select(names), a_change().stamps)
-            append(connection, public_table(CONTACT), given)
+        with lock_store(engine, wait_seconds=0) as connection:
+            given = append_constants(rows.select(names), a_change().stamps)
+            append_rows(connection, public_table(CONTACT), given)
 
     return error_of(load)
 
@@ -244,10 +249,10 @@ def test_a_right_that_is_missing_is_named(
     engine = as_role(own_postgres, *given)
     with writing(own_postgres) as connection:
         connection.exec_driver_sql("ALTER TABLE contact DROP COLUMN email")
-    table = temporary("some", Column("id", Identifier), searched=["id"])
+    table = temporary_table("some", Column("id", Identifier), searched=["id"])
 
     def use() -> None:
-        with locked(engine, wait_seconds=0) as connection:
+        with lock_store(engine, wait_seconds=0) as connection:
             connection.execute(select(sync_state))
             with staged_table(connection, table):
                 pass

@@ -13,7 +13,7 @@ from sqlalchemy import insert, make_url, text
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, UnsupportedStoreError
 from opportunity_sync.store.schema.tables import sync_state
 from opportunity_sync.store.sessions.engine import store_engine
-from opportunity_sync.store.sessions.lock import locked, reading, writing
+from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
 from opportunity_sync.store.upgrade.migrate import migrate
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def test_postgresql_is_reached_through_psycopg(scheme: str) -> None:
     assert store_engine(f"{scheme}://u:p@h/d").url.drivername == "postgresql+psycopg"
 
 
-@pytest.mark.parametrize("open_transaction", [reading, writing, partial(locked, wait_seconds=0)])
+@pytest.mark.parametrize(
+    "open_transaction", [read_store, writing, partial(lock_store, wait_seconds=0)]
+)
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
@@ -70,7 +72,7 @@ def test_each_transaction_has_its_settings_whatever_the_server_s(
 def test_what_the_connection_says_wins_over_the_defaults(postgres: str) -> None:
     """An extra that is offered must not be silently another one."""
     url = make_url(postgres).update_query_dict({"application_name": "own name"})
-    with reading(store_engine(url)) as connection:
+    with read_store(store_engine(url)) as connection:
         assert connection.exec_driver_sql("SHOW application_name").scalar_one() == "own name"
 
 
@@ -81,7 +83,7 @@ def test_a_connection_that_is_cut_leaves_the_store_as_it_was(postgres: str) -> N
     end = text("SELECT pg_terminate_backend(:pid)")
 
     def load() -> None:
-        with locked(engine, wait_seconds=0) as connection, engine.connect() as other:
+        with lock_store(engine, wait_seconds=0) as connection, engine.connect() as other:
             connection.execute(insert(sync_state), {"entity": "a"})
             pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
             other.execute(end, {"pid": pid})
@@ -89,7 +91,7 @@ def test_a_connection_that_is_cut_leaves_the_store_as_it_was(postgres: str) -> N
 
     with pytest.raises(StoreUnavailableError):
         load()
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         assert connection.execute(sync_state.select()).all() == []
 
 
@@ -123,7 +125,7 @@ def test_a_full_sqlite_disk_leaves_the_store_as_it_was(sqlite_url: str) -> None:
     migrate(engine)
 
     def load() -> None:
-        with locked(engine, wait_seconds=0) as connection:
+        with lock_store(engine, wait_seconds=0) as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
             rows = [{"entity": f"{number}{'x' * 1000}"} for number in range(500)]
@@ -131,7 +133,7 @@ def test_a_full_sqlite_disk_leaves_the_store_as_it_was(sqlite_url: str) -> None:
 
     with pytest.raises(StoreUnavailableError, match="make room"):
         load()
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         assert connection.execute(sync_state.select()).all() == []
 
 

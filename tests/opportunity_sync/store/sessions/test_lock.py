@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select
 from opportunity_sync.errors import StoreUnavailableError
 from opportunity_sync.store.schema.tables import sync_state
 from opportunity_sync.store.sessions.engine import store_engine
-from opportunity_sync.store.sessions.lock import locked, reading, writing
+from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -24,14 +24,14 @@ def add(connection: Connection, name: str) -> None:
 
 def names(engine: Engine) -> list[str]:
     """The committed rows."""
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         return list(connection.scalars(select(sync_state.c.entity).order_by(sync_state.c.entity)))
 
 
 def test_what_is_done_under_the_lock_is_committed(engine: Engine) -> None:
     """And the lock is free again."""
     for name in ("a", "b"):
-        with locked(engine, wait_seconds=0) as connection:
+        with lock_store(engine, wait_seconds=0) as connection:
             add(connection, name)
     assert names(engine) == ["a", "b"]
 
@@ -40,14 +40,14 @@ def test_an_error_under_the_lock_takes_everything_back(engine: Engine) -> None:
     """And the lock is free again."""
 
     def fail() -> None:
-        with locked(engine, wait_seconds=0) as connection:
+        with lock_store(engine, wait_seconds=0) as connection:
             add(connection, "a")
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
     assert names(engine) == []
-    with locked(engine, wait_seconds=0):
+    with lock_store(engine, wait_seconds=0):
         pass
 
 
@@ -55,9 +55,9 @@ def test_who_waits_too_long_is_told_so(engine: Engine) -> None:
     """The wait is said when it begins, and ends as an error that the task retries."""
     heard: list[float] = []
     with (
-        locked(engine, wait_seconds=0),
+        lock_store(engine, wait_seconds=0),
         pytest.raises(StoreUnavailableError, match="held the store's lock"),
-        locked(engine, wait_seconds=0.5, on_wait=heard.append),
+        lock_store(engine, wait_seconds=0.5, on_wait=heard.append),
     ):
         pytest.fail("two transactions hold the lock")
     assert len(heard) == 1
@@ -69,10 +69,12 @@ def test_who_waits_sees_what_the_other_has_written(engine: Engine) -> None:
     waiting, seen = threading.Event(), []
 
     def second() -> None:
-        with locked(engine, wait_seconds=20, on_wait=lambda _waited: waiting.set()) as connection:
+        with lock_store(
+            engine, wait_seconds=20, on_wait=lambda _waited: waiting.set()
+        ) as connection:
             seen.append(connection.scalar(select(func.count()).select_from(sync_state)))
 
-    with locked(engine, wait_seconds=0) as connection:
+    with lock_store(engine, wait_seconds=0) as connection:
         thread = threading.Thread(target=second)
         thread.start()
         assert waiting.wait(10)
@@ -83,7 +85,7 @@ def test_who_waits_sees_what_the_other_has_written(engine: Engine) -> None:
 
 def test_readers_go_on_while_a_load_writes(engine: Engine) -> None:
     """They see the store as it was before."""
-    with locked(engine, wait_seconds=0) as connection:
+    with lock_store(engine, wait_seconds=0) as connection:
         add(connection, "a")
         assert names(engine) == []
 
@@ -91,9 +93,9 @@ def test_readers_go_on_while_a_load_writes(engine: Engine) -> None:
 def test_a_reader_sees_one_moment(engine: Engine) -> None:
     """What is committed after its first look does not appear to it."""
     count = select(func.count()).select_from(sync_state)
-    with reading(engine) as reader:
+    with read_store(engine) as reader:
         assert reader.scalar(count) == 0
-        with locked(engine, wait_seconds=0) as writer:
+        with lock_store(engine, wait_seconds=0) as writer:
             add(writer, "a")
         assert reader.scalar(count) == 0
     assert names(engine) == ["a"]
@@ -102,7 +104,7 @@ def test_a_reader_sees_one_moment(engine: Engine) -> None:
 def test_book_keeping_waits_for_a_load_only_where_it_must(engine: Engine) -> None:
     """PostgreSQL writes beside a load; SQLite has one writer and says that it waits."""
     heard: list[float] = []
-    with locked(engine, wait_seconds=0):
+    with lock_store(engine, wait_seconds=0):
         if engine.dialect.name == "sqlite":
             with (
                 pytest.raises(StoreUnavailableError),
@@ -124,9 +126,9 @@ def test_who_holds_the_lock_is_named(postgres_store: Engine, name: str, words: s
     """A foreign program is not called a run."""
     url = postgres_store.url.update_query_dict({"application_name": name})
     with (
-        locked(store_engine(url), wait_seconds=0),
+        lock_store(store_engine(url), wait_seconds=0),
         pytest.raises(StoreUnavailableError, match=words),
-        locked(postgres_store, wait_seconds=0.3),
+        lock_store(postgres_store, wait_seconds=0.3),
     ):
         pytest.fail("two transactions hold the lock")
 
@@ -137,8 +139,8 @@ def test_nothing_is_open_while_the_lock_is_waited_for(postgres_store: Engine) ->
         {"options": "-c idle_in_transaction_session_timeout=100"}
     )
     with (
-        locked(postgres_store, wait_seconds=0),
+        lock_store(postgres_store, wait_seconds=0),
         pytest.raises(StoreUnavailableError, match="held the store's lock"),
-        locked(store_engine(url), wait_seconds=1),
+        lock_store(store_engine(url), wait_seconds=1),
     ):
         pytest.fail("two transactions hold the lock")

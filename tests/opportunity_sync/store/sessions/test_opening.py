@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
 from opportunity_sync.store.sessions.engine import store_engine
-from opportunity_sync.store.sessions.lock import reading, writing
+from opportunity_sync.store.sessions.lock import read_store, writing
 from opportunity_sync.store.sessions.opening import connection_fault
 from opportunity_sync.store.upgrade.migrate import migrate
 
@@ -196,7 +196,7 @@ def test_a_sqlite_store_that_others_can_read_is_taken_back(
     migrate(engine)
     file = Path(str(engine.url.database))
     file.chmod(mode)
-    with reading(engine):
+    with read_store(engine):
         pass
     assert expected == file.stat().st_mode & 0o777
 
@@ -229,5 +229,5 @@ def test_a_folder_is_no_sqlite_file(tmp_path: Path) -> None:
 
 def test_a_sqlite_store_in_memory_needs_no_file() -> None:
     """Nothing is made on the disk for it."""
-    with reading(store_engine("sqlite://")) as connection:
+    with read_store(store_engine("sqlite://")) as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1

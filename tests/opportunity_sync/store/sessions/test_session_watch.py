@@ -13,7 +13,7 @@ import pytest
 
 from opportunity_sync.errors import StoreUnavailableError
 from opportunity_sync.store.sessions.engine import store_engine
-from opportunity_sync.store.sessions.lock import locked, reading, writing
+from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
 from opportunity_sync.store.sessions.session_watch import Waits
 from silent_proxy import silent_proxy
 
@@ -47,7 +47,7 @@ def test_a_proxy_that_goes_silent_is_given_up(
     """Whether it still lets others in or not: the answer to this statement does not come."""
 
     def load() -> None:
-        with locked(engine, wait_seconds=0) as connection:
+        with lock_store(engine, wait_seconds=0) as connection:
             connection.exec_driver_sql("SELECT 1")
             proxy.silence(new_ones_too=new_ones_too)
             connection.exec_driver_sql("SELECT 2")
@@ -65,20 +65,20 @@ def test_the_lock_of_a_load_that_was_given_up_is_free_again(
     """The connection is closed, so the next try need not wait for the last one."""
 
     def load() -> None:
-        with locked(engine, wait_seconds=0) as connection:
+        with lock_store(engine, wait_seconds=0) as connection:
             proxy.silence(new_ones_too=False)
             connection.exec_driver_sql("SELECT 2")
 
     with pytest.raises(StoreUnavailableError):
         load()
     proxy.close()
-    with locked(postgres_store, wait_seconds=20):
+    with lock_store(postgres_store, wait_seconds=20):
         pass
 
 
 def test_work_that_takes_long_is_waited_for(engine: Engine) -> None:
     """Far beyond the time after which silence would count."""
-    with reading(engine) as connection:
+    with read_store(engine) as connection:
         assert connection.exec_driver_sql("SELECT 1 FROM pg_sleep(4)").scalar_one() == 1
 
 
@@ -114,7 +114,7 @@ def test_a_load_that_is_killed_frees_the_lock_before_its_statement_ends(
     working = threading.Event()
 
     def load() -> None:
-        with locked(postgres_store, wait_seconds=0) as connection:
+        with lock_store(postgres_store, wait_seconds=0) as connection:
             driver: Any = connection.connection.driver_connection
             sockets.append(socket.socket(fileno=os.dup(driver.fileno())))
             working.set()
@@ -130,6 +130,6 @@ def test_a_load_that_is_killed_frees_the_lock_before_its_statement_ends(
     time.sleep(1)
     sockets[0].shutdown(socket.SHUT_RDWR)
     sockets[0].close()
-    with locked(postgres_store, wait_seconds=100):
+    with lock_store(postgres_store, wait_seconds=100):
         pass
     thread.join(30)

@@ -13,7 +13,7 @@ from sqlalchemy import Column, MetaData, Table, Text, delete, select
 from opportunity_sync.model import ACCOUNT
 from opportunity_sync.store.schema.tables import public_table
 from opportunity_sync.store.schema.types import Identifier
-from opportunity_sync.store.statements.bulk import append, staged_table, temporary
+from opportunity_sync.store.statements.bulk import append_rows, staged_table, temporary_table
 from store_rows import NOON, guid, part, write
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_any_text_survives(engine: Engine, rows: list[tuple[str | None, str | No
         columns = ["account_id", "version_number", "company", "company_notes"]
         staged = part(ACCOUNT, *given_rows).select(columns)
         stamp = pa.array([NOON] * len(rows), pa.timestamp("us", tz="UTC"))
-        append(connection, ACCOUNTS, staged.append_column("synced_at", stamp))
+        append_rows(connection, ACCOUNTS, staged.append_column("synced_at", stamp))
         wanted = select(ACCOUNTS.c.company, ACCOUNTS.c.company_notes)
         found = connection.execute(wanted.order_by(ACCOUNTS.c.account_id)).all()
     assert rows == [tuple(row) for row in found]
@@ -89,11 +89,11 @@ def test_any_text_survives(engine: Engine, rows: list[tuple[str | None, str | No
 
 def test_more_rows_than_one_chunk_holds_arrive_once(engine: Engine) -> None:
     """Large parts are written piece by piece."""
-    table = temporary("many", Column("id", Identifier), Column("note", Text), searched=["id"])
+    table = temporary_table("many", Column("id", Identifier), Column("note", Text), searched=["id"])
     numbers = range(12_345)
     rows = pa.table({"id": [guid(n) for n in numbers], "note": [str(n) for n in numbers]})
     with engine.connect() as connection, staged_table(connection, table) as many:
-        append(connection, many, rows)
+        append_rows(connection, many, rows)
         found = connection.execute(select(many).order_by(many.c.id)).all()
         connection.execute(delete(many))
     assert [(guid(n), str(n)) for n in numbers] == [tuple(row) for row in found]
@@ -104,15 +104,15 @@ def test_column_names_are_quoted(engine: Engine) -> None:
     odd = Table("odd", MetaData(), Column("order", Text), Column("Mixed Case", Text))
     with engine.begin() as connection:
         odd.create(connection)
-        append(connection, odd, pa.table({"order": ["a"], "Mixed Case": ["b"]}))
+        append_rows(connection, odd, pa.table({"order": ["a"], "Mixed Case": ["b"]}))
         assert connection.execute(select(odd)).one() == ("a", "b")
 
 
 def test_a_temporary_table_is_gone_afterwards(engine: Engine) -> None:
     """Its name can be used again in the same transaction."""
-    short_lived = temporary("short_lived", Column("id", Identifier), searched=["id"])
+    short_lived = temporary_table("short_lived", Column("id", Identifier), searched=["id"])
     with engine.begin() as connection:
         for _ in range(2):
             with staged_table(connection, short_lived) as table:
-                append(connection, table, pa.table({"id": [guid(1)]}))
+                append_rows(connection, table, pa.table({"id": [guid(1)]}))
                 assert connection.execute(select(table)).all() == [(guid(1),)]

@@ -30,8 +30,8 @@ def test_untold_is_what_is_missing_to_the_sum_of_what_was_read() -> None:
     """Rows that changed without being read are beside that sum."""
     told = Counts(read=6, inserted=1, updated=1, unchanged=1, filtered=1, refused=1, superseded=1)
 
-    assert told.untold == 0
-    assert (told + Counts(read=2, deleted=5, rewritten=5, compared=5)).untold == 2
+    assert told.unaccounted == 0
+    assert (told + Counts(read=2, deleted=5, rewritten=5, compared=5)).unaccounted == 2
 
 
 def test_facts_are_no_difference_between_two_counts() -> None:

@@ -17,7 +17,7 @@ from opportunity_sync.model import CONTACT, DEFAULT_MODEL, Model
 from opportunity_sync.store.books.state import move_watermark, read_state
 from opportunity_sync.store.schema.tables import COUNTS, ROLE, public_table, tables_of
 from opportunity_sync.store.sessions.engine import store_engine
-from opportunity_sync.store.sessions.lock import locked
+from opportunity_sync.store.sessions.lock import lock_store
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.upgrade.migrate import VERSION_TABLE, alembic_config, migrate
 from store_rows import NOON, dump, guid, write
@@ -59,7 +59,7 @@ def differences(connection: Connection, model: Model = DEFAULT_MODEL) -> list[ob
 
 def test_the_scripts_alone_give_all_that_always_stands(empty_engine: Engine) -> None:
     """Every table, column, type, key and index; selected columns are no script's business."""
-    with locked(empty_engine, wait_seconds=5) as connection:
+    with lock_store(empty_engine, wait_seconds=5) as connection:
         command.upgrade(alembic_config(connection), "head")
         assert differences(connection, STANDING) == []
         assert set(inspect(connection).get_table_names()) == {
@@ -119,7 +119,7 @@ def a_store_of_the_first_revision(engine: Engine) -> None:
         f"INSERT INTO sync_state VALUES ('contact', {moment}, 'https://link', 'abc', 2)",
         f"INSERT INTO sync_state (entity, watermark_at) VALUES ('account', {moment})",
     ]
-    with locked(engine, wait_seconds=5) as connection:
+    with lock_store(engine, wait_seconds=5) as connection:
         of_revision(connection, "0001")
         for statement in statements:
             connection.execute(text(statement))
@@ -146,7 +146,7 @@ def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(empty_engine: E
     )
     assert counts["role"] == Counts(read=4, inserted=1, updated=3, rewritten=2)
     assert counts["account"] == Counts()
-    assert {count.untold for count in counts.values()} == {0}
+    assert {count.unaccounted for count in counts.values()} == {0}
     runs = [(row["run_id"], row["attempt"], row["error"]) for row in told["sync_run"]]
     assert runs == [("r1", None, None), ("r2", None, "No disk.")]
     assert state.watermarks == {"contact": NOON, "account": NOON}
@@ -172,7 +172,7 @@ def test_rows_of_before_have_a_number_that_readers_reach(
 ) -> None:
     """One that the store has given by then, also where somebody filled it by hand."""
     a_store_of_the_first_revision(empty_engine)
-    with locked(empty_engine, wait_seconds=5) as connection:
+    with lock_store(empty_engine, wait_seconds=5) as connection:
         command.upgrade(alembic_config(connection), "0002")
         if before is None:
             connection.execute(text("DELETE FROM sync_store"))
@@ -187,7 +187,7 @@ def test_rows_of_before_have_a_number_that_readers_reach(
 
 def test_an_empty_store_that_is_upgraded_stays_empty(empty_engine: Engine) -> None:
     """Its first load is a first load."""
-    with locked(empty_engine, wait_seconds=5) as connection:
+    with lock_store(empty_engine, wait_seconds=5) as connection:
         of_revision(connection, "0002")
         connection.execute(text(f"INSERT INTO sync_store VALUES (1, '{guid(1)}', 0, 0)"))
     migrate(empty_engine)
@@ -201,7 +201,7 @@ def test_a_column_for_rows_of_before_rewrites_no_table(postgres: str) -> None:
     a_store_of_the_first_revision(engine)
     files = text("SELECT pg_relation_filenode(CAST(:table AS regclass))")
     tables = [*(entity.name for entity in SCRIPTED.public), "opportunity_contact_role"]
-    with locked(engine, wait_seconds=5) as connection:
+    with lock_store(engine, wait_seconds=5) as connection:
         command.upgrade(alembic_config(connection), "0002")
         before = [connection.scalar(files, {"table": table}) for table in tables]
         command.upgrade(alembic_config(connection), "0003")
@@ -212,7 +212,7 @@ def test_an_upgrade_can_be_taken_back(empty_engine: Engine) -> None:
     """The earlier version finds its columns, with the counts that it knows."""
     a_store_of_the_first_revision(empty_engine)
     migrate(empty_engine)
-    with locked(empty_engine, wait_seconds=5) as connection:
+    with lock_store(empty_engine, wait_seconds=5) as connection:
         command.downgrade(alembic_config(connection), "0001")
         query = "SELECT contact_read, contact_updated, role_updated, account_read FROM sync_run"
         rows = connection.execute(text(f"{query} ORDER BY run_id")).all()
@@ -224,7 +224,7 @@ def test_an_upgrade_can_be_taken_back(empty_engine: Engine) -> None:
 
 def test_a_current_store_is_left_alone_and_not_waited_for(own_engine: Engine) -> None:
     """A second call neither changes anything nor needs the lock that a load holds."""
-    with locked(own_engine, wait_seconds=5):
+    with lock_store(own_engine, wait_seconds=5):
         migrate(own_engine, wait_seconds=0)
 
 
@@ -267,14 +267,14 @@ def test_a_store_of_a_newer_version_is_refused(own_engine: Engine) -> None:
 def test_the_first_revision_can_be_taken_back(empty_engine: Engine) -> None:
     """Downgrading leaves nothing behind but Alembic's own table."""
     migrate(empty_engine, SCRIPTED)
-    with locked(empty_engine, wait_seconds=5) as connection:
+    with lock_store(empty_engine, wait_seconds=5) as connection:
         command.downgrade(alembic_config(connection), "base")
         assert inspect(connection).get_table_names() == [VERSION_TABLE]
 
 
 def test_tables_are_made_whole_or_not_at_all(empty_engine: Engine) -> None:
     """A migration that is cut short leaves no table."""
-    with locked(empty_engine, wait_seconds=5) as connection:
+    with lock_store(empty_engine, wait_seconds=5) as connection:
         command.upgrade(alembic_config(connection), "head")
         connection.rollback()
     with empty_engine.connect() as connection:

@@ -16,7 +16,7 @@ from opportunity_sync.errors import (
     ThrottledError,
     TransientError,
 )
-from sync_retries import SyncRetryPolicy
+from sync_task_retries import SyncRetryPolicy
 
 CONFIG_ERRORS = [
     FieldsFileError([FileFault(3, "it has no such table", "take the line out")]),

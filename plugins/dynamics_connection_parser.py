@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sync_connection_parts import extra_of, mask, not_valid, port_of
+from airflow_connection_parts import extra_of, mask, not_valid, port_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -21,7 +21,7 @@ SECRET_EXTRAS = ("client_secret", "user_password", "private_key")
 USUAL_PORTS = {"https": 443, "http": 80}
 
 
-def parsed(found: Connection) -> DynamicsConnection:
+def parse_connection(found: Connection) -> DynamicsConnection:
     """The connection, checked; its secrets are masked in every log from here on.
 
     Raises `ConfigError` naming what is missing or unknown, never a value.

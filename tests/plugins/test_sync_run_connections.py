@@ -9,7 +9,7 @@ import pytest
 
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.settings import Settings
-from sync_connections import dynamics_connection, is_demo, store
+from sync_run_connections import dynamics_connection, is_demo, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

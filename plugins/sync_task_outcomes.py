@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from opportunity_sync.model import EXTRACT_TASKS
-from sync_report import unforeseen, without_promise
+from sync_report import describe_unforeseen, without_promise
 from sync_request import is_quick_sync
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class telling:  # noqa: N801 - read as a word: with telling(context)
                 self.leave_word("The task took longer than it may.", SEE_LOG, type(error).__name__)
             case Exception():
                 self.leave_word("An error that was not foreseen.", SEE_LOG, type(error).__name__)
-                raise unforeseen(error).with_traceback(error.__traceback__) from None
+                raise describe_unforeseen(error).with_traceback(error.__traceback__) from None
             case _:
                 self.leave_word("Its process was told to end.", SEE_LOG, type(error).__name__)
 

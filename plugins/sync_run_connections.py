@@ -84,9 +84,9 @@ def dynamics_connection(settings: Settings) -> DynamicsConnection:
     if not is_demo(settings):
         from airflow.sdk import Connection
 
-        from dynamics_connection import parsed
+        from dynamics_connection_parser import parse_connection
 
-        return parsed(Connection.get(DYNAMICS))
+        return parse_connection(Connection.get(DYNAMICS))
     from opportunity_sync.dynamics import DynamicsConnection
 
     given = sandbox_connection(demo_folder(settings))

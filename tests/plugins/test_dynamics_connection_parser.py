@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk._shared.secrets_masker import redact
 
-from dynamics_connection import parsed
+from dynamics_connection_parser import parse_connection
 from opportunity_sync.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ HOST = "https://contoso.crm4.dynamics.com"
 def a_connection(**parts: Any) -> DynamicsConnection:
     """A connection as Airflow hands it to a task, complete but for what a test says."""
     given = {"host": HOST, "login": "client-id", "password": "client-secret-8R", "schema": TENANT}
-    return parsed(Connection(conn_id="dynamics_default", conn_type="dynamics", **given | parts))
+    return parse_connection(
+        Connection(conn_id="dynamics_default", conn_type="dynamics", **given | parts)
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
-from sync_failures import FAILURE, STOPPED, TASKS, RunFailedError, failure_of, telling
 from sync_report import UnforeseenError
+from sync_task_outcomes import FAILURE, STOPPED, TASKS, RunFailedError, failure_of, telling
 
 RUN = "a-run"
 PROMISE = "make room; the task is retried by itself."
