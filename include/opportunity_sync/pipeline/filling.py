@@ -81,6 +81,7 @@ def _fill_table(
     for part in published.parts:
         with _locked(engine, settings) as connection:
             change = _change(connection, run, moment=clock().replace(microsecond=0))
+            _require_latest(connection, run, entity)
             rows = run.folder.read(part, names)
             filled = store.fill_columns(connection, entity, rows, fields=fields, change=change)
             if filled:
@@ -90,6 +91,7 @@ def _fill_table(
         changed += filled
     with _locked(engine, settings) as connection:
         _change(connection, run, moment=clock())
+        _require_latest(connection, run, entity)
         _settle(connection, run, entity, reading=reading)
     log.info(
         "%s: %s of %s rows that were read got %s",
@@ -118,9 +120,34 @@ def _settle(connection: store.Connection, run: Run, entity: Entity, *, reading: 
     elif reading.unidentified:
         _remember_owed(connection, entity, live.keys() - versions.keys(), columns=fields)
     _remember_owed(connection, entity, refused & live.keys(), columns=fields)
-    readings = run.plan.of(entity).readings(entity)
-    complete = {name: readings[name] for name in fields}
-    store.complete_columns(connection, entity.name, complete)
+    store.complete_columns(connection, entity.name, _still_filling(connection, run, entity))
+
+
+def _still_filling(connection: store.Connection, run: Run, entity: Entity) -> dict[str, str]:
+    """The fields that no other run has written otherwise since this one began to fill them."""
+    readings, fields = run.plan.of(entity).readings(entity), run.fills[entity.name]
+    begun = store.read_state(connection).fill_begun.get(entity.name, {})
+    still = {name: readings[name] for name in fields if name in begun}
+    if len(still) < len(fields):
+        log.warning(
+            "%s: another run has read %s otherwise meanwhile; the next quick sync fills it again.",
+            entity.name,
+            ", ".join(name for name in fields if name not in still),
+        )
+    return still
+
+
+def _require_latest(connection: store.Connection, run: Run, entity: Entity) -> None:
+    """Write nothing any more once a later quick sync fills a field otherwise, or has filled it."""
+    readings, fields = run.plan.of(entity).readings(entity), run.fills[entity.name]
+    state = store.read_state(connection)
+    begun = state.fill_begun.get(entity.name, {})
+    other = [name for name in fields if begun.get(name, readings[name]) != readings[name]]
+    if other:
+        raise StagingError(
+            f"{entity.name}.{', '.join(other)} is read otherwise since this quick sync began.",
+            next_step="nothing: a later quick sync fills it. Leave this run as it is.",
+        )
 
 
 def _remember_owed(

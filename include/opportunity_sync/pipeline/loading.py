@@ -90,7 +90,7 @@ def _write_everything(
         store.bump_revision(connection, change.revision)
     close_run(write, counts)
     for entity in run.model:
-        note_columns(write, entity, held=state.columns.get(entity.name))
+        note_columns(write, entity)
         move_state(write, entity, state=state, overtaken=entity in overtaken)
     require_same_sources(run, outcome)
     return counts

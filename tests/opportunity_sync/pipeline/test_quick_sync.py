@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.errors import ConfigError
+from opportunity_sync.errors import ConfigError, StagingError
 from opportunity_sync.pipeline import ending
 from oracle import actual_store, differences, expected_store
 from organisations import untracked
@@ -224,6 +224,80 @@ def test_an_older_plan_that_loads_meanwhile_leaves_no_row_without_the_field(
     runs.run()
 
     assert drift(runs) == []
+
+
+def test_a_run_that_reads_a_field_otherwise_meanwhile_lets_it_be_filled_again(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """It began under the time zone of before, and loads while days of the new one are filled."""
+    organisation.retype_column(
+        "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
+    )
+    instant = {"actualclosedate": "2026-02-03T23:00:00Z"}
+    won = organisation.create("opportunities", {"name": "Won", **instant})
+    in_utc = sqlite_runs.settings.model_copy(update={"time_zone": "UTC"})
+    in_berlin = sqlite_runs.settings.model_copy(update={"time_zone": "Europe/Berlin"})
+    sqlite_runs.settings = in_utc
+    sqlite_runs.run()
+    later(organisation)
+    organisation.update("opportunities", won, {"name": "Won again"})
+    slow = sqlite_runs.begin()
+    sqlite_runs.extract(slow)
+    sqlite_runs.transform(slow)
+    sqlite_runs.settings = in_berlin
+    filling = sqlite_runs.begin("fill")
+    sqlite_runs.extract(filling)
+    sqlite_runs.load(slow)
+    sqlite_runs.fill(filling)
+    later(organisation)
+
+    sqlite_runs.scheduled_run()
+
+    with sqlite_runs.engine.connect() as connection:
+        day = text("SELECT actual_close_date FROM opportunity WHERE opportunity_id = :won")
+        assert str(connection.scalar(day, {"won": won})) == "2026-02-04"
+
+
+def test_the_run_that_starts_a_quick_sync_and_loads_beside_it_starts_no_second_one(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """It reads the field as the quick sync does, and otherwise than the rows have it."""
+    organisation.retype_column(
+        "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
+    )
+    sqlite_runs.run()
+    later(organisation)
+    zone = {"time_zone": "Europe/Berlin"}
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update=zone)
+    organisation.create("opportunities", {"name": "Won", "actualclosedate": "2026-02-03"})
+    begun = sqlite_runs.begin()
+    filling = sqlite_runs.begin("fill")
+    sqlite_runs.go_on(begun)
+    sqlite_runs.extract(filling)
+    sqlite_runs.fill(filling)
+    later(organisation)
+
+    assert begun["to_fill"] == ["opportunity.actual_close_date"]
+    assert sqlite_runs.begin()["to_fill"] == []
+
+
+def test_a_quick_sync_of_before_writes_nothing_once_another_has_begun(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """Somebody clears an old one: its days are those of another time zone."""
+    organisation.retype_column(
+        "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
+    )
+    sqlite_runs.run()
+    begun = []
+    for zone in ("Asia/Tokyo", "Europe/Berlin"):
+        sqlite_runs.settings = sqlite_runs.settings.model_copy(update={"time_zone": zone})
+        begun.append(sqlite_runs.begin("fill"))
+        sqlite_runs.extract(begun[-1])
+
+    with pytest.raises(StagingError, match=r"opportunity\.actual_close_date is read otherwise"):
+        sqlite_runs.fill(begun[0])
+    assert sqlite_runs.fill(begun[1])["tables"].keys() == {"opportunity"}
 
 
 def test_a_range_fills_the_rows_in_it(

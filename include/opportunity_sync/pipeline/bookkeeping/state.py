@@ -11,8 +11,6 @@ from opportunity_sync.pipeline.readings import published_reading
 from opportunity_sync.pipeline.resolving.outcome import all_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from opportunity_sync.model import Entity
     from opportunity_sync.pipeline.bookkeeping.write import Write
     from opportunity_sync.pipeline.run import Run
@@ -43,20 +41,17 @@ def is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
     return True
 
 
-def note_columns(write: Write, entity: Entity, *, held: Mapping[str, str] | None) -> None:
-    """Say how the whole table has its columns now; `held`: how it had them until now.
+def note_columns(write: Write, entity: Entity) -> None:
+    """Say how the whole table has its columns now.
 
-    A run that brings a part of the table, with a column read otherwise than it is held (in another
-    time zone), leaves rows of both kinds: that column is held no more, and is read whole again.
+    A run with a column read otherwise than it is held, or than a quick sync is filling it (in
+    another time zone), leaves rows of both kinds: that column is held no more, and filled again.
     """
     connection, run = write.connection, write.run
     reading, readings = published_reading(run, entity), _readings_of(run, entity)
+    store.forget_other_readings(connection, entity.name, readings)
     if reading.is_whole and not run.lists(entity):
         store.complete_columns(connection, entity.name, readings)
-        return
-    other = {name for name, how in readings.items() if held and held.get(name, how) != how}
-    if other:
-        store.forget_readings(connection, entity.name, other)
 
 
 def _readings_of(run: Run, entity: Entity) -> dict[str, str]:

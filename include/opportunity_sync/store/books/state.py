@@ -27,7 +27,7 @@ from opportunity_sync.store.schema.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from sqlalchemy import Connection
@@ -246,13 +246,27 @@ def forget_readings(connection: Connection, entity: str, names: Collection[str])
 
     The quick sync that filled them is of the past, so that another one starts by itself.
     """
+    _keep_readings(connection, entity, lambda name, _how: name not in names)
+
+
+def forget_other_readings(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+    """Say so of the columns that were held, or are being filled, with another reading than these.
+
+    Rows with these readings have just been written.
+    """
+    _keep_readings(connection, entity, lambda name, how: readings.get(name, how) == how)
+
+
+def _keep_readings(
+    connection: Connection, entity: str, is_kept: Callable[[str, str], bool]
+) -> None:
     query = select(sync_state.c.columns, sync_state.c.fill_begun)
-    row = connection.execute(query.where(sync_state.c.entity == entity)).one_or_none()
-    for column, text in row._mapping.items() if row else ():  # noqa: SLF001 - its public name
+    row = connection.execute(query.where(sync_state.c.entity == entity)).mappings().one_or_none()
+    for column, text in (row or {}).items():
         known = _readings(text) or {}
-        left = {name: how for name, how in known.items() if name not in names}
+        left = {name: how for name, how in known.items() if is_kept(name, how)}
         if left != known:
-            _set_state(connection, entity, **{column: _json(left)})
+            _set_state(connection, entity, **{str(column): _json(left)})
 
 
 def forget_delta_link(connection: Connection, entity: str) -> None:
