@@ -16,7 +16,7 @@ from ground import only_facts
 from measuring import Job, Measured, measured
 
 from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
-from opportunity_sync.store.schema.tables import tables_of
+from opportunity_sync.store.schema.tables import store_column, tables_of
 
 if TYPE_CHECKING:
     from ground import Ground
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 Pass = dict[str, Measured]
 
 PUBLIC = [entity.name for entity in DEFAULT_MODEL.public]
-WRITTEN = [name for name in tables_of(DEFAULT_MODEL) if not name.startswith("sync_")]
+# What load writes of rows; `store_column` is made with the tables.
+WRITTEN = [
+    name
+    for name in tables_of(DEFAULT_MODEL)
+    if not name.startswith("sync_") and name != store_column.name
+]
 
 
 @dataclass(frozen=True, slots=True)

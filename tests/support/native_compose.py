@@ -106,7 +106,7 @@ class NativeCompose:
     def environment(self, name: str, replica: int = 1) -> dict[str, str]:
         """The image's and the service's own variables, and the places of this machine."""
         given = self.services[name].get("environment", {})
-        programs, code = self.contents(self.services[name]["build"]["target"])
+        programs, code = self.contents(self.services[name].get("build", {}).get("target"))
         return {
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "AIRFLOW_HOME": str(self.home),
@@ -123,8 +123,8 @@ class NativeCompose:
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         }
 
-    def contents(self, target: str) -> tuple[Path, str]:
-        """Where an image's programs and code are on this machine."""
+    def contents(self, target: str | None) -> tuple[Path, str]:
+        """Where an image's programs and code are on this machine; of another's image none are."""
         if target == "sandbox":
             return Path(sys.prefix, "bin"), f"{PROJECT}/include"
         return self.image / "bin", f"{self.home}/include:{self.home}/plugins"

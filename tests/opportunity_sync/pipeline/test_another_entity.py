@@ -372,7 +372,13 @@ def test_a_preview_tells_what_would_become_of_leads(runs: SyncRuns, tmp_path: Pa
     *_, lead = changes
 
     assert [each.entity for each in changes] == ["opportunity", "contact", "account", "lead"]
-    assert lead.added == ("topic", "parent_account", "expected_close_date", "industry")
+    assert lead.added == (
+        "topic",
+        "parent_account_id",
+        "expected_close_date",
+        "industry_code",
+        "industry_label",
+    )
     assert [line.partition(":")[0] for line in lead.left_out] == ["size"]
 
 
