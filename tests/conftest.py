@@ -26,6 +26,11 @@ block_network()
 MUST_RUN_IN_CI = ("banking", "nonprofit", "postgres", "production")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: the worker that has Airflow's tests mostly waits."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[URL]:
     """URL of the maintenance database of a PostgreSQL that lives as long as the test run."""
