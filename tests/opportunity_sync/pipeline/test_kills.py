@@ -76,9 +76,9 @@ POINTS: list[Point] = [
 ]
 # A load that finds the store moved publishes what it has resolved again.
 POINTS_UNDER_LOCK: list[Point] = [
-    ("load", f"{WRITER}.write", 1, True),
-    ("load", f"{FOLDER}.publish", 1, False),
-    ("load", f"{FOLDER}.publish", 1, True),
+    ("load", f"{LOADING}:resolve_again", 1, False),
+    ("load", f"{LOADING}:resolve_again", 1, True),
+    ("load", f"{STORE}:write_rows", 1, True),
 ]
 
 
