@@ -5,9 +5,10 @@
 #   scripts/set_up.sh development   that, and what tests and checks add: all of requirements.txt
 #   scripts/set_up.sh image         apart, in .venv-image: what the production image holds
 #
-# Each takes its dependency groups (pyproject.toml) at the lock's versions, requirements.txt. A stamp holds the checksum of what was installed, so the second time is instant and a changed
-# lock installs again. Everything is byte-compiled: without that each Airflow process spends
-# three seconds compiling, again and again.
+# Each takes its dependency groups (pyproject.toml) at the versions of the lock, requirements.txt. A
+# stamp holds the checksum of what was installed, so the second time is instant and a changed lock
+# installs again. Everything is byte-compiled: without that each Airflow process spends three
+# seconds compiling, again and again.
 set -eu
 
 cd "$(dirname "$0")/.."
