@@ -1,8 +1,8 @@
 """Rows of the entities into facts and public tables: newer wins, equal writes nothing.
 
 A run may bring what the store already has, or something older (a slow backfill, a repeated
-window). So facts are written first, under the guard of the version, and a public row only from
-a staged row that then is the current one: same version as the fact, not deleted, not excluded.
+window). So facts are written first, under the version guard. A public row is written only from a
+staged row that is then the current one: same version as the fact, not deleted, not excluded.
 Only the columns that the run planned to read are written; what a row lacks thereby is remembered.
 `account_id` is derived and not under that guard; it is written whenever it differs. Tables that
 are empty need no comparison and are filled straight.

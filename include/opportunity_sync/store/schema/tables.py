@@ -6,7 +6,7 @@ rules read; `store_column` which selected columns the pipeline made, `owed_colum
 written without; `choice_label`, `sync_state`.
 
 No table of an entity is made at import: it is built from the entity that is asked about. The schema
-that databases really get is written in `migrations/`; a test keeps the two equal.
+that databases really get is written in `store/upgrade/migrations/`; a test keeps the two equal.
 """
 
 from __future__ import annotations

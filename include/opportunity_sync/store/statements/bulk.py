@@ -2,7 +2,7 @@
 
 PostgreSQL gets COPY: Arrow writes the CSV itself, where a null is nothing and an empty text is
 `""`, so no row passes through Python and every text arrives byte for byte. SQLite gets
-`executemany` over columns that were turned into what it stores (`types.py`) as a whole.
+`executemany` over whole columns that were turned into what it stores (`store/schema/types.py`).
 Rows that must be compared with stored ones go into a temporary table first.
 """
 

@@ -1,3 +1,3 @@
-"""Alembic's scripts for the store's schema, oldest first; `migrate.py` runs them."""
+"""Alembic's scripts for the store's schema, oldest first; `store/upgrade/migrate.py` runs them."""
 
 from __future__ import annotations
