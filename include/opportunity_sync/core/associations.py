@@ -1,4 +1,4 @@
-"""Which account and which contact roles belong to an opportunity: the contract's truth table.
+"""Which account and which contact roles belong to an opportunity: the association rules.
 
 One function per rule, named as in `docs/associations.md`. Each takes the opportunities that it
 is about and the known records, and returns the accounts, the roles and what could not be
