@@ -69,7 +69,7 @@ class EntityPlan(msgspec.Struct, frozen=True):
             secured=tuple(name for name in self.secured if name in columns),
         )
 
-    def readings(self, entity: Entity) -> dict[str, str]:
+    def interpretations(self, entity: Entity) -> dict[str, str]:
         """How each planned field is read: as long as this stays the same, so do the values.
 
         Most fields can be read in one way only, which is the empty text. A day that is taken from

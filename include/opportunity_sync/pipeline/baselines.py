@@ -80,9 +80,13 @@ def _holds_rule_columns(found: Findings, entity: Entity) -> bool:
     if held is None:
         log.info("%s: read whole, since its columns were not noted so far", entity.set_name)
         return False
-    readings = found.plan.of(entity).readings(entity)
+    interpretations = found.plan.of(entity).interpretations(entity)
     needed = _needed_columns(entity)
-    new = [name for name in readings if name in needed and held.get(name) != readings[name]]
+    new = [
+        name
+        for name in interpretations
+        if name in needed and held.get(name) != interpretations[name]
+    ]
     if new:
         log.info("%s: read whole, for new columns: %s", entity.set_name, ", ".join(sorted(new)))
     return not new
@@ -96,16 +100,16 @@ def _waiting(connection: store.Connection, found: Findings, entity: Entity) -> t
     tracking does not give: a pass of a quick sync brings one that does.
     """
     plan, held = found.plan.of(entity), found.state.columns.get(entity.name) or {}
-    readings = plan.readings(entity)
-    waiting = [name for name in readings if held.get(name) != readings[name]]
-    lacking = readings.keys() - _link_columns(found, entity, otherwise=readings)
+    interpretations = plan.interpretations(entity)
+    waiting = [name for name in interpretations if held.get(name) != interpretations[name]]
+    lacking = interpretations.keys() - _link_columns(found, entity, otherwise=interpretations)
     waiting += sorted(lacking - set(waiting))
     selected = {field.column for field in entity.selected_fields}
     owed = store.count_owed_by_column(connection, entity, plan.columns)
     if max(owed.values(), default=0) > OWED_AT_ONCE:
         most = store.count_live(connection, entity) // _OWED_SHARE
         many = [name for name, count in owed.items() if count > most and name not in waiting]
-        store.forget_readings(connection, entity.name, many)
+        store.forget_interpretations(connection, entity.name, many)
         waiting += many
     return tuple(name for name in waiting if name in selected)
 
@@ -125,8 +129,8 @@ def _link_columns(
 def _unasked(found: Findings, entity: Entity, waiting: Sequence[str]) -> tuple[str, ...]:
     """Those of the fields with which no quick sync has begun since they are read as they are."""
     begun = found.state.fill_begun.get(entity.name, {})
-    readings = found.plan.of(entity).readings(entity)
-    return tuple(name for name in waiting if begun.get(name) != readings[name])
+    interpretations = found.plan.of(entity).interpretations(entity)
+    return tuple(name for name in waiting if begun.get(name) != interpretations[name])
 
 
 def _usable_link(found: Findings, entity: Entity) -> Link | None:
@@ -159,9 +163,9 @@ def _followed(
             entity.set_name,
         )
         return None
-    readings = found.plan.of(entity).readings(entity)
-    given = {name: how for name, how in readings.items() if name in columns}
-    lacking = sorted(_needed_columns(entity) & readings.keys() - given.keys())
+    interpretations = found.plan.of(entity).interpretations(entity)
+    given = {name: how for name, how in interpretations.items() if name in columns}
+    lacking = sorted(_needed_columns(entity) & interpretations.keys() - given.keys())
     if lacking:
         log.info(
             "%s: the change tracking link lacks %s; a full pass brings a new one.",

@@ -205,9 +205,11 @@ def _note_fills(
     """Remember what a quick sync over whole tables began to fill, so that it begins but once."""
     for name, fields in fills.items():
         if tables[name].window.is_everything:
-            readings = found.plan.of(found.model[name]).readings(found.model[name])
+            interpretations = found.plan.of(found.model[name]).interpretations(found.model[name])
             begun = found.state.fill_begun.get(name, {})
-            store.note_fill(connection, name, begun | {each: readings[each] for each in fields})
+            store.note_fill(
+                connection, name, begun | {each: interpretations[each] for each in fields}
+            )
 
 
 def _with_rows(found: Findings) -> Findings:

@@ -92,7 +92,7 @@ def _fill_table(
     with _locked(engine, settings) as connection:
         _change(connection, run, moment=clock())
         _require_latest(connection, run, entity)
-        _settle(connection, run, entity, reading=reading)
+        _close_pass(connection, run, entity, reading=reading)
     log.info(
         "%s: %s of %s rows that were read got %s",
         entity.name,
@@ -103,7 +103,9 @@ def _fill_table(
     return changed
 
 
-def _settle(connection: store.Connection, run: Run, entity: Entity, *, reading: Reading) -> None:
+def _close_pass(
+    connection: store.Connection, run: Run, entity: Entity, *, reading: Reading
+) -> None:
     """What follows from a pass over the whole table; a range has filled values and no more."""
     if not reading.is_whole:
         return
@@ -114,7 +116,7 @@ def _settle(connection: store.Connection, run: Run, entity: Entity, *, reading: 
         differs = {key for key, version in versions.items() if live.get(key, -1) < version}
         absent = live.keys() - versions.keys() - refused
         _remember_owed(connection, entity, differs | absent, columns={store.WHOLE_RECORD})
-        columns = run.plan.of(entity).readings(entity)
+        columns = run.plan.of(entity).interpretations(entity)
         link = store.DeltaLink(reading.delta_link, columns)
         store.offer_link(connection, entity.name, link)
     elif reading.unidentified:
@@ -125,9 +127,9 @@ def _settle(connection: store.Connection, run: Run, entity: Entity, *, reading: 
 
 def _still_filling(connection: store.Connection, run: Run, entity: Entity) -> dict[str, str]:
     """The fields that no other run has written otherwise since this one began to fill them."""
-    readings, fields = run.plan.of(entity).readings(entity), run.fills[entity.name]
+    interpretations, fields = run.plan.of(entity).interpretations(entity), run.fills[entity.name]
     begun = store.read_state(connection).fill_begun.get(entity.name, {})
-    still = {name: readings[name] for name in fields if name in begun}
+    still = {name: interpretations[name] for name in fields if name in begun}
     if len(still) < len(fields):
         log.warning(
             "%s: another run has read %s otherwise meanwhile; the next quick sync fills it again.",
@@ -139,10 +141,12 @@ def _still_filling(connection: store.Connection, run: Run, entity: Entity) -> di
 
 def _require_latest(connection: store.Connection, run: Run, entity: Entity) -> None:
     """Write nothing any more once a later quick sync fills a field otherwise, or has filled it."""
-    readings, fields = run.plan.of(entity).readings(entity), run.fills[entity.name]
+    interpretations, fields = run.plan.of(entity).interpretations(entity), run.fills[entity.name]
     state = store.read_state(connection)
     begun = state.fill_begun.get(entity.name, {})
-    other = [name for name in fields if begun.get(name, readings[name]) != readings[name]]
+    other = [
+        name for name in fields if begun.get(name, interpretations[name]) != interpretations[name]
+    ]
     if other:
         raise StagingError(
             f"{entity.name}.{', '.join(other)} is read otherwise since this quick sync began.",

@@ -166,7 +166,7 @@ def _rows(run: Run, parts: Sequence[Part], derived: Iterable[pa.Table]) -> Itera
         table = rows
         if "account_id" in beside.column_names:
             table = rows.append_column("account_id", beside["account_id"])
-        yield table.filter(beside["take"])
+        yield table.filter(beside["is_newest"])
 
 
 def _write_associations(write: Write, counts: dict[str, Counts]) -> None:

@@ -122,7 +122,7 @@ def _stored(connection: Connection, model: Model, selection: Selection) -> _Stor
             each.name: tuple(sorted(store.stopped_columns(connection, each.name, each.columns)))
             for each in selection
         },
-        held={name: readings or {} for name, readings in columns.items()},
+        held={name: interpretations or {} for name, interpretations in columns.items()},
         rows={entity.name: store.count_live(connection, entity) for entity in model.public},
         pace=store.seconds_per_request(connection),
     )
@@ -132,8 +132,12 @@ def _change(
     entity: Entity, stored: _Stored, *, plan: Plan, fitted: store.FittedModel, page_size: int
 ) -> Change:
     name, rows = entity.name, stored.rows.get(entity.name, 0)
-    held, readings = stored.held.get(name, {}), plan.of(entity).readings(entity)
-    to_fill = [each for each in readings if held.get(each) != readings[each]] if held else []
+    held, interpretations = stored.held.get(name, {}), plan.of(entity).interpretations(entity)
+    to_fill = (
+        [each for each in interpretations if held.get(each) != interpretations[each]]
+        if held
+        else []
+    )
     requests = -(-rows // page_size) if to_fill else 0
     out = [f"{each.source}: {each.reason} ({each.state})" for each in plan.of(entity).left_out]
     out += [

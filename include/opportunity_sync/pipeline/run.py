@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["continue", "range", "full", "reconcile", "fill"]
 _PLAN = "plan.json"
-_FORMAT = 3  # of what is staged: a run of another one begins anew
+_FORMAT = 4  # of what is staged: a run of another one begins anew
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ OVERLAP = timedelta(minutes=10)
 URL = "https://example.crm.dynamics.com"
 LINK = f"{URL}/api/data/v9.2/contacts?$deltatoken=1"
 PLAN = Plan.complete(DEFAULT_MODEL)
-ALL_COLUMNS = PLAN.of(CONTACT).readings(CONTACT)
+ALL_COLUMNS = PLAN.of(CONTACT).interpretations(CONTACT)
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_tracking_is_for_runs_that_go_on_and_users_who_see_everything(
 
 def test_a_handful_of_rows_is_never_tracked(connection: Connection) -> None:
     """Connection roles are read whole each time."""
-    columns = {"connectionrole": PLAN.of(CONNECTION_ROLE).readings(CONNECTION_ROLE)}
+    columns = {"connectionrole": PLAN.of(CONNECTION_ROLE).interpretations(CONNECTION_ROLE)}
     state = a_state(watermarks={"connectionrole": NOON}, columns=columns)
 
     found = read(connection, state, entity=CONNECTION_ROLE, sees_all=True)

@@ -48,16 +48,16 @@ def note_columns(write: Write, entity: Entity) -> None:
     another time zone), leaves rows of both kinds: that column is held no more, and filled again.
     """
     connection, run = write.connection, write.run
-    reading, readings = published_reading(run, entity), _readings_of(run, entity)
-    store.forget_other_readings(connection, entity.name, readings)
+    reading, interpretations = published_reading(run, entity), _interpretations_of(run, entity)
+    store.forget_other_interpretations(connection, entity.name, interpretations)
     if reading.is_whole and not run.lists(entity):
-        store.complete_columns(connection, entity.name, readings)
+        store.complete_columns(connection, entity.name, interpretations)
 
 
-def _readings_of(run: Run, entity: Entity) -> dict[str, str]:
+def _interpretations_of(run: Run, entity: Entity) -> dict[str, str]:
     """The fields that the extract task has read, and how."""
-    readings = run.plan.of(entity).readings(entity)
-    return {name: readings[name] for name in published_reading(run, entity).fields}
+    interpretations = run.plan.of(entity).interpretations(entity)
+    return {name: interpretations[name] for name in published_reading(run, entity).fields}
 
 
 def move_state(write: Write, entity: Entity, *, state: StoreState, overtaken: bool) -> None:
@@ -97,5 +97,5 @@ def _next_link(write: Write, entity: Entity, *, state: StoreState) -> store.Delt
         store.owe_rows_since(write.connection, entity, state.offered_at.get(entity.name, 0))
         return store.DeltaLink(reading.delta_link, known.columns, is_whole=True)
     # A link that was only followed goes on with the columns that it was made with.
-    columns = _readings_of(run, entity) if reading.is_whole else None
+    columns = _interpretations_of(run, entity) if reading.is_whole else None
     return store.DeltaLink(reading.delta_link, columns, is_whole=reading.is_whole)

@@ -96,7 +96,7 @@ def resolved_tables(run: Run, groups: Groups, resolved: Resolved) -> Tables:
     tables: Tables = {}
     for entity in run.model:
         keys = staged[entity.name].facts[entity.key_column]
-        derived = {"take": staged[entity.name].is_newest}
+        derived = {"is_newest": staged[entity.name].is_newest}
         if entity.carries_account:
             found = resolution.accounts[entity.name]
             own = found[entity.key_column]

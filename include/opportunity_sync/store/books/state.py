@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from opportunity_sync.model import Entity, Model
     from opportunity_sync.store.statements.change import Change
 
-Readings = dict[str, str]
+Interpretations = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ class StoreState:
     watermarks: dict[str, datetime]
     epoch: int = 0
     delta_links: dict[str, str] = field(default_factory=dict)
-    columns: dict[str, Readings | None] = field(default_factory=dict)
-    link_columns: dict[str, Readings | None] = field(default_factory=dict)
+    columns: dict[str, Interpretations | None] = field(default_factory=dict)
+    link_columns: dict[str, Interpretations | None] = field(default_factory=dict)
     whole_passes: dict[str, int] = field(default_factory=dict)
     offered: dict[str, DeltaLink] = field(default_factory=dict)
     offered_at: dict[str, int] = field(default_factory=dict)
-    fill_begun: dict[str, Readings] = field(default_factory=dict)
+    fill_begun: dict[str, Interpretations] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
@@ -91,15 +91,15 @@ def read_state(connection: Connection) -> StoreState:
         epoch=store.epoch if store else 0,
         watermarks={row.entity: row.watermark_at for row in rows if row.watermark_at},
         delta_links={row.entity: row.delta_link for row in linked},
-        columns={row.entity: _readings(row.columns) for row in rows},
-        link_columns={row.entity: _readings(row.link_columns) for row in linked},
+        columns={row.entity: _interpretations(row.columns) for row in rows},
+        link_columns={row.entity: _interpretations(row.link_columns) for row in linked},
         offered={
-            row.entity: DeltaLink(row.offered_link, _readings(row.offered_columns) or {})
+            row.entity: DeltaLink(row.offered_link, _interpretations(row.offered_columns) or {})
             for row in rows
             if row.offered_link
         },
         offered_at={row.entity: row.offered_at or 0 for row in rows},
-        fill_begun={row.entity: _readings(row.fill_begun) or {} for row in rows},
+        fill_begun={row.entity: _interpretations(row.fill_begun) or {} for row in rows},
         whole_passes={row.entity: row.whole_passes for row in linked},
     )
 
@@ -217,11 +217,13 @@ def correct_watermark(connection: Connection, entity: str, to: datetime) -> None
     connection.execute(statement.where(sync_state.c.entity == entity))
 
 
-def complete_columns(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+def complete_columns(
+    connection: Connection, entity: str, interpretations: Mapping[str, str]
+) -> None:
     """Say that the whole table has these columns, each with its reading."""
     query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
-    known = _readings(connection.scalar(query))
-    complete = {**(known or {}), **readings}
+    known = _interpretations(connection.scalar(query))
+    complete = {**(known or {}), **interpretations}
     if complete != known:
         _set_state(connection, entity, columns=_json(complete))
 
@@ -238,32 +240,36 @@ def forget_column(connection: Connection, entity: Entity, column: str) -> None:
         for field in entity.all_fields
         if column in {stored.name for stored in field.columns}
     }
-    forget_readings(connection, entity.name, lost)
+    forget_interpretations(connection, entity.name, lost)
 
 
-def forget_readings(connection: Connection, entity: str, names: Collection[str]) -> None:
+def forget_interpretations(connection: Connection, entity: str, names: Collection[str]) -> None:
     """Say of these columns that the whole table does not have them in one way any more.
 
     The quick sync that filled them is of the past, so that another one starts by itself.
     """
-    _keep_readings(connection, entity, lambda name, _how: name not in names)
+    _keep_interpretations(connection, entity, lambda name, _how: name not in names)
 
 
-def forget_other_readings(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+def forget_other_interpretations(
+    connection: Connection, entity: str, interpretations: Mapping[str, str]
+) -> None:
     """Say so of the columns that were held, or are being filled, with another reading than these.
 
-    Rows with these readings have just been written.
+    Rows with these interpretations have just been written.
     """
-    _keep_readings(connection, entity, lambda name, how: readings.get(name, how) == how)
+    _keep_interpretations(
+        connection, entity, lambda name, how: interpretations.get(name, how) == how
+    )
 
 
-def _keep_readings(
+def _keep_interpretations(
     connection: Connection, entity: str, is_kept: Callable[[str, str], bool]
 ) -> None:
     query = select(sync_state.c.columns, sync_state.c.fill_begun)
     row = connection.execute(query.where(sync_state.c.entity == entity)).mappings().one_or_none()
     for column, text in (row or {}).items():
-        known = _readings(text) or {}
+        known = _interpretations(text) or {}
         left = {name: how for name, how in known.items() if is_kept(name, how)}
         if left != known:
             _set_state(connection, entity, **{str(column): _json(left)})
@@ -310,9 +316,9 @@ def withdraw_offer(connection: Connection, entity: str) -> None:
     connection.execute(update(sync_state).values(nothing).where(sync_state.c.entity == entity))
 
 
-def note_fill(connection: Connection, entity: str, readings: Mapping[str, str]) -> None:
+def note_fill(connection: Connection, entity: str, interpretations: Mapping[str, str]) -> None:
     """Say that a quick sync has begun to fill these columns, each with its reading."""
-    _set_state(connection, entity, fill_begun=_json(readings))
+    _set_state(connection, entity, fill_begun=_json(interpretations))
 
 
 _NONE = "{}"  # of a table that has no column wholly; null: not known
@@ -334,9 +340,9 @@ def _add_state(connection: Connection, entity: str, **values: object) -> None:
     )
 
 
-def _json(readings: Mapping[str, str]) -> str:
-    return json.dumps(dict(readings), sort_keys=True)
+def _json(interpretations: Mapping[str, str]) -> str:
+    return json.dumps(dict(interpretations), sort_keys=True)
 
 
-def _readings(text: str | None) -> Readings | None:
+def _interpretations(text: str | None) -> Interpretations | None:
     return None if text is None else json.loads(text)

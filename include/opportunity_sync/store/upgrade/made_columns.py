@@ -22,7 +22,7 @@ from opportunity_sync.store.books.owed_columns import (
     count_owed_by_column,
     forget_owed_columns,
 )
-from opportunity_sync.store.books.state import forget_readings
+from opportunity_sync.store.books.state import forget_interpretations
 from opportunity_sync.store.schema.tables import fact_table, public_table, store_column
 from opportunity_sync.store.sessions.lock import lock_store, read_store
 
@@ -133,7 +133,7 @@ def let_go_of_unread(
         of_fields = store_column.c.entity == entity.name, store_column.c.field.in_(fields)
         connection.execute(update(store_column).values(is_wanted=False).where(*of_fields))
         forget_owed_columns(connection, entity, fields)
-        forget_readings(connection, entity.name, fields)
+        forget_interpretations(connection, entity.name, fields)
     return fields
 
 

@@ -380,7 +380,7 @@ def test_a_date_that_comes_as_an_instant_is_the_day_in_the_time_zone(
     plan = plan_of(client, OPPORTUNITY, time_zone="Europe/Berlin")
     assert plan.left_out == ()
     assert plan.zones == {"actual_close_date": "Europe/Berlin"}
-    assert plan.readings(OPPORTUNITY)["actual_close_date"] == "day in Europe/Berlin"
+    assert plan.interpretations(OPPORTUNITY)["actual_close_date"] == "day in Europe/Berlin"
     assert "TIME_ZONE" not in caplog.text
 
 

@@ -165,18 +165,18 @@ def test_a_table_that_is_missing_is_a_configuration_error(
         the_plan(client)
 
 
-def test_the_readings_follow_the_columns_only(
+def test_the_interpretations_follow_the_columns_only(
     client: DataverseClient, organisation: Organisation
 ) -> None:
     """A new label is no reason to read a table anew; a lost column is."""
-    before = the_plan(client, CONTACT).of(CONTACT).readings(CONTACT)
+    before = the_plan(client, CONTACT).of(CONTACT).interpretations(CONTACT)
     options = {0: "Aktiv", 1: "Inaktiv"}
     change(organisation, "contacts", "statecode", options=options)
     renamed = the_plan(client, CONTACT)
     assert options == renamed.labels["contact"]["person_status"]
-    assert before == renamed.of(CONTACT).readings(CONTACT)
+    assert before == renamed.of(CONTACT).interpretations(CONTACT)
     organisation.remove_column("contacts", "jobtitle")
-    after = the_plan(client, CONTACT).of(CONTACT).readings(CONTACT)
+    after = the_plan(client, CONTACT).of(CONTACT).interpretations(CONTACT)
     assert before.keys() - after.keys() == {"job_title"}
 
 
@@ -197,9 +197,9 @@ def test_the_report_is_readable(client: DataverseClient) -> None:
     assert "contact: " in "\n".join(the_plan(client, CONTACT).report())
 
 
-def test_readings_tell_a_day_in_a_time_zone_from_everything_else() -> None:
+def test_interpretations_tell_a_day_in_a_time_zone_from_everything_else() -> None:
     """Another zone makes other values of the same rows, so it is another reading."""
     bare = EntityPlan(("name", "actual_close_date"))
-    assert bare.readings(OPPORTUNITY) == {"name": "", "actual_close_date": ""}
+    assert bare.interpretations(OPPORTUNITY) == {"name": "", "actual_close_date": ""}
     zoned = EntityPlan(bare.columns, zones={"actual_close_date": "Europe/Berlin"})
-    assert zoned.readings(OPPORTUNITY)["actual_close_date"] == "day in Europe/Berlin"
+    assert zoned.interpretations(OPPORTUNITY)["actual_close_date"] == "day in Europe/Berlin"

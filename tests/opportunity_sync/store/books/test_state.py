@@ -22,7 +22,7 @@ from opportunity_sync.store.books.state import (
     complete_columns,
     correct_watermark,
     forget_delta_link,
-    forget_readings,
+    forget_interpretations,
     move_delta_link,
     move_watermark,
     newest_modified_at,
@@ -116,7 +116,7 @@ def test_another_organisation_is_refused_before_and_while_it_is_claimed(engine: 
     assert state(engine).organization_id == guid(1)
 
 
-def test_columns_of_the_whole_table_gather_with_their_readings(engine: Engine) -> None:
+def test_columns_of_the_whole_table_gather_with_their_interpretations(engine: Engine) -> None:
     """A column that is read in another way is told of as it was read last."""
     move(engine, None, NOON)
     with engine.begin() as connection:
@@ -207,8 +207,8 @@ def test_a_column_that_is_held_in_two_ways_is_held_no_more(engine: Engine) -> No
     """The others stay; of a table without any there is nothing to forget."""
     with engine.begin() as connection:
         complete_columns(connection, "opportunity", {"name": "", "actual_close_date": "day in UTC"})
-        forget_readings(connection, "opportunity", {"actual_close_date"})
-        forget_readings(connection, "contact", {"email"})
+        forget_interpretations(connection, "opportunity", {"actual_close_date"})
+        forget_interpretations(connection, "contact", {"email"})
     assert state(engine).columns == {"opportunity": {"name": ""}}
 
 
