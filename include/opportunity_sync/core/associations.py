@@ -1,9 +1,9 @@
 """Which account and which contact roles belong to an opportunity: the association rules.
 
-One function per rule, named as in `docs/associations.md`. Each takes the opportunities that it
-is about and the known records, and returns the accounts, the roles and what could not be
-resolved, with the reason. Nothing vanishes: `resolve` parts the opportunities over the three
-customer rules, and every reference ends as an account, a role, both, or an unresolved row.
+There is one function per rule, named as in `docs/associations.md`. It takes the opportunities that
+the rule is about and the known records. It returns accounts, roles, and what could not be resolved,
+with the reason. Nothing vanishes: `resolve` divides the opportunities among the three customer
+rules, and every reference ends as an account, a role, both, or an unresolved row.
 
 What is odd about the data: `customerid` holds one value, a contact or an account, whatever the
 form showed. A connection is stored as two mirrored rows of which one can be missing, so each row
@@ -44,10 +44,10 @@ UNRESOLVED_COLUMNS = dict.fromkeys(UNRESOLVED_KEY, TEXT) | {"reason": TEXT}
 class Facts:
     """What is known of the records that the rules read; one row per key, deleted rows left out.
 
-    `opportunities` are those to resolve (opportunity_id, customer_id, customer_type); the other
-    frames have the key and fact columns of their entity and hold at least every record that the
-    opportunities can reach: customers, stakeholders, parents, and all masters of their merges.
-    `refused`: by entity name, ids of records that are in Dynamics and can't be taken.
+    `opportunities` are those to resolve (opportunity_id, customer_id, customer_type). The other
+    frames have the key and fact columns of their entity, and at least every record that the
+    opportunities can reach: customers, stakeholders, parents, and the masters of their merges.
+    `refused`: ids of records that are in Dynamics and can't be taken, by entity name.
     """
 
     opportunities: pd.DataFrame
@@ -84,7 +84,7 @@ class Facts:
 class Associations:
     """The outcome: one account (or null) per opportunity, roles, and unresolved references.
 
-    `missing`: by entity name, ids of records that were asked for and that nobody knows.
+    `missing`: ids of records that something refers to and that nobody knows, by entity name.
     """
 
     accounts: pd.DataFrame
@@ -95,7 +95,7 @@ class Associations:
 
 @dataclass(frozen=True)
 class ContactAccounts:
-    """`contact_id` and `account_id` (or null) of each contact, and accounts that nobody knows."""
+    """`contact_id` and `account_id` (or null) of each contact, and ids of accounts nobody knows."""
 
     accounts: pd.DataFrame
     missing: IdSet
@@ -126,7 +126,7 @@ def resolve(facts: Facts) -> Associations:
 
 
 def customer_is_contact(opportunities: pd.DataFrame, facts: Facts) -> Associations:
-    """Rules 1 to 3, 9: the contact gets the role, the contact's own account is the account."""
+    """Rules 1 to 3 and 9: the contact gets the role, and its own account is the account."""
     customers = _looked_up(
         opportunities, "customer_id", facts.contact_directory, "parent_id", "parent_type"
     )
@@ -174,8 +174,8 @@ def no_customer(opportunities: pd.DataFrame) -> Associations:
 def stakeholder(facts: Facts) -> Associations:
     """Rule 7: a role for each contact joined by an active connection with a Stakeholder role.
 
-    A role that is not known withholds the association and is listed; the contact is looked up
-    only once the role is known to be a stakeholder's.
+    Where the role is not known, the association is withheld and listed. The contact is looked up
+    only where the role is known to be a stakeholder's.
     """
     links = attach_columns(
         facts.links, facts.roles, on="connectionrole_id", columns=["name", "category"]
@@ -217,7 +217,7 @@ def _unknown_roles(links: pd.DataFrame, refused: IdSet) -> pd.DataFrame:
 
 
 def stakeholder_links(connections: pd.DataFrame) -> pd.DataFrame:
-    """Turn active connections so that the opportunity comes first, whichever side it is stored on.
+    """The opportunity, contact and role of each active connection, whichever side is stored first.
 
     Returns `opportunity_id`, `contact_id`, `connectionrole_id` (the contact's side), distinct;
     connections of other parties and those without a role on the contact's side are left out.
@@ -267,7 +267,7 @@ def _looked_up(
 
 
 def _employers(people: pd.DataFrame, key: str, accounts: Directory) -> pd.DataFrame:
-    """The parents that are accounts, looked up; `key` goes with them."""
+    """The accounts that are somebody's parent, looked up, with the `key` of that person's row."""
     has_account = people["parent_id"].notna() & people["parent_type"].eq("account").fillna(
         value=False
     )
@@ -308,7 +308,7 @@ def _unresolved(looked_up: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 def _missing(looked_up: pd.DataFrame) -> IdSet:
-    """The records that were asked for and that nobody knows."""
+    """The records that nobody knows."""
     return _ids(looked_up["missing_id"])
 
 

@@ -1,9 +1,8 @@
-"""From a reference (a GUID in a lookup) to the record that it stands for, or to the reason why not.
+"""From a reference (a GUID in a lookup) to the record it stands for, or to the reason for none.
 
-Every rule needs the same four answers about a contact or account: is it known, was it merged
-away, did its merges run in a circle, does the sync filter exclude it (rows 8 to 11 of
-`docs/associations.md`). Inactive records count as active (row 12), so the state is not even looked
-at.
+Every rule asks the same four questions about a contact or account. Is it known? Was it merged into
+another? Do its merges run in a circle? Does the sync filter exclude it? The answers are rows 8 to
+11 of `docs/associations.md`. Inactive records count as active (row 12), so nobody asks for that.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reason:
-    """The reasons of one kind of record, as `unresolved_association.reason` shows them."""
+    """What `unresolved_association.reason` says of one kind of record."""
 
     not_found: str
     excluded: str
@@ -66,11 +65,11 @@ class Directory:
     def look_up(self, references: pd.Series, *columns: str) -> dict[str, Any]:
         """Answer for each reference, row by row.
 
-        Gives `survivor_id`, `reason`, `missing_id` and these columns of the survivor. `reason` is
-        null where the reference resolves to a record that is synced, and for a null reference. For
-        an excluded record `survivor_id` is given *and* the reason, because some rules still use it.
-        `missing_id` is the record that nobody knows: the one that is referred to, or the one at the
-        end of its merges.
+        Returns `survivor_id`, `reason`, `missing_id` and the given columns of the survivor.
+        `reason` is null for a null reference, and where the reference leads to a synced record. An
+        excluded record has a `survivor_id` *and* a reason, because some rules still use it.
+        `missing_id` is the record that nobody knows: the one referred to, or the one at the end of
+        its merges.
         """
         found = self._keys.positions(references)
         is_asked, is_found = references.notna().to_numpy(), found >= 0
@@ -103,7 +102,7 @@ class Directory:
 
 
 def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """`values` at these positions; whatever stands last for -1, which the caller sets aside."""
+    """`values` at these positions. For -1 it is some value, which the caller sets aside."""
     if not len(values):
         return np.zeros(len(positions), dtype=values.dtype)
     taken_values: np.ndarray = values[positions]

@@ -1,8 +1,8 @@
-"""How Dataverse says no: the error that an answer other than 200 stands for.
+"""Which error an answer of Dataverse stands for when its status is not 200.
 
-HTTP status and Dataverse code disagree often: throttling comes with 400, a missing privilege with
-403 or 401, and many a body is empty or HTML. So both are looked at. A known code decides, except
-beside a 401; otherwise the status does.
+The HTTP status and Dataverse's own code often disagree. Throttling comes with 400, a missing
+privilege with 401 or 403, and many error bodies are empty or HTML. So both are looked at: a known
+code decides, except beside a 401. Without a known code the status decides.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _MESSAGES: Final = ("message", "description", "Message", "ExceptionMessage")
 
 
 def error_of(response: requests.Response, body: bytes | None = None) -> SyncError:
-    """The error that a response other than 2xx stands for; never a secret in its text.
+    """The error that a response other than 2xx stands for. Its text never holds a secret.
 
-    `body` is for a response whose content was read as a stream.
+    `body` is given where the content of the response was read as a stream.
     """
     code, message = _read_code_and_message(response.content if body is None else body)
     meaning = _find_meaning(response.status_code, code, message)
@@ -63,7 +63,7 @@ def error_of(response: requests.Response, body: bytes | None = None) -> SyncErro
 
 
 def canonical_code(code: object) -> str | None:
-    """`0x80072322` for that, its upper-case form, -2147015902 and 2147951394; None for none."""
+    """One spelling per code: `0x80072322`, also for -2147015902 or 2147951394; else None."""
     text = str(code or "").strip().lower()
     if _CODE.fullmatch(text):
         return f"0x{int(text) & 0xFFFFFFFF:08x}" if int(text) else None
@@ -87,7 +87,7 @@ def _find_meaning(status: int, code: str | None, message: str) -> ErrorMeaning:
 
 
 def _read_code_and_message(body: bytes) -> tuple[str | None, str]:
-    """Code and message of an error body, in any of the shapes seen; empty where it is no JSON."""
+    """Code and message of an error body, in any shape that was seen; empty if it is not JSON."""
     try:
         content: Any = msgspec.json.decode(body)
     except (ValueError, RecursionError):
@@ -100,7 +100,7 @@ def _read_code_and_message(body: bytes) -> tuple[str | None, str]:
 
 
 def _text_of(value: object) -> str:
-    """A text, also where it is wrapped together with its language; nothing else is one."""
+    """The text itself, or the text in an object that also names its language; else empty."""
     text = value.get("value") if isinstance(value, dict) else value
     return text if isinstance(text, str) else ""
 
@@ -128,9 +128,9 @@ def _next_step(meaning: ErrorMeaning, message: str) -> str:
 
 
 def is_expired_delta(error: SyncError) -> bool:
-    """Whether Dataverse asks for a full synchronisation instead of a delta.
+    """Whether Dataverse says that a delta link has expired and asks for a full synchronisation.
 
-    The status beside it is not documented. A bare 410 to a delta link means the link itself.
+    Which status comes with that is not documented. A 410 without a code means the link as well.
     """
     request = error.request
     if request and (request.code == EXPIRED_DELTA_CODE or request.status == requests.codes.gone):
@@ -139,9 +139,9 @@ def is_expired_delta(error: SyncError) -> bool:
 
 
 def is_missing_record(error: SyncError) -> bool:
-    """Whether Dataverse says that the record asked for does not exist: a 404 that says so.
+    """Whether Dataverse says that the record does not exist: a 404 with that code or message.
 
-    A bare 404 can be a gateway's, or a wrong address; it proves nothing about the record.
+    Any other 404 can come from a gateway or a wrong address. It proves nothing about the record.
     """
     request = error.request
     if request is None or request.status != requests.codes.not_found:

@@ -1,6 +1,7 @@
-"""What Dataverse's error codes and HTTP statuses mean, and what to do about each: one table.
+"""What Dataverse's error codes and HTTP statuses mean, and what to do about each.
 
-The codes are on Microsoft's pages "Web service error codes" and "Service protection API limits".
+Microsoft lists the codes on its pages "Web service error codes" and "Service protection API
+limits".
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ UNKNOWN_RECORD_CODE: Final = "0x80040217"
 
 @dataclass(frozen=True, slots=True)
 class ErrorMeaning:
-    """One row of the table: the class of error, what is wrong in words, and what to do."""
+    """The class of an error, what is wrong in words, and what to do about it."""
 
     kind: type[SyncError]
     problem: str

@@ -1,8 +1,8 @@
 """How a run reads each table: by what the store has of it, and by what the organisation shows.
 
-A table that the store does not hold wholly is read whole. Else what has changed is read: by the
-link of change tracking where there is one that gives what the rules need, by a window otherwise.
-Fields that are newly selected never make a table be read whole: they wait for a quick sync.
+A table that the store does not have in full is read whole. Of any other table only the changes are
+read: by the link of change tracking if there is one that gives what the rules need, else by a
+window. A newly selected field never causes a table to be read whole; it waits for a quick sync.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OWED_AT_ONCE = 5_000  # rows that one run asks for again, of one table
-# Asking by id costs a request for 100 rows, reading the table one for 5000.
+OWED_AT_ONCE = 5_000  # owed rows that one run asks for, of one table
+# Asking by id costs a request per 100 rows, reading the table a request per 5000.
 _OWED_SHARE = 50
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What `begin` found at both ends: what is asked, what can be read, what the store holds."""
+    """What `begin` has found out: what is asked, what can be read, what the store holds."""
 
     request: RunRequest
     plan: Plan
@@ -45,7 +45,7 @@ class Findings:
 def baseline(
     connection: store.Connection, found: Findings, entity: Entity, *, overlap: timedelta
 ) -> Baseline:
-    """How this run reads a table, by what the store has of it."""
+    """Decide how this run reads a table."""
     request, state, name = found.request, found.state, entity.name
     holds = name in state.watermarks and _holds_rule_columns(found, entity)
     watermark = state.watermarks.get(name) if holds else None
@@ -93,11 +93,12 @@ def _holds_rule_columns(found: Findings, entity: Entity) -> bool:
 
 
 def _waiting(connection: store.Connection, found: Findings, entity: Entity) -> tuple[str, ...]:
-    """Fields that can be read and that the stored rows do not have, but for a few.
+    """Fields that can be read and that a quick sync has to fill.
 
-    Those few are asked for by id. Rows that lack a field in such numbers that by id they would cost
-    more than a quick sync wait for one as well, and so does a field that the stored link of change
-    tracking does not give: a pass of a quick sync brings one that does.
+    The stored rows lack them. A field that only a few rows lack is no such field: those rows are
+    asked for by id. Where so many rows lack it that this would cost more than a quick sync, the
+    field waits for one. So does a field that the stored link of change tracking does not give,
+    because the pass of a quick sync brings a link that gives it.
     """
     plan, held = found.plan.of(entity), found.state.columns.get(entity.name) or {}
     interpretations = plan.interpretations(entity)
@@ -117,7 +118,7 @@ def _waiting(connection: store.Connection, found: Findings, entity: Entity) -> t
 def _link_columns(
     found: Findings, entity: Entity, *, otherwise: Mapping[str, str]
 ) -> Collection[str]:
-    """The fields that the newest link of change tracking gives; `otherwise` where there is none."""
+    """The fields that the newest link of change tracking gives; `otherwise` if there is no link."""
     offered, stored = found.state.offered.get(entity.name), found.state.delta_links
     if offered is not None:
         return (offered.columns or {}).keys()
@@ -127,14 +128,14 @@ def _link_columns(
 
 
 def _unasked(found: Findings, entity: Entity, waiting: Sequence[str]) -> tuple[str, ...]:
-    """Those of the fields with which no quick sync has begun since they are read as they are."""
+    """The waiting fields with which no quick sync has begun in their present interpretation."""
     begun = found.state.fill_begun.get(entity.name, {})
     interpretations = found.plan.of(entity).interpretations(entity)
     return tuple(name for name in waiting if begun.get(name) != interpretations[name])
 
 
 def _usable_link(found: Findings, entity: Entity) -> Link | None:
-    """The stored link by which changes can be followed; where it is dropped, that is said."""
+    """The stored link by which changes can be followed; the log says if it has to be dropped."""
     url = found.state.delta_links.get(entity.name)
     if url is None:
         return None
@@ -142,7 +143,7 @@ def _usable_link(found: Findings, entity: Entity) -> Link | None:
 
 
 def _offered_link(found: Findings, entity: Entity) -> Link | None:
-    """The link that a quick sync has left, if it gives what is read now."""
+    """The link that a quick sync has left, if it can be followed."""
     offered = found.state.offered.get(entity.name)
     if offered is None or offered.url is None:
         return None
@@ -152,9 +153,9 @@ def _offered_link(found: Findings, entity: Entity) -> Link | None:
 def _followed(
     found: Findings, entity: Entity, url: str, *, columns: Mapping[str, str]
 ) -> Link | None:
-    """A link with the fields that it gives and that can be read; None where it is of no use.
+    """A link with the fields that it gives and that can be read; None if it is of no use.
 
-    Rows that come without a selected field owe it. Without a column of the rules there is no row.
+    A row that comes without a selected field owes it. Without a field of the rules it can't come.
     """
     if not same_origin(url, found.organization_url):
         log.warning(
@@ -177,6 +178,6 @@ def _followed(
 
 
 def _needed_columns(entity: Entity) -> set[str]:
-    """The fields without which a row is nothing: the rules need them, or they always stand."""
+    """The fields that every row must have: the rules need them, or they always stand."""
     standing = (field for field in entity.fields if field.always_stands)
     return {field.column for field in (*entity.facts, *standing)}

@@ -1,13 +1,13 @@
 """Quick Sync: values of chosen fields into rows that are there, beside the running sync.
 
-A field that is newly selected is null in every row that does not change. Filling the rows means to
-read the whole table, for hours where it is large, and the five-minute sync must not wait for it. So
-a run of its own reads the table, and writes nothing but those columns, part by part. What any other
-run writes meanwhile without them is owed and asked for by id.
+A newly selected field is null in every row that does not change. To fill it, the whole table must
+be read. That can take hours, and the five-minute sync must not wait for it. So a run of its own
+reads the table and writes nothing but the new columns, part by part. Rows that another run writes
+without them meanwhile owe them and are asked for by id.
 
 Where changes are tracked, the pass also brings a link that gives the new columns. It is left for
-the running sync, and whatever the pass shows otherwise than the store has it is owed as a whole: so
-the link may be taken up wherever the old one stands.
+the running sync. Every row that differs between the pass and the store is owed as a whole, so the
+running sync may take the link up wherever its old link stands.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def fill(
 ) -> dict[str, Any]:
     """Write the staged values; returns `changed`, the rows written, and that number per table.
 
-    Each part is a transaction of its own, so that a load waits for a page and not for a table. What
-    was written stays written: the task can be tried again.
+    Each part is a transaction of its own, so a load waits for one page and not for a table. What
+    was written stays, so the task can be tried again.
     """
     begun = open_run(run)
     changed = {}
@@ -86,8 +86,8 @@ def _fill_table(
             filled = store.fill_columns(connection, entity, rows, fields=fields, change=change)
             if filled:
                 store.bump_revision(connection, change.revision)
-                books = run.dag_id, run.run_id
-                store.count_filled(connection, books, entity.name, updated=filled)
+                of_run = run.dag_id, run.run_id
+                store.count_filled(connection, of_run, entity.name, updated=filled)
         changed += filled
     with _locked(engine, settings) as connection:
         _change(connection, run, moment=clock())
@@ -106,7 +106,7 @@ def _fill_table(
 def _close_pass(
     connection: store.Connection, run: Run, entity: Entity, *, reading: Reading
 ) -> None:
-    """What follows from a pass over the whole table; a range has filled values and no more."""
+    """Note what a pass over the whole table has shown. After a range nothing is noted."""
     if not reading.is_whole:
         return
     fields, versions = run.fills[entity.name], versions_read(run, entity)
@@ -126,7 +126,7 @@ def _close_pass(
 
 
 def _still_filling(connection: store.Connection, run: Run, entity: Entity) -> dict[str, str]:
-    """The fields that no other run has written otherwise since this one began to fill them."""
+    """The filled fields, less those that another run has read otherwise meanwhile."""
     interpretations, fields = run.plan.of(entity).interpretations(entity), run.fills[entity.name]
     begun = store.read_state(connection).fill_begun.get(entity.name, {})
     still = {name: interpretations[name] for name in fields if name in begun}
@@ -140,7 +140,7 @@ def _still_filling(connection: store.Connection, run: Run, entity: Entity) -> di
 
 
 def _require_latest(connection: store.Connection, run: Run, entity: Entity) -> None:
-    """Write nothing any more once a later quick sync fills a field otherwise, or has filled it."""
+    """Raise `StagingError` once a later quick sync has begun to fill a field otherwise."""
     interpretations, fields = run.plan.of(entity).interpretations(entity), run.fills[entity.name]
     state = store.read_state(connection)
     begun = state.fill_begun.get(entity.name, {})
@@ -163,7 +163,7 @@ def _remember_owed(
 
 
 def _close(engine: Engine, run: Run, *, settings: Settings) -> None:
-    """Write the run's own record: how it ended, and what of the rows that were read was written."""
+    """Write the run's own record: that it succeeded, and how many rows it read and wrote."""
     counts, requests, replaced = {}, run.requests, 0
     with _locked(engine, settings) as connection:
         filled = store.counted_updates(connection, run.dag_id, run.run_id)

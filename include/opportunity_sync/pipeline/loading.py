@@ -1,9 +1,9 @@
-"""The load task: everything that the run found, into the store, in one transaction.
+"""The load task writes everything that the run found into the store, in one transaction.
 
 Facts, public rows, roles, unresolved references, watermarks and the run's own record commit
-together or not at all. The store-wide lock makes loads one after another. If another run has
-committed since `transform` looked, the associations are resolved again here, inside the
-transaction, so that the slower of two runs cannot put back older roles.
+together or not at all. The store's lock lets one load write at a time. If another run has
+committed since `transform` looked at the store, the associations are resolved again here, inside
+the transaction. So the slower of two runs can't put back older roles.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def load(
 ) -> dict[str, Any]:
     """Write the staged run; returns `changed` (rows written) and the counts per table.
 
-    Raises `StoreUnavailableError` when the store cannot take it now; the store is as it was.
+    Raises `StoreUnavailableError` when the store can't take it now. The store is then as before.
     """
     begun = open_run(run)
     with store.lock_store(
@@ -99,7 +99,7 @@ def _write_everything(
 def _as_the_store_is_now(
     connection: Connection, run: Run, outcome: Outcome, *, change: Change, revision: int
 ) -> Outcome:
-    """The outcome, resolved again where the store, at `revision`, moved since transform's look."""
+    """The outcome, resolved again if the store has changed since `transform` looked at it."""
     if run.new_epoch:
         log.warning("A new epoch begins: the versions read now replace all that is stored.")
         store.begin_epoch(connection, run.plan.organization_id, model=run.model, change=change)
@@ -149,7 +149,7 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
 def _readings(
     run: Run, entity: Entity, outcome: Outcome
 ) -> Iterator[tuple[Iterator[pa.Table], tuple[str, ...]]]:
-    """The rows that the extract task brought, then those asked for by id, and their fields."""
+    """First the rows of the extract task, then those asked for by id; each with its fields."""
     extracted, found = row_parts(run, entity, outcome.groups)
     group, count = f"derived/{entity.name}", len(extracted)
     fields = published_reading(run, entity).fields
@@ -161,7 +161,7 @@ def _readings(
 
 
 def _rows(run: Run, parts: Sequence[Part], derived: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Staged parts with what was derived of each row, without rows that were read twice."""
+    """Staged rows with the account derived for each. Of rows read twice only the newest stays."""
     for rows, beside in zip(run.folder.tables(parts), derived, strict=True):
         table = rows
         if "account_id" in beside.column_names:

@@ -1,7 +1,7 @@
-"""What one run is: what was asked of it, what window it takes, and where its rows are staged.
+"""One run: what was asked of it, what it reads of each table, and where its rows are staged.
 
-Tasks run in different processes, on different machines, so all that they share is one small
-JSON dict (the `run`) and the plan that `begin` stages beside the rows.
+Tasks run in different processes, often on different machines. All that they share is one small
+JSON dict, which says where the run is staged, and the plan that `begin` stages there.
 """
 
 from __future__ import annotations
@@ -32,25 +32,29 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["continue", "range", "full", "reconcile", "fill"]
 _PLAN = "plan.json"
-_FORMAT = 4  # of what is staged: a run of another one begins anew
+_FORMAT = 4  # of what is staged; a run with another number must begin anew
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """What Airflow asks for.
 
-    `continue`: from each table's watermark, or everything where there is none; `range`: what was
-    modified in [window_start, window_end), never moving a watermark; `full`: everything;
-    `reconcile`: key and version of everything, and then only what differs; `fill`: values of chosen
-    `fields` (`contact.region`, none: all that wait to be filled) into rows that are there, of all
-    records or of those that were modified (`ranges_by` says: or created) in a range.
-    `accept_deletions`
-    lets a run mark more rows as gone than the guard allows, `accept_refusals` leave out more
-    records that can't be taken, `accept_filter_gone` take an organisation whose sync filter is no
-    longer there for one without. `new_epoch` lets lower versions replace higher ones, after the
-    organisation was restored from a backup. `new_organization`, with it, is the id of the
-    organisation to which the store is handed over. `model`: the tables of the deployment, with what
-    is read of them where nobody selects otherwise.
+    The modes:
+
+    - `continue`: what changed since each table's watermark, or everything where there is none.
+    - `range`: what was modified in [window_start, window_end). No watermark moves.
+    - `full`: everything.
+    - `reconcile`: key and version of everything, and then only the rows that differ.
+    - `fill`: values of chosen `fields` (`contact.region`; none means all that wait) into rows that
+      are there, of all records or of those in a range. `ranges_by` says whether the range is about
+      when records were modified or when they were created.
+
+    `accept_deletions` lets a run mark more rows as gone than the guard allows, `accept_refusals`
+    leave out more records that can't be taken. `accept_filter_gone` says that the sync filter was
+    removed from the organisation on purpose. `new_epoch` lets lower versions replace higher ones,
+    after the organisation was restored from a backup; `new_organization`, with it, is the id of the
+    organisation that takes the store over. `model`: the tables of the deployment, with what is read
+    of them where nobody selects otherwise.
     """
 
     dag_id: str
@@ -68,7 +72,7 @@ class RunRequest:
     model: Model = DEFAULT_MODEL
 
     def __post_init__(self) -> None:
-        """Refuse a range that is none, and an epoch that would begin with gaps."""
+        """Refuse an empty or half-open range, and an epoch that would begin without every row."""
         if self.new_organization and not self.new_epoch:
             raise ConfigError(
                 "Another organisation's rows have versions of their own, so an epoch begins.",
@@ -112,7 +116,7 @@ class Window(msgspec.Struct, frozen=True):
         return self.start is None and self.end is None
 
     def __str__(self) -> str:
-        """As the logs say it."""
+        """The window in words, for the log."""
         if self.is_everything:
             return "everything"
         verb = "created" if self.by == CREATED_SOURCE else "modified"
@@ -125,21 +129,22 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A link of change tracking, and the fields that it gives, each with its reading."""
+    """A link of change tracking, and the interpretation of each field that it gives."""
 
     url: str
     columns: dict[str, str]
 
 
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run knew of one table when it began, and how it reads it.
+    """What a run knew of one table when it began, and how it reads that table.
 
-    `window`: where nothing else is read. `is_tracked`: by change tracking, from `link` on, or with
-    a whole pass first where there is none. `stored_link` and `whole_passes`: as the store had them,
-    to tell whether another run moved them. `offered`: what a quick sync has left to go on with once
-    `link` has been followed to its end. `waiting`: fields that the stored rows lack, for a quick
-    sync to fill, `unasked` those of them that none has begun with. `is_read_whole`: even a
-    reconciliation brings every row, since the stored ones lack what the rules need.
+    `window`: what is read where no link is followed. `is_tracked`: change tracking is used, from
+    `link` on; without a link a whole pass comes first. `stored_link` and `whole_passes`: as the
+    store had them, to tell whether another run has moved them since. `offered`: the link that a
+    quick sync has left; it is taken up once `link` has been followed to its end. `waiting`: fields
+    that the stored rows lack until a quick sync fills them; `unasked`: those of them with which no
+    quick sync has begun. `is_read_whole`: even a reconciliation reads every row whole, because the
+    stored rows lack what the rules need.
     """
 
     window: Window
@@ -154,12 +159,13 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """A begun run, as it is staged for the tasks.
+    """A run that has begun, as it is staged for the tasks.
 
-    `model`: the tables and columns that the run reads, `plan`: how; `tables`: by entity name.
-    `started_at` (UTC) is the lower of Dynamics' clock and the worker's; `revision` and `epoch` are
-    the store's when the run began. `filter_gone`: entities whose sync filter is no longer there,
-    and accepted as such. `fills`: by entity name the fields that a quick sync fills.
+    `model`: the tables and columns that the run reads; `plan`: how they are read; `tables`: what
+    was known of each, by entity name. `started_at` (UTC) is the lower of Dynamics' clock and the
+    worker's. `revision` and `epoch` are the store's when the run began. `filter_gone`: entities
+    whose sync filter was removed on purpose. `fills`: the fields that a quick sync fills, by entity
+    name.
     """
 
     dag_id: str
@@ -172,7 +178,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     tables: dict[str, Baseline]
     format: int = _FORMAT
-    requests: int = 0  # what it took to begin
+    requests: int = 0  # that `begin` has sent
     fills: dict[str, tuple[str, ...]] = {}
     accept_deletions: bool = False
     accept_refusals: bool = False
@@ -192,11 +198,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return self.mode == "reconcile" and not self.of(entity).is_read_whole
 
     def reads(self, entity: Entity) -> bool:
-        """Whether the run reads the table at all: a quick sync only those that it fills."""
+        """Whether the run reads the table at all. A quick sync reads only tables that it fills."""
         return self.mode != "fill" or entity.name in self.fills
 
     def rows_group(self, entity: Entity) -> str:
-        """The staging group that an extract task fills, and the name it is published under."""
+        """The staging group of an extract task's rows, which is also the name of their manifest."""
         return f"listing/{entity.name}" if self.lists(entity) else entity.name
 
     def of(self, entity: Entity) -> Baseline:
@@ -220,7 +226,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_run(pointer: dict[str, Any]) -> Run:
-    """Read the staged run again. Raises `StagingError` where it is gone or of another version."""
+    """Read the staged run. Raises `StagingError` if it is gone or has another format."""
     saved = RunFolder(pointer["staging"]).read_json(_PLAN)
     try:
         run = msgspec.convert(saved, Run, strict=False)
@@ -237,8 +243,8 @@ def open_run(pointer: dict[str, Any]) -> Run:
 def require_same_organization(client: DataverseClient, run: Run) -> None:
     """Compare the organisation with the one that the run began with.
 
-    A connection can be pointed elsewhere while a run is under way, and then every page would be
-    somebody else's. Raises `WrongOrganizationError`.
+    Somebody can point the connection elsewhere while a run is under way, and then every page would
+    be another organisation's. Raises `WrongOrganizationError`.
     """
     found = client.organization_id()
     if found != run.plan.organization_id:
@@ -253,7 +259,7 @@ def require_same_organization(client: DataverseClient, run: Run) -> None:
 def window_for(
     request: RunRequest, entity: Entity, *, watermark: datetime | None, overlap: timedelta
 ) -> Window:
-    """The window of an entity for what was asked."""
+    """The window of an entity that the request asks for."""
     if entity.is_always_read_whole or request.mode in {"full", "reconcile"}:
         return Window()
     if request.mode == "range":
@@ -270,16 +276,16 @@ def utc_now() -> datetime:
 
 
 def less(moment: datetime, span: timedelta) -> datetime:
-    """A moment moved back by a span, and no further than the calendar goes."""
+    """The moment moved back by a span, but not beyond the start of the calendar."""
     earliest = datetime.min.replace(tzinfo=moment.tzinfo)
     return moment - span if moment - earliest >= span else earliest
 
 
 def report_wait(seconds: float) -> None:
-    """Say in the log that the store is held by somebody else, and for how long by now."""
+    """Say in the log how long the run has waited for somebody else who holds the store."""
     log.info("Waiting for the store, which another run or program holds: %.0f s so far.", seconds)
 
 
 def staging_root(settings: Settings) -> StagingRoot:
-    """Where runs are staged: the setting, or a folder of this machine when there is none."""
+    """Where runs are staged: as set, or else in a folder of this machine."""
     return StagingRoot(settings.staging_url or str(Path.home() / ".opportunity_sync" / "staging"))

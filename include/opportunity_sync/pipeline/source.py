@@ -1,8 +1,8 @@
 """Where an extract task starts to read a table: everything, a window, its changes, or a listing.
 
-Change tracking is the better source where the organisation has it on and the application user
-sees every row: it shows deletions, cascades and back-dated rows, which no window shows. It
-refuses filters, so a tracked table is read whole once and by its delta link ever after.
+Change tracking shows deletions, cascades and back-dated rows, which no window shows. So it is used
+where the organisation has it on and the application user sees every row. It allows no filter:
+a tracked table is read whole once, and from then on by its delta link.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """One reading: first link or path, what is asked for, and what its end proves.
+    """Where one reading starts, and what it asks for.
 
-    `way`: how the rows are come by; `fields`: the planned ones that come. `is_tracked`: the last
-    page has a link to go on from.
+    `link`: its first link or path. `way`: by what the rows are found. `fields`: the planned fields
+    that come. `is_tracked`: the last page has a link to go on from. `what`: the same for the log.
     """
 
     link: str
@@ -42,12 +42,12 @@ class Source:
 
     @property
     def prefer(self) -> tuple[str, ...]:
-        """What the requests ask for beside rows; a listing has no lookups, whose tables matter."""
+        """What the requests prefer. Annotations name a lookup's table; a listing has no lookups."""
         annotations = (ANNOTATIONS,) if self.fields else ()
         return (*annotations, TRACK_CHANGES) if self.is_tracked else annotations
 
     def after(self, state: PartState) -> Source:
-        """The reading that goes on after a staged part; it may be another than this one."""
+        """Where to go on after a staged part, which another way of reading may have brought."""
         return replace(
             self,
             link=state.next_link or "",
@@ -59,10 +59,10 @@ class Source:
 
 
 def sources_of(run: Run, entity: Entity) -> Iterator[Source]:
-    """Ways to read an entity, the best first: links of change tracking, then one that needs none.
+    """The ways to read an entity, best first: links of change tracking, then one without a link.
 
-    Of a table for which a quick sync is due, or under way, that one reads every row: the running
-    sync, which must not be held up, reads by window meanwhile.
+    While a quick sync is due or under way, it reads every row of its table. The running sync must
+    not wait for that, so it reads the table by window meanwhile.
     """
     if run.lists(entity):
         path, params = listing_query(entity)

@@ -1,8 +1,8 @@
 """The Marketo store: its tables, and the few set-based ways in which a run may change them.
 
-Every function takes a `Connection` inside a transaction that the caller opened with
-`lock.locked`, `lock.writing` or `lock.reading`, and never commits: a run's rows, roles, state
-and book-keeping arrive together or not at all.
+A function that takes a `Connection` works inside a transaction that the caller has opened with
+`lock_store`, `writing` or `read_store`, and never commits. So a run's rows, roles, state and books
+arrive together or not at all.
 """
 
 from __future__ import annotations

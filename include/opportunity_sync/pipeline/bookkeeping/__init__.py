@@ -1,1 +1,1 @@
-"""What a load writes beside the rows: its own record, what was refused, and where runs go on."""
+"""What a load writes beside the rows: its record, refused records, where the next run goes on."""

@@ -1,4 +1,4 @@
-"""The run's own record, and the records that it could not take, in the transaction of its rows."""
+"""Writes what a run did, and which records it could not take, in the transaction of its rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNRESOLVED = "unresolved"
 
 
 def close_run(write: Write, counts: dict[str, Counts]) -> None:
-    """List what was refused and write the run's own record, still in the transaction."""
+    """List what was refused, and write the run's own record."""
     connection, run, outcome = write.connection, write.run, write.outcome
     readings: list[Reading] = []
     listed: list[dict[str, Any]] = []
@@ -64,7 +64,7 @@ def _error_row(entity: Entity, refused: Refused) -> dict[str, Any]:
 
 
 def _list_refused(write: Write, entity: Entity, refused: Mapping[str, Refusals]) -> None:
-    """Keep records that can't be taken in `refused_row`, and drop those that have passed."""
+    """List records that can't be taken in `refused_row`, and drop those that were taken now."""
     connection, run = write.connection, write.run
     if not any(refused.values()) and not store.refused_ids(connection, entity):
         return

@@ -1,4 +1,4 @@
-"""What a load came to, as its log shows it and Airflow passes it on."""
+"""The result of a load, for its log and for Airflow."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _line(name: str, cells: Sequence[str]) -> str:
 
 
 def _sentence(counts: Mapping[str, Counts], changed: int) -> str:
-    """What the load came to, in words."""
+    """The result of the load in one sentence."""
     read = sum(count.read for name, count in counts.items() if name not in {ROLE, UNRESOLVED})
     refused = sum(count.refused for count in counts.values())
     tail = f", {refused:,} could not be taken (refused_row names them)" if refused else ""

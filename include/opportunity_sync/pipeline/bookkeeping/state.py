@@ -1,4 +1,4 @@
-"""Where the next runs go on: columns that are complete, watermarks, delta links."""
+"""Notes where the next runs go on: watermarks, delta links, and which columns are complete."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
-    """Whether the stored delta link may lie behind the deletion of a row of this run.
+    """Whether the stored delta link may have missed the deletion of a row of this run.
 
-    Another run has read the whole table since this one began: `passes`, of the stored link, has
-    grown. A row that only this run knows may have been deleted before that, and then no change
-    that is read by that link will ever say so. (Of a run that read changes, a tombstone would be
-    stored.)
+    That can be when another run has read the whole table since this one began, so that `passes`,
+    the count of the stored link, has grown. A row that only this run has seen may have been deleted
+    before that pass, and then the changes after the link will never show the deletion. (Had the
+    other run read changes instead, the tombstone would be stored.)
     """
     run = write.run
     if passes is None or passes == run.of(entity).whole_passes:
@@ -42,10 +42,11 @@ def is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
 
 
 def note_columns(write: Write, entity: Entity) -> None:
-    """Say how the whole table has its columns now.
+    """Note which columns all rows of the table now have, and in which interpretation.
 
-    A run with a column read otherwise than it is held, or than a quick sync is filling it (in
-    another time zone), leaves rows of both kinds: that column is held no more, and filled again.
+    A run may interpret a column otherwise than the stored rows do, or than a quick sync that is
+    filling it (another time zone, say). Then the table has values of both kinds. The column counts
+    as incomplete from then on and is filled again.
     """
     connection, run = write.connection, write.run
     reading, interpretations = published_reading(run, entity), _interpretations_of(run, entity)
@@ -55,13 +56,13 @@ def note_columns(write: Write, entity: Entity) -> None:
 
 
 def _interpretations_of(run: Run, entity: Entity) -> dict[str, str]:
-    """The fields that the extract task has read, and how."""
+    """The fields that the extract task has read, each with its interpretation."""
     interpretations = run.plan.of(entity).interpretations(entity)
     return {name: interpretations[name] for name in published_reading(run, entity).fields}
 
 
 def move_state(write: Write, entity: Entity, *, state: StoreState, overtaken: bool) -> None:
-    """Move the watermark, and the delta link where the entity is tracked: compare and set."""
+    """Move the watermark and the delta link, unless another run has moved them meanwhile."""
     connection, run, name = write.connection, write.run, entity.name
     if overtaken:
         store.forget_delta_link(connection, name)
@@ -74,7 +75,7 @@ def move_state(write: Write, entity: Entity, *, state: StoreState, overtaken: bo
     is_moved = store.move_delta_link(
         connection,
         name,
-        # Where it was forgotten in this very transaction, none is there to be replaced.
+        # A link that was forgotten in this transaction is not there to be replaced.
         began_with=None if overtaken or run.new_epoch else run.of(entity).stored_link,
         to=_next_link(write, entity, state=state),
     )
@@ -85,9 +86,9 @@ def move_state(write: Write, entity: Entity, *, state: StoreState, overtaken: bo
 def _next_link(write: Write, entity: Entity, *, state: StoreState) -> store.DeltaLink:
     """The link from which the next run goes on.
 
-    What a quick sync has offered is taken up when the old link has been followed to its end. Where
-    the old one could not be followed, rows that were written since the offer are asked for again:
-    the offered link tells what changed, and not what their runs may have missed before.
+    The link that a quick sync has offered is taken up when the old link has been followed to its
+    end. If the old one could not be followed, rows that were written since the offer are asked for
+    again: the offered link tells what changed, but not what other runs have missed before it.
     """
     run, reading = write.run, published_reading(write.run, entity)
     offered, known = state.offered.get(entity.name), run.of(entity).offered

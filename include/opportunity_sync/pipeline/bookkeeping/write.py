@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Write:
-    """One load: the transaction, what is written, and by which change of the store."""
+    """One load: its transaction, the run, what is written, and the number of the change."""
 
     connection: Connection
     run: Run

@@ -1,1 +1,1 @@
-"""From staged rows and the store to the associations of everything in reach."""
+"""From staged rows and stored facts to the associations of everything in reach."""

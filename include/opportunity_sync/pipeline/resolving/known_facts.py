@@ -1,9 +1,9 @@
-"""What is known of every record once this run's rows are laid over the store's facts.
+"""Look-ups of what is known of a record: the store's facts, and this run's newer rows over them.
 
-The rules must see an opportunity's whole neighbourhood, of which a window brings only a part.
-So every look-up asks the store by index and lets this run's newer rows win. An older row than
-the store's (a slow run, a late backfill) is set aside here and never overrides. All of it stays
-in Arrow, where a look-up costs a tenth of what it costs in a frame; the rules get frames.
+The rules must see an opportunity's whole neighbourhood, of which a window brings only a part. So
+every look-up asks the store by index, and this run's newer rows win. A row that is older than the
+store's (from a slow run or a late backfill) is set aside. All of it stays in Arrow, where a look-up
+costs a tenth of what it costs in a frame. Only the rules get frames.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class News:
-    """One entity's staged facts (keys unique), and what the run knows beside them.
+    """What a run brings of one entity.
 
-    `gone`: keys that are gone. `refused`: ids of records that can't be taken, by this run and those
-    before. `refused_now`: by this run, so that who refers to them is resolved again. `columns`:
-    the fields that the run reads. `begun`: the store's revision when the run began.
+    `arrived`: its staged facts, keys unique. `gone`: keys of records that are gone. `refused`: ids
+    of records that can't be taken, as this run or earlier ones found. `refused_now`: those that
+    this run found; whatever refers to them is resolved again. `columns`: the fields that the run
+    reads. `begun`: the store's revision when the run began.
     """
 
     arrived: pa.Table
@@ -51,11 +52,11 @@ class News:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """One entity's rows of this run beside what the store held of the same keys.
+    """One entity's rows of this run beside what the store held under the same keys.
 
-    `ids`: of all rows that arrived, older ones too; `current`: arrived facts that are not older
-    than the store's; `changed_ids`: those of them whose facts are new or differ, and the keys
-    that are gone; `before`: the stored facts of the changed ones.
+    `ids`: keys of all rows that arrived, older ones too. `current`: the arrived facts that are not
+    older than the store's. `changed_ids`: keys of those that are new or differ, and keys that are
+    gone. `before`: what the store held under the changed keys.
     """
 
     ids: IdSet
@@ -83,15 +84,15 @@ class KnownFacts:
         return self._find_stored is None
 
     def current(self, entity: Entity) -> pa.Table:
-        """This run's facts of an entity, without those that are older than the store's."""
+        """This run's facts of an entity, less those that are older than the store's."""
         return self.arrivals[entity.name].current
 
     def changed_ids(self, entity: Entity) -> IdSet:
-        """Keys of this run whose facts are new or differ from the store's, or can't be taken."""
+        """Keys whose facts are new, differ from the store's, are gone, or can't be taken."""
         return self.arrivals[entity.name].changed_ids | self._news[entity.name].refused_now
 
     def refused(self, entity: Entity) -> IdSet:
-        """Ids of records that are in Dynamics and can't be taken; older versions may be known."""
+        """Ids of records that can't be taken now. An older version of one may be known."""
         return self._news[entity.name].refused
 
     def where(self, entity: Entity, column: str, ids: IdSet) -> pa.Table:
@@ -124,7 +125,7 @@ class KnownFacts:
             seen |= masters
 
     def with_losers(self, entity: Entity, ids: IdSet) -> IdSet:
-        """These keys and those of all records merged into them, over any number of steps."""
+        """These keys, and those of all records merged into them in any number of steps."""
         seen = newest = ids
         while len(newest):
             pointing = self.where(entity, "master_id", newest)
@@ -135,7 +136,7 @@ class KnownFacts:
 
 
 def _masters_of(records: pa.Table) -> IdSet:
-    """What the merged ones among the records were merged into."""
+    """The ids of the records into which some of these were merged."""
     return IdSet.of(records["master_id"].filter(is_loser(records)))
 
 
@@ -188,5 +189,5 @@ def _differ(left: Values, right: Values) -> Mask:
 
 
 def _any(*conditions: Mask) -> Mask:
-    """Whether one of the conditions holds; what is unknown does not."""
+    """Whether one of the conditions holds. A null counts as no."""
     return reduce(pc.or_, (pc.fill_null(each, fill_value=False) for each in conditions))

@@ -1,9 +1,9 @@
-"""What `transform` hands over to `load`, and what it was made of.
+"""What `transform` hands over to `load`, and from which staged tables it was made.
 
-One manifest names all of it: the rows that came by id, which keys are gone, what is derived of each
-staged row, the associations, and the readings that it was made of, so that `load` never mixes two
-tries. Where the store has moved since, `load` resolves again under its lock. Then the new tables
-count in place of the staged ones, and are not staged.
+One manifest names all of it: the rows that came by id, the keys that are gone, what is derived for
+each staged row, the associations, and the checksums of the tables it was made from. So `load` never
+mixes two tries. If the store has changed since, `load` resolves again under its lock. The new
+tables then count in place of the staged ones, and stay in memory.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ class Outcome:
     """What `transform` has found, as its manifest names it.
 
     `groups` by name: `found/<entity>`, `gone/<entity>`, `derived/<entity>`, `resolved/...`.
-    `readings`: what came by id, by entity name. `settled_at` and `revision`: the store's revision
-    when it was looked at before Dynamics was asked, and when the associations were resolved.
-    `resolved_again`: what counts in place of the groups of these names.
+    `readings`: what came by id, by entity name. `settled_at`: the store's revision at the look
+    before Dynamics was asked; `revision`: its revision when the associations were resolved.
+    `sources`: the checksum of each extracted table. `compared`: how many records a reconciliation
+    compared, by entity name. `resolved_again`: tables that count in place of groups of that name.
     """
 
     groups: Groups
@@ -50,7 +51,7 @@ class Outcome:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Outcome:
-        """The outcome that a manifest names."""
+        """Read the outcome from its manifest."""
         state = manifest.state
         return cls(
             groups=dict(manifest.groups),
@@ -64,7 +65,7 @@ class Outcome:
         )
 
     def publish(self, run: Run) -> None:
-        """Say that this is what counts, unless it was made of what counts no more."""
+        """Publish the manifest, unless the extracted tables have changed meanwhile."""
         require_same_sources(run, self)
         run.folder.publish(
             _OUTCOME,
@@ -84,22 +85,22 @@ class Outcome:
 
 
 def read_outcome(run: Run) -> Outcome:
-    """What transform published. Raises `StagingError` where the extracts have changed since."""
+    """What `transform` published. Raises `StagingError` if the extracts have changed since."""
     outcome = Outcome.of(run.folder.published(_OUTCOME))
     require_same_sources(run, outcome)
     return outcome
 
 
 def read_sources(run: Run) -> dict[str, str]:
-    """What the extract tasks have published, by checksum."""
+    """The checksum of what each extract task has published, by entity name."""
     return {entity.name: published_table(run, entity).checksum for entity in run.model}
 
 
 def require_same_sources(run: Run, outcome: Outcome) -> None:
-    """Compare what the extract tasks have published with what the outcome was made of.
+    """Compare what the extract tasks have published with what the outcome was made from.
 
-    A task that Airflow took for dead can publish at any time, also between two looks at its
-    manifest: so it is compared again when all is done. Raises `StagingError`.
+    A task that Airflow took for dead can publish at any time, even while the outcome is read. So
+    this is compared once more when all is done. Raises `StagingError`.
     """
     if outcome.sources != read_sources(run):
         raise StagingError(

@@ -1,9 +1,9 @@
 """From the rows that a run brought to every association that follows from them.
 
-An opportunity's result depends on rows that change without it: its contact moves, an account
-is merged, a role is renamed. So first the *reach* of the changes is found, against the store's
-indexes, then the whole neighbourhood of the opportunities in reach is gathered, and only then
-do the pure rules run. The work is in proportion to what changed and what it affects.
+An opportunity's associations depend on rows that change without it: its contact moves, an account
+is merged, a role is renamed. So this goes in three steps. First the *reach* of the changes is found
+through the store's indexes. Then the whole neighbourhood of the opportunities in reach is gathered.
+Only then do the pure rules run. The work is in proportion to what changed and what it affects.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 class Resolution:
     """The desired associations of everything in reach.
 
-    `affected`: opportunity_id and is_synced (false: its own filter says No; it stays as it is,
-    only its unresolved rows go). `accounts`: key and account_id, by the name of each entity that
-    carries an account; of opportunities only the synced ones. `roles`, `unresolved`: as the store
-    has them. `missing`: ids that are referred to and not known, by entity name.
+    `affected`: opportunity_id and is_synced. Where is_synced is false, the opportunity's own filter
+    says No: it stays as it is, and only its unresolved rows go. `accounts`: key and account_id, by
+    the name of each entity that carries an account; of opportunities only the synced ones.
+    `roles`, `unresolved`: with the columns of the store's tables. `missing`: ids that something
+    refers to and that nobody knows, by entity name.
     """
 
     affected: pa.Table
@@ -105,7 +106,7 @@ def _reach(known: KnownFacts) -> Reach:
 
 
 def _opportunity_ends(known: KnownFacts, contacts: IdSet) -> list[Values]:
-    """Opportunities of connections that changed, as they are and were, or whose ends changed."""
+    """Opportunities of connections that changed, as they were and are, or whose ends changed."""
     arrivals = known.arrivals[CONNECTION.name]
     roles = known.changed_ids(CONNECTION_ROLE)
     touched = [

@@ -1,7 +1,7 @@
-"""This run's rows as the rules see them, laid over a view of the store, and what follows.
+"""Applies the rules to this run's staged rows and the store's facts, and makes tables to stage.
 
-Only the fact columns of the staged rows are read, not the wide rows. What follows of each row comes
-as one table beside each staged part, row by row; the associations come in tables of bounded size.
+Only the fact columns of the staged rows are read, not the wide rows. What is derived for each row
+goes into one table per staged part, row by row. The associations go into tables of bounded size.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ASSOCIATIONS = ("affected", "roles", "unresolved")
 
 @dataclass(frozen=True)
 class View:
-    """What the rules are applied to: a view of the store, and what this run has staged."""
+    """What the rules are applied to: the store, and what this run has staged."""
 
     connection: Connection
     run: Run
@@ -65,7 +65,7 @@ class Staged:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The associations, the staged facts they came from, and the store's revision then."""
+    """The associations, the staged facts they follow from, and the store's revision then."""
 
     resolution: Resolution
     staged: Mapping[str, Staged]
@@ -73,7 +73,7 @@ class Resolved:
 
 
 def resolve_staged(view: View) -> Resolved:
-    """Resolve against the store as this view has it."""
+    """Resolve against the store as the view's connection sees it."""
     run = view.run
     state = store.read_state(view.connection)
     find_stored = None if state.is_empty else _find_stored(view.connection, run)
@@ -84,14 +84,14 @@ def resolve_staged(view: View) -> Resolved:
 
 
 def resolve_again(connection: Connection, run: Run, outcome: Outcome) -> Outcome:
-    """The outcome with associations as the store is now, for a load that finds it moved."""
+    """The outcome, resolved against the store as it is now: for a load that finds it changed."""
     resolved = resolve_staged(View(connection, run, outcome.groups, outcome.readings))
     again = resolved_tables(run, outcome.groups, resolved)
     return replace(outcome, revision=resolved.revision, resolved_again=again)
 
 
 def resolved_tables(run: Run, groups: Groups, resolved: Resolved) -> Tables:
-    """What follows of each staged row, and the associations, by the name of their group."""
+    """What is derived for each staged row, and the associations, by the name of their group."""
     resolution, staged = resolved.resolution, resolved.staged
     tables: Tables = {}
     for entity in run.model:
@@ -111,7 +111,7 @@ def resolved_tables(run: Run, groups: Groups, resolved: Resolved) -> Tables:
 
 
 def _find_stored(connection: Connection, run: Run) -> FindStored:
-    """Look-ups in the store, without the sync filter of tables that have lost theirs for good."""
+    """Look-ups in the store. Where a sync filter was removed on purpose, its values are null."""
     find = store.find_facts(connection)
 
     def find_without_filter(entity: Entity, column: str, ids: IdSet) -> pa.Table:
@@ -150,7 +150,7 @@ def _news(view: View, entity: Entity, staged: Staged) -> News:
     run, group = view.run, view.groups[f"gone/{entity.name}"]
     gone = IdSet.of(*(table[entity.key_column] for table in run.folder.tables(group)))
     arrived = keep_rows(staged.facts, staged.is_newest)
-    settled = IdSet.of(arrived[entity.key_column]) | gone  # what is gone can be refused no more
+    settled = IdSet.of(arrived[entity.key_column]) | gone  # what is gone is no longer refused
     refused_now = _refused_ids(view, entity) - settled
     listed = IdSet.named(store.refused_ids(view.connection, entity))
     return News(
@@ -164,7 +164,7 @@ def _news(view: View, entity: Entity, staged: Staged) -> News:
 
 
 def _refused_ids(view: View, entity: Entity) -> IdSet:
-    """Ids of the records that this run could not take at some time."""
+    """Ids of the records that this run could not take, extracted or asked for by id."""
     readings = (published_reading(view.run, entity), view.readings[entity.name])
     refused = (each.record_id for reading in readings for each in reading.refusals)
     return IdSet.named({record_id for record_id in refused if record_id})
@@ -177,7 +177,7 @@ def in_pieces(table: pa.Table) -> tuple[pa.Table, ...]:
 
 
 def _beside(run: Run, entity: Entity, derived: pa.Table, *, groups: Groups) -> tuple[pa.Table, ...]:
-    """What is derived of each row, in tables that match the staged parts row by row."""
+    """What is derived for each row, in tables that match the staged parts row by row."""
     start, tables = 0, []
     for part in all_parts(run, entity, groups):
         tables.append(derived.slice(start, part.rows))

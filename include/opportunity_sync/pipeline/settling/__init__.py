@@ -1,4 +1,4 @@
-"""What a run's rows leave open, settled with Dynamics before anything is resolved or written."""
+"""What a run's rows leave open is asked of Dynamics before anything is resolved or written."""
 
 from __future__ import annotations
 

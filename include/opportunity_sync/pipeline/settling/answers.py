@@ -1,4 +1,4 @@
-"""Rows that are asked for by their ids, staged beside the extracted ones."""
+"""Rows that are asked for by their ids, and staged beside the extracted ones."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ _UNREADABLE = "is answered without its id, or in a form that can't be read"
 
 @dataclass
 class Answers:
-    """The rows of one entity that came by id, staged; `versions` of all that are there.
+    """The rows of one entity that came when they were asked for by id.
 
+    `versions`: of all records that Dynamics has, by id; `gone`: ids of those that it does not have.
     `refused`: versions of the records in `refused_row`.
     """
 
@@ -49,11 +50,11 @@ class Answers:
         names = (self.entity.key_column, VERSION.name)
         columns = (decoded.table[name].to_pylist() for name in names)
         self.versions |= dict(zip(*columns, strict=True))
-        # A row that is refused is there all the same: no version of it is lower than another.
+        # A refused row is in Dynamics all the same, and must not count as older than the store's.
         self.versions |= {error.record_id: _HIGHEST for error in decoded.refused if error.record_id}
 
     def refuse(self, ids: Iterable[str]) -> None:
-        """List records that Dynamics has and that no answer shows in a form to take."""
+        """Refuse records that Dynamics has, but never sends in a readable form."""
         key = self.entity.key
         errors = [
             DataError(_UNREADABLE, entity=self.entity.name, record_id=each, field=key)
@@ -68,8 +69,8 @@ class Answers:
 def fetch_rows(client: DataverseClient, run: Run, found: Answers, *, ids: Sequence[str]) -> None:
     """Stage the rows with these keys beside the extracted ones.
 
-    Where an answer holds a row that can't be told from another, the keys that seem missing from it
-    are asked for one by one, and only what Dynamics says does not exist is missing.
+    Where an answer holds a row without a readable id, the keys that seem to be missing are asked
+    for one by one. Those that Dynamics does have are refused, and the others are missing.
     """
     entity = found.entity
     decoder = PageDecoder(entity, run.plan)

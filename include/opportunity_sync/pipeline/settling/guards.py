@@ -1,7 +1,7 @@
-"""What is not believed without being told to: the loss of many rows, and a return to the past.
+"""Guards against the loss of many rows, and against an organisation that went back in time.
 
-One bad day of permissions or formats would empty a store. Each guard raises before anything is
-written, and says how to let the run through.
+Without them one bad day of permissions or formats would empty a store. Each guard raises before
+anything is written, and says how to let the run through.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def require_few_refusals(
     *,
     settings: Settings,
 ) -> None:
-    """Raise `ConfigError` where one run newly refuses so much that its source must be at fault."""
+    """Raise `ConfigError` if the run newly refuses more records than is believed."""
     if run.accept_refusals:
         return
     for entity in run.model:
@@ -45,7 +45,7 @@ def require_few_refusals(
 
 
 def _newly(refused: Iterable[Refused], known: Mapping[str, int | None]) -> list[Refused]:
-    """The records refused now that are not listed at the same version; each unnamed one counts."""
+    """Records refused now and not yet listed at this version. Each one without an id counts."""
     new = {
         each.record_id or number: each
         for number, each in enumerate(refused)
@@ -66,6 +66,7 @@ def _too_many_refused(entity: Entity, new: Sequence[Refused], read: int) -> Conf
 
 
 def refuse_older(entity: Entity, found: dict[str, int], live: Mapping[str, int]) -> None:
+    """Raise `ConfigError` if Dynamics has a lower version of a record than the store."""
     older = [key for key, version in found.items() if version < live.get(key, version)]
     if older:
         raise ConfigError(
@@ -76,9 +77,10 @@ def refuse_older(entity: Entity, found: dict[str, int], live: Mapping[str, int])
 
 
 def require_sight(client: DataverseClient, found: Answers) -> None:
-    """Ask once more whether every row can be seen, before one counts as gone: roles change.
+    """Raise `PrivilegeError` if a row would count as gone and not every row can be seen any more.
 
-    Also before a record counts as gone that was never stored: it may be listed as refused.
+    Roles change while a run is under way, so this is asked once more. It matters even for a record
+    that was never stored, since that record may be listed as refused.
     """
     entity = found.entity
     if found.gone and not sees_every_row(client, entity):
@@ -92,7 +94,7 @@ def require_sight(client: DataverseClient, found: Answers) -> None:
 def require_few_deletions(
     entity: Entity, what: OpenQuestions, found: Answers, *, run: Run, settings: Settings
 ) -> None:
-    """Refuse to mark more than the set share of a table, unless told to."""
+    """Raise `ConfigError` if more rows are gone than the set share of a table, unless accepted."""
     count = len(found.gone & what.live.keys())
     allowed = max(FEW_ROWS, int(what.live_count * settings.max_deleted_share))
     if count > allowed and not run.accept_deletions:

@@ -1,10 +1,10 @@
-"""What a run's rows leave open, looked up in the store before Dynamics is asked.
+"""What a run's rows leave open, found in the store before Dynamics is asked.
 
-With change tracking a deletion shows as a tombstone; where every row of a table was read, by
-absence. Neither is taken at its word: these are *suspects*. A reconciliation listed keys and
-versions only; what the store lacks or has older is wanted as a whole. So is what earlier runs left
-behind: records that were refused and are due again, and rows that were loaded without a column that
-is back. Absence proves nothing where the application user does not see every row of the table.
+Change tracking shows a deletion as a tombstone. A reading of every row shows it by absence. Neither
+is believed at once: such records are *suspects*. A reconciliation has listed keys and versions
+only, so rows that the store lacks or has in another version are wanted whole. Earlier runs leave
+something behind as well: refused records that are due again, and rows without a column that can be
+read now. Absence proves nothing where the application user does not see every row of the table.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FEW_ROWS = 50  # that many may be gone, or refused, without a question
+FEW_ROWS = 50  # so many may always be gone, or refused
 
 
 @dataclass(frozen=True)
 class OpenQuestions:
     """What is open of one entity before Dynamics is asked.
 
-    `suspects`: ids that may be gone; `wanted`: ids whose rows are wanted; `again`: ids that earlier
-    runs left behind. `live`: versions of the records that the store believes to be alive, of these
-    ids at least; `live_count`: of all. `refused`: versions of the records in `refused_row`.
+    `suspects`: ids that may be gone; `wanted`: ids whose rows are wanted whole; `again`: ids that
+    earlier runs left behind. `live`: the stored version of each of these ids that the store
+    believes to be alive; `live_count`: how many records of the entity it believes to be alive, or
+    0 where few are suspects. `refused`: versions of the records in `refused_row`. `compared`: how
+    many records a reconciliation has compared.
     """
 
     reading: Reading
@@ -57,11 +59,11 @@ class OpenQuestions:
 def find_open_questions(
     connection: store.Connection, run: Run, *, moment: datetime, version: str
 ) -> dict[str, OpenQuestions]:
-    """What is open, by entity name; `moment` is now, `version` the pipeline's own.
+    """Find what is open, by entity name. `moment` is now, `version` the pipeline's own.
 
     Raises:
         StagingError: an extract task has not published its table.
-        PrivilegeError: a reconciliation needs to see every row, and may not.
+        PrivilegeError: the user does not see every row, as a reconciliation must.
     """
     due = store.due_refused(
         connection, moment=moment, version=version, everything=run.mode == "reconcile"
@@ -78,7 +80,7 @@ def _open(
     reading = published_reading(run, entity)
     refused = {each.record_id for each in reading.refusals if each.record_id}
     listed = versions_read(run, entity) if reading.is_whole else {}
-    # A listing names what is there, and brings no row by which anything left behind is settled.
+    # A listing brings no whole row, so it settles nothing of what was left behind.
     read = set() if run.lists(entity) else listed.keys() | refused
     again = _left_behind(connection, run, entity, due=due) - read
     suspects, wanted = _tombstones(run, entity, reading), set[str]()
@@ -91,7 +93,7 @@ def _open(
     else:
         live = store.live_versions(connection, entity, suspects | again)
     if run.plan.of(entity).reads_every_row:
-        suspects |= again  # what does not come by id either is gone
+        suspects |= again  # such a record is gone if it does not come by id either
     return OpenQuestions(
         reading=reading,
         suspects=suspects,

@@ -1,6 +1,6 @@
-"""Asking Dynamics, by id, for what a run's rows leave open: only what it does not have is gone.
+"""Asks Dynamics by id for what a run's rows leave open. Only what it does not have is gone.
 
-The store was looked at before (`find_open_questions`): no transaction is open while an answer is
+`find_open_questions` has looked at the store before, so no transaction is open while an answer is
 waited for.
 """
 
@@ -34,11 +34,12 @@ log = logging.getLogger(__name__)
 def settle(
     client: DataverseClient, run: Run, opened: Mapping[str, OpenQuestions], *, settings: Settings
 ) -> dict[str, Answers]:
-    """Ask for what is open; returns by entity name what came, and which keys are gone.
+    """Ask for what is open; returns what came and which keys are gone, by entity name.
 
     Raises:
         ConfigError: more rows are gone or refused than the guards let through, or the
             organisation went back in time.
+        PrivilegeError: a row would be gone, and not every row can be seen any more.
     """
     answers = {
         entity.name: Answers(
@@ -69,5 +70,5 @@ def settle(
 
 
 def gone_keys(entity: Entity, gone: set[str]) -> pa.Table:
-    """The keys that are gone, as they are staged."""
+    """The keys that are gone, as a table to stage."""
     return pa.table({entity.key_column: pa.array(sorted(gone), pa.string())})

@@ -1,9 +1,9 @@
 """Rows that were written without a column which the store has or is filling.
 
 A column can be away for a while (secured, dropped, missing from one metadata answer), and two runs
-can plan with different columns. What a run writes then lacks that column: here it is remembered
-until the row has been read with it. The column name '' stands for the whole record: something was
-read of it, or said about it, that another run had overtaken.
+can plan with different columns. What a run then writes lacks that column. That is remembered here
+until the row has been read with it. The column name '' stands for the whole record: what a run read
+or heard of it may be out of date, because another run came in between.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def remember_owed(  # noqa: PLR0917 - a table is known by the first two
 def owed_ids(  # noqa: PLR0917 - a table is known by the first two
     connection: Connection, entity: Entity, columns: Collection[str], limit: int | None = None
 ) -> list[str]:
-    """Ids of which any of these columns or the whole record is owed, in order.
+    """Ids of records that owe any of these columns or owe themselves whole, in order.
 
-    Records that are listed as refused are not among them: those are tried again by a schedule of
-    their own, and what they owe is settled when they pass.
+    Records in `refused_row` are left out. They have a schedule of their own, and what they owe is
+    settled when they are taken.
     """
     is_refused = exists().where(
         refused_row.c.entity == entity.name, refused_row.c.record_id == owed_column.c.record_id
@@ -54,7 +54,7 @@ def owed_ids(  # noqa: PLR0917 - a table is known by the first two
 
 
 def count_owed(connection: Connection, entity: Entity, columns: Collection[str]) -> int:
-    """How many records owe any of these columns or the whole record, refused ones among them."""
+    """How many records owe any of these columns or themselves whole, refused ones too."""
     records = func.count(owed_column.c.record_id.distinct())
     return connection.scalar(select(records).where(_is_owed(entity, columns))) or 0
 
@@ -62,7 +62,7 @@ def count_owed(connection: Connection, entity: Entity, columns: Collection[str])
 def count_owed_by_column(
     connection: Connection, entity: Entity, columns: Collection[str]
 ) -> dict[str, int]:
-    """How many records owe each of these columns; those that nobody owes are left out."""
+    """How many records owe each of these columns. Columns that none owes are left out."""
     name = owed_column.c.column_name
     is_owed = owed_column.c.entity == entity.name, name.in_(sorted(columns))
     query = select(name, func.count()).where(*is_owed).group_by(name)
@@ -70,7 +70,7 @@ def count_owed_by_column(
 
 
 def owe_rows_since(connection: Connection, entity: Entity, revision: int) -> None:
-    """Owe as a whole the live public rows that were written after a revision of the store."""
+    """Let live public rows that were written after a revision of the store owe themselves whole."""
     public = public_table(entity)
     is_since = public.c.revision > revision, ~public.c.is_deleted
     ids = select(public.c[entity.key_column]).where(*is_since)
@@ -80,7 +80,7 @@ def owe_rows_since(connection: Connection, entity: Entity, revision: int) -> Non
 def forget_owed_columns(
     connection: Connection, entity: Entity, columns: Collection[str], *, ids: Ids | None = None
 ) -> None:
-    """Forget just these columns, of all records or of the ids that a query gives."""
+    """Forget that these columns are owed, by all records or by the ids that a query gives."""
     statement = delete(owed_column).where(
         owed_column.c.entity == entity.name, owed_column.c.column_name.in_(sorted(columns))
     )
@@ -90,13 +90,13 @@ def forget_owed_columns(
 
 
 def owes_anything(connection: Connection, entity: Entity) -> bool:
-    """Whether anything is owed of the entity, so that there is something to settle."""
+    """Whether any record of the entity owes anything."""
     of_entity = select(owed_column).where(owed_column.c.entity == entity.name)
     return bool(connection.scalar(select(exists(of_entity))))
 
 
 def add_owed(connection: Connection, entity: Entity, ids: Ids, *, columns: Collection[str]) -> None:
-    """As `remember_owed`, of ids that a query gives. It needs a WHERE on SQLite."""
+    """Do as `remember_owed`, for the ids that a query gives. SQLite asks for a WHERE in it."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     key = next(iter(ids.selected_columns))
     for column in sorted(columns):
@@ -109,9 +109,9 @@ def add_owed(connection: Connection, entity: Entity, ids: Ids, *, columns: Colle
 def remove_owed(
     connection: Connection, entity: Entity, ids: Ids, *, unread: Collection[str] = ()
 ) -> None:
-    """Forget what is owed of the ids that a query gives, but for the columns that were not read.
+    """Forget what the ids of a query owe, except for the columns that were not read.
 
-    Those that were read are many; named one by one each would cost a look-up per record.
+    The columns that were read are many, and naming each would cost a look-up per record.
     """
     is_settled = owed_column.c.entity == entity.name, owed_column.c.record_id.in_(ids)
     statement = delete(owed_column).where(*is_settled)

@@ -1,10 +1,10 @@
-"""What the store remembers between runs: whose rows it holds, how far it got, how often it moved.
+"""What the store remembers between runs: whose rows it holds, how far it got, its last change.
 
 The watermark of an entity says up to when everything that windows can show is in the store. It
 moves in the transaction of the rows, only forwards, and only by a run whose window begins at or
-before it: anything else would leave a gap that no later run looks into. The revision is the number
-of the last change, by which a load can tell whether the store moved since its run looked, and a
-reader which rows are new. It only grows, over epochs and owners: no two changes have one number.
+before it. Anything else would leave a gap that no later run looks into. The revision is the number
+of the last change. By it a load can tell whether the store has changed since its run looked, and a
+reader can tell which rows are new. It only grows, over epochs and owners: no two changes share one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Interpretations = dict[str, str]
 class DeltaLink:
     """Where change tracking goes on, None where it is not used.
 
-    `columns` are those that it reads, each with its reading; None: as those of the link before it.
+    `columns`: those that it gives, each with its interpretation; None: those of the link before.
     `is_whole`: the whole table was read.
     """
 
@@ -53,13 +53,13 @@ class DeltaLink:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """The state as one transaction sees it; an entity without a watermark was never read wholly.
+    """The state as one transaction sees it. An entity without a watermark was never read whole.
 
-    By entity name: `columns` tells with which reading (`''` the usual one) the whole table has each
-    of its columns, `link_columns` those that the delta link was made with. None: not known, of a
-    store that an earlier version made. `offered`: the links with which whole passes of a quick sync
-    ended, `offered_at` the store's revision then. `fill_begun`: the columns, each with its reading,
-    that the last quick sync began to fill.
+    By entity name: `columns` are those that the whole table has, each with its interpretation (`''`
+    is the usual one); `link_columns` are those that the delta link gives. Either is None if it is
+    not known, in a store that an earlier version made. `offered`: the links with which whole passes
+    of a quick sync ended; `offered_at`: the store's revision at that time. `fill_begun`: columns
+    that the last quick sync began to fill, each with its interpretation.
     """
 
     organization_id: str | None
@@ -81,7 +81,7 @@ class StoreState:
 
 
 def read_state(connection: Connection) -> StoreState:
-    """The state; before the first run the store is nobody's and has revision 0."""
+    """Read the state. Before the first run the store is nobody's and has revision 0."""
     store = connection.execute(select(sync_store)).one_or_none()
     rows = connection.execute(select(sync_state)).all()
     linked = [row for row in rows if row.delta_link]
@@ -107,7 +107,7 @@ def read_state(connection: Connection) -> StoreState:
 def check_organization(
     connection: Connection, organization_id: str, *, handed_to: str | None = None
 ) -> None:
-    """Find that the store is this organisation's, or nobody's yet; nothing is written.
+    """Check that the store is this organisation's, or nobody's yet. Nothing is written.
 
     `handed_to` is the organisation that a run is told to hand the store over to: it may read, and
     `begin_epoch` makes the store its own.
@@ -135,7 +135,7 @@ def check_organization(
 def claim_organization(
     connection: Connection, organization_id: str, *, handed_to: str | None = None
 ) -> None:
-    """Make a store that is nobody's this organisation's, or find that it is.
+    """Make the store this organisation's, if it is nobody's yet.
 
     Raises:
         WrongOrganizationError: as `check_organization`.
@@ -146,7 +146,7 @@ def claim_organization(
 
 
 def bump_revision(connection: Connection, to: int) -> None:
-    """Say that the store moved, so that whoever resolved on older facts resolves again."""
+    """Raise the store's revision, so that whoever resolved on older facts resolves again."""
     is_forwards = sync_store.c.revision < to
     connection.execute(update(sync_store).values(revision=to).where(is_forwards))
 
@@ -154,13 +154,13 @@ def bump_revision(connection: Connection, to: int) -> None:
 def begin_epoch(
     connection: Connection, organization_id: str, *, model: Model, change: Change
 ) -> None:
-    """Rank everything stored below every version to come: the organisation went back in time.
+    """Rank everything stored below every version to come.
 
-    Or another one has taken its place: the store is this organisation's from now on. Rows are
-    ordered by epoch, then version: those of earlier epochs all count as version 0 from now on, and
-    runs that began in an earlier epoch are refused by `load`. What was tracked, refused or owed
-    counts no more, and no column is in the whole table until it has been read. A reader sees every
-    row change, so the change has its number even if nothing else comes of it.
+    The organisation went back in time, or another one takes its place; the store is this one's from
+    now on. All stored rows count as version 0, and `load` refuses runs that began in an earlier
+    epoch. What was tracked, refused or owed counts no more, and no column counts as complete until
+    it has been read. Every public row is touched, so the change takes a number even if it writes
+    nothing else.
     """
     begun = {"epoch": sync_store.c.epoch + 1, "organization_id": organization_id}
     connection.execute(update(sync_store).values(begun))
@@ -183,7 +183,7 @@ def begin_epoch(
 
 
 def newest_modified_at(connection: Connection, model: Model) -> datetime | None:
-    """The latest `modified_at` of each public table, and of these the earliest; None of no row."""
+    """The earliest of the public tables' latest `modified_at`; None if there is no row."""
     newest = (
         connection.scalar(select(func.max(public_table(entity).c.modified_at)))
         for entity in model.public
@@ -196,8 +196,8 @@ def move_watermark(
 ) -> bool:
     """Move an entity's watermark forwards to `to`; return whether it moved.
 
-    A full read (`window_start` None) may always move it, and is the only one that may set a first
-    one; a window only where it begins at or before the watermark.
+    A full read (`window_start` is None) may always move it, and only a full read may set the first
+    one. A window may move it only if it begins at or before the watermark.
     """
     of_entity = sync_state.c.entity == entity
     known = connection.scalar(select(exists(select(sync_state).where(of_entity))))
@@ -212,7 +212,7 @@ def move_watermark(
 
 
 def correct_watermark(connection: Connection, entity: str, to: datetime) -> None:
-    """Set a watermark that lies in the future back to `to`, whatever it says."""
+    """Set a watermark to `to`, forwards or back: it lies in the future."""
     statement = update(sync_state).values(watermark_at=to)
     connection.execute(statement.where(sync_state.c.entity == entity))
 
@@ -220,7 +220,7 @@ def correct_watermark(connection: Connection, entity: str, to: datetime) -> None
 def complete_columns(
     connection: Connection, entity: str, interpretations: Mapping[str, str]
 ) -> None:
-    """Say that the whole table has these columns, each with its reading."""
+    """Note that the whole table has these columns, each with its interpretation."""
     query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
     known = _interpretations(connection.scalar(query))
     complete = {**(known or {}), **interpretations}
@@ -234,7 +234,7 @@ def forget_state(connection: Connection, entity: str) -> None:
 
 
 def forget_column(connection: Connection, entity: Entity, column: str) -> None:
-    """Say that the rows of the entity have lost a store column, so that it is read again."""
+    """Note that the entity's rows have lost a column of the store, so that it is read again."""
     lost = {
         field.column
         for field in entity.all_fields
@@ -244,9 +244,9 @@ def forget_column(connection: Connection, entity: Entity, column: str) -> None:
 
 
 def forget_interpretations(connection: Connection, entity: str, names: Collection[str]) -> None:
-    """Say of these columns that the whole table does not have them in one way any more.
+    """Note that the whole table no longer has these columns in one interpretation.
 
-    The quick sync that filled them is of the past, so that another one starts by itself.
+    The quick sync that filled them counts no more, so another one starts by itself.
     """
     _keep_interpretations(connection, entity, lambda name, _how: name not in names)
 
@@ -254,9 +254,9 @@ def forget_interpretations(connection: Connection, entity: str, names: Collectio
 def forget_other_interpretations(
     connection: Connection, entity: str, interpretations: Mapping[str, str]
 ) -> None:
-    """Say so of the columns that were held, or are being filled, with another reading than these.
+    """Do the same for columns that are held, or being filled, in another interpretation than given.
 
-    Rows with these interpretations have just been written.
+    Rows with the given interpretations have just been written.
     """
     _keep_interpretations(
         connection, entity, lambda name, how: interpretations.get(name, how) == how
@@ -303,7 +303,7 @@ def move_delta_link(
 
 
 def offer_link(connection: Connection, entity: str, link: DeltaLink) -> None:
-    """Leave a link of a whole pass for the running sync, which goes on with it when it can."""
+    """Leave the link of a whole pass for the running sync, which goes on with it when it can."""
     columns = _json(link.columns or {})
     revision = connection.scalar(select(sync_store.c.revision)) or 0
     offer = {"offered_link": link.url, "offered_columns": columns, "offered_at": revision}
@@ -311,17 +311,17 @@ def offer_link(connection: Connection, entity: str, link: DeltaLink) -> None:
 
 
 def withdraw_offer(connection: Connection, entity: str) -> None:
-    """Forget the link that was offered: it is followed now, or can't be."""
+    """Forget the offered link: it has been taken up, or can't be."""
     nothing = {"offered_link": None, "offered_columns": None}
     connection.execute(update(sync_state).values(nothing).where(sync_state.c.entity == entity))
 
 
 def note_fill(connection: Connection, entity: str, interpretations: Mapping[str, str]) -> None:
-    """Say that a quick sync has begun to fill these columns, each with its reading."""
+    """Note that a quick sync has begun to fill these columns, each with its interpretation."""
     _set_state(connection, entity, fill_begun=_json(interpretations))
 
 
-_NONE = "{}"  # of a table that has no column wholly; null: not known
+_NONE = "{}"  # no column is complete; null would mean that nothing is known
 
 
 def _set_state(connection: Connection, entity: str, **values: object) -> None:
@@ -331,7 +331,7 @@ def _set_state(connection: Connection, entity: str, **values: object) -> None:
 
 
 def _add_state(connection: Connection, entity: str, **values: object) -> None:
-    """Add a row; the first runs of a store may begin at once, and then another has added it."""
+    """Add a row, or change it if another first run of the store has added it meanwhile."""
     insert_of = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {"entity": entity, "columns": _NONE, **values}
     statement = insert_of(sync_state).values(row)

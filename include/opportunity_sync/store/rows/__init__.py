@@ -1,1 +1,1 @@
-"""Rows into the store, and facts out of it."""
+"""Writes rows into the store, and finds facts in it."""

@@ -1,9 +1,9 @@
-"""What the rules derived, brought to its desired state: roles and unresolved associations.
+"""Brings roles and unresolved associations to what the rules say now.
 
-The rules say which opportunities they looked at (`affected`) and all that now follows for those.
-Whatever the store holds of an affected opportunity beyond that no longer follows from anything:
-a role is marked as deleted and comes back to life should it follow again; an unresolved
-association just goes. Opportunities that are not affected are not touched, nor is what is equal.
+The rules say which opportunities they looked at (`affected`), and all roles and unresolved
+associations of those. Whatever else the store holds of an affected opportunity follows from nothing
+any more. Such a role is marked as deleted, and comes back to life if it follows again. Such an
+unresolved association is removed. Other opportunities are not touched, nor are equal rows.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def write_roles(
     """Make `roles` the living roles of the `affected` opportunities.
 
     Parts of `affected` hold `opportunity_id`, those of `roles` the table's key, `is_primary` and
-    `source`; keys are unique over all parts. New roles are inserted, changed and returning ones
-    updated, those that no longer follow marked as deleted.
+    `source`; keys are unique over all parts. New roles are inserted, changed and returning ones are
+    updated, and those that no longer follow are marked as deleted.
     """
     stored = opportunity_contact_role
     with _staged(connection, stored, _ROLE, affected=affected, wanted=roles) as (
@@ -82,10 +82,10 @@ def write_unresolved(
     unresolved: Iterable[pa.Table],
     moment: datetime,
 ) -> Counts:
-    """Make `unresolved` all that is unresolved of the `affected` opportunities.
+    """Make `unresolved` the only unresolved associations of the `affected` opportunities.
 
     Parts of `affected` hold `opportunity_id`, those of `unresolved` the table's key and `reason`.
-    What stays keeps its `first_seen_at`, also when its reason changes.
+    A row that stays keeps its `first_seen_at`, even if its reason changes.
     """
     stored = unresolved_association
     with _staged(connection, stored, _UNRESOLVED, affected=affected, wanted=unresolved) as (
@@ -117,7 +117,7 @@ def _staged(
     affected: Iterable[pa.Table],
     wanted: Iterable[pa.Table],
 ) -> Iterator[tuple[Table, Table, int]]:
-    """The affected opportunities, what is desired of them, and how many rows that is."""
+    """The affected opportunities, the rows desired for them, and how many of those there are."""
     with (
         staged_table(connection, _affected(stored)) as touched,
         staged_table(connection, _desired(stored, names)) as desired,
@@ -152,7 +152,7 @@ def _fill(connection: Connection, staged: Table, parts: Iterable[pa.Table]) -> i
 
 
 def _no_longer(stored: Table, touched: Table, desired: Table) -> ColumnElement[bool]:
-    """Of an affected opportunity, but not among what is desired of it."""
+    """Stored rows of an affected opportunity that are not among those desired for it."""
     same = and_(*(desired.c[key.name] == key for key in stored.primary_key))
     is_affected = stored.c.opportunity_id.in_(select(touched.c.opportunity_id))
     return and_(is_affected, ~exists().where(same))

@@ -1,8 +1,8 @@
-"""Records that are gone in Dynamics: marked, never removed, and remembered even when never seen.
+"""Marks records that are gone in Dynamics. They are never removed, and remembered if never seen.
 
-A deletion is kept with the number of the change that brought it: only a run begun after that
-brings the record back to life, so that a slow run cannot raise the dead. A tombstone of a record
-that the store never held is kept as a fact by itself, for the same reason.
+A deletion is kept with the number of the change that brought it. Only a run that began after that
+change brings the record back to life, so a slow run can't revive it. For the same reason a deletion
+is kept as a fact even if the store never held the record.
 """
 
 from __future__ import annotations
@@ -53,12 +53,13 @@ def write_deleted(
     change: Change,
     recheck: bool,
 ) -> tuple[Counts, int]:
-    """Mark records as deleted; return the counts of live rows marked, and how many roles were.
+    """Mark records as deleted. Returns the counts of live rows marked, and how many roles were.
 
-    Parts of `gone` have the entity's key. An opportunity's and a contact's roles are marked with
-    it, an opportunity's unresolved references go, and so does what was refused or owed of the
-    record. `recheck` owes it as a whole: another run may have known better, and the next one asks.
-    A record that is deleted already was so until now: its deletion counts from this change on.
+    Parts of `gone` have the entity's key. The roles of an opportunity or contact are marked with
+    it. An opportunity's unresolved references are removed, and so is whatever was refused or owed
+    of the record. With `recheck` the record is owed as a whole, because another run may have read
+    it later; the next run then asks for it. Where a record is deleted already, its deletion counts
+    from this change on.
     """
     fact, key = fact_table(entity), entity.key_column
     roles = 0
@@ -82,7 +83,7 @@ def write_deleted(
 def live_versions(
     connection: Connection, entity: Entity, keys: Collection[str] | None = None
 ) -> dict[str, int]:
-    """Version by key of the records that the store believes to be alive; of all, or of `keys`."""
+    """Version by key of the records that the store believes to be alive: all, or some of `keys`."""
     fact, key = fact_table(entity), entity.key_column
     query = select(fact.c[key], fact.c[VERSION.name]).where(~fact.c.is_deleted)
     if keys is None:
@@ -97,7 +98,7 @@ def live_versions(
 
 
 def holds_all(connection: Connection, entity: Entity, keys: Iterable[pa.Table]) -> bool:
-    """Whether the store has ever heard of every one of the keys, be they alive or deleted."""
+    """Whether the store knows every one of the keys, as a live or deleted record."""
     fact, key = fact_table(entity), entity.key_column
     with staged_keys(connection, entity, keys) as staged:
         unknown = select(staged).where(~exists().where(fact.c[key] == staged.c[key]))
@@ -114,7 +115,7 @@ def count_live(connection: Connection, entity: Entity) -> int:
 def _mark_facts(
     connection: Connection, fact: Table, staged: Table, *, key: str, revision: int
 ) -> tuple[int, int]:
-    """Facts that were alive, and facts written: those, repeated deletions, and keys never seen."""
+    """How many live facts were marked, and how many facts were written in all."""
     is_gone = fact.c[key].in_(select(staged.c[key]))
     again = update(fact).values(deleted_revision=revision).where(is_gone, fact.c.is_deleted)
     repeated = connection.execute(again).rowcount

@@ -1,8 +1,8 @@
-"""Finding facts by index: what the rules ask the store about the neighbourhood of a change.
+"""Finds facts by index: what the rules ask the store about the neighbourhood of a change.
 
-The ids to look for can be a handful or a million. A handful are parameters of the query; more go
-into a temporary table and are joined: by index as long as they are some thousands, as PostgreSQL
-thinks best beyond that.
+There can be a handful of ids to look for, or a million. A handful become parameters of the query.
+More go into a temporary table that is joined. Up to some thousands the join uses the index; beyond
+that PostgreSQL decides.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _WANTED = temporary_table("wanted_ids", Column("wanted", Identifier), searched=[
 def find_facts(connection: Connection) -> Callable[[Entity, str, IdSet], pa.Table]:
     """A look-up over this connection's view of the store.
 
-    It takes an entity, one of its fact columns (or its key) and ids, and returns the
-    rows whose column is among the ids: key, `version_number`, the fact columns, `is_deleted`,
-    `deleted_revision`. Deleted rows are among them.
+    It takes an entity, one of its fact columns (or its key) and ids. It returns the rows whose
+    column is among the ids, deleted rows too: key, `version_number`, the fact columns,
+    `is_deleted`, `deleted_revision`.
     """
 
     def find(entity: Entity, column: str, ids: IdSet) -> pa.Table:

@@ -1,8 +1,8 @@
-"""Quick Sync's way into the store: chosen columns of rows that are there, and nothing else.
+"""Writes what a quick sync brings: chosen columns of rows that are there, and nothing else.
 
-A running sync writes whole rows meanwhile. So a value is taken only where the version that was read
-is not below the stored one, and no version is written. What the rows owe of these columns is
-settled with it; a row that changes afterwards without them owes them again.
+A running sync writes whole rows meanwhile. So a value is written only where the version that was
+read is not below the stored one, and no version is written. The rows then owe these columns no
+more. A row that changes afterwards without them owes them again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Labels of choices: a renamed option changes every row that has it, though no version moves.
 
-Labels come from the organisation's metadata once per run. The last ones written are kept in
-`choice_label`, so that a run compares a few dozen texts and touches the big tables only for an
-option that was renamed or added. Metadata replaces a label and never takes one away: an option
-that it no longer names keeps the last label it had.
+Labels come from the organisation's metadata once per run. The labels last written are kept in
+`choice_label`. So a run compares a few dozen texts, and touches the big tables only for an option
+that was renamed or added. Metadata replaces a label but never removes one: an option that it no
+longer names keeps its last label.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Choice:
 
     @property
     def code_and_label(self) -> tuple[Column[Any], Column[Any]]:
-        """Its columns of the public table; of several choices both hold texts."""
+        """Its columns of the public table. Where several options can be chosen, both hold texts."""
         code, label = self.field.columns
         table = public_table(self.entity).c
         return table[code.name], table[label.name]
@@ -66,12 +66,12 @@ def write_labels(
     change: Change,
     fresh: Collection[str] = (),
 ) -> dict[str, int]:
-    """Bring labels, by entity name and choice (`stage`), into the store; return rows relabelled.
+    """Bring labels, given by entity name and choice (`stage`), into the store.
 
-    They are counted by entity name. A choice or an option that is not given keeps its labels. Rows
-    whose own sync filter says No stay as they are. To be called after `write_rows`, so that a row
-    which changed by itself does not count twice; `fresh` are entities of which that load has
-    filled every row, so that there is nothing to look through.
+    Returns how many rows got another label, by entity name. A choice or an option that is not given
+    keeps its labels. Rows whose own sync filter says No stay as they are. Call it after
+    `write_rows`, so that a row which changed by itself does not count twice. `fresh`: entities of
+    which this load has filled every row, so that no row needs another label.
     """
     changed: dict[str, int] = {}
     known = known_labels(connection)
@@ -99,7 +99,7 @@ def known_labels(connection: Connection) -> dict[str, dict[str, dict[int, str]]]
 
 
 def add_labels(rows: pa.Table, known: KnownLabels) -> pa.Table:
-    """The staged rows, each code without a label with the one that is known of it."""
+    """The staged rows. A code that came without a label gets its last known one."""
     for choice, labels in known.items():
         code, label = f"{choice}_code", f"{choice}_label"
         if label not in rows.column_names or rows[label].null_count <= rows[code].null_count:
@@ -134,7 +134,7 @@ def _remember(connection: Connection, choice: _Choice, renamed: Labels) -> None:
 def _texts_of(
     connection: Connection, choice: _Choice, renamed: Labels, *, labels: Labels
 ) -> dict[Any, str]:
-    """What rows with a renamed option are to say, by what they hold: a code, or several joined."""
+    """The label text of rows with a renamed option, by their code, or by their codes as joined."""
     if choice.field.kind is Kind.CHOICE:
         return dict(renamed)
     held, _ = choice.code_and_label
@@ -151,7 +151,7 @@ def _texts_of(
 def _relabel(
     connection: Connection, choice: _Choice, texts: Mapping[Any, str], *, change: Change
 ) -> int:
-    """Rewrite the labels of all renamed options; a pass over the table takes so many texts."""
+    """Rewrite the labels of all renamed options, some hundred texts in each pass over the table."""
     public, fact = public_table(choice.entity), fact_table(choice.entity)
     code, label = choice.code_and_label
     key = choice.entity.key_column

@@ -1,4 +1,4 @@
-"""What the store knows of explicit Noes, for the day on which the filter column is gone."""
+"""What to do with explicit Noes in the store when the sync filter's column is gone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def holds_no(connection: Connection, entity: Entity) -> bool:
 
 
 def forget_filter(connection: Connection, entity: Entity) -> int:
-    """Exclude no record any more, the filter column being gone for good; return how many were.
+    """Exclude no record any more, since the filter was removed on purpose; return how many were.
 
     Each is owed as a whole, so that the next run reads it and makes it public.
     """

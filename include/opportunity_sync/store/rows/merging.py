@@ -1,8 +1,8 @@
-"""The steps by which one staged part meets what the store has, each a statement or two.
+"""The steps by which one staged part is merged into the store, each a statement or two.
 
-Staged rows that turn out older than the store's, or whose record was deleted since their run
-began, are marked as stale and take no further part. What the others lack, and what they settle,
-is kept in `owed_column`.
+Staged rows are marked as stale if they turn out older than the store's, or if their record was
+deleted since their run began. Stale rows take no further part. `owed_column` is brought up to date:
+the columns that a row was written without are added, those that it brought are removed.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _IS_STALE = "is_stale"
 class Writing:
     """What the steps of one call share.
 
-    `planned` are names of `Field`s, `written` the store's columns that come of them; `unread`
-    are all other fields, `missing` those of them that the store has or is filling.
+    `planned`: names of the fields that the run reads; `written`: the store's columns of those
+    fields. `unread`: all other fields; `missing`: those of them that the store has or is filling.
     """
 
     connection: Connection
@@ -105,7 +105,7 @@ def staged_rows(entity: Entity) -> Table:
 
 
 def settle_owed(writing: Writing, staged: Table) -> None:
-    """Nothing of what was read is owed by current rows; all is by those that were overtaken."""
+    """Current rows owe nothing that was read. Rows deleted since the run began are owed whole."""
     connection, entity, read = (
         writing.connection,
         writing.entity,
@@ -117,9 +117,9 @@ def settle_owed(writing: Writing, staged: Table) -> None:
 
 
 def of_new_versions(writing: Writing, staged: Table) -> Ids:
-    """Keys of staged rows that the store does not have in their version; asked before it has.
+    """Keys of staged rows whose version the store lacks. To be asked before they are merged.
 
-    A deleted record that comes back, and one that was excluded until now, are among them.
+    They include deleted records that come back, and records that were excluded until now.
     """
     entity, fact, key = writing.entity, writing.fact, writing.entity.key_column
     version, stored_version = staged.c[VERSION.name], fact.c[VERSION.name]
@@ -133,7 +133,7 @@ def of_new_versions(writing: Writing, staged: Table) -> Ids:
 
 
 def _deleted_since_begun(writing: Writing, staged: Table) -> Ids:
-    """Keys of staged rows that were set aside because they were deleted since the run began."""
+    """Keys of staged rows that are stale because they were deleted since the run began."""
     fact, key = writing.fact, writing.entity.key_column
     deleted_since = exists().where(
         fact.c[key] == staged.c[key],
@@ -146,7 +146,7 @@ def _deleted_since_begun(writing: Writing, staged: Table) -> Ids:
 
 
 def merge_facts(writing: Writing, staged: Table) -> Counts:
-    """Write facts of newer versions, and of equal ones that differ; bring back what may come."""
+    """Write facts that are newer, or of an equal version and different; revive what may revive."""
     entity, fact = writing.entity, writing.fact
     facts = [column.name for column in entity.fact_columns if column.name in writing.written]
     own = [VERSION.name, *facts]
@@ -167,7 +167,7 @@ def merge_facts(writing: Writing, staged: Table) -> Counts:
 
 
 def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
-    """Write public rows of what is current now and not excluded; counts are of public rows."""
+    """Write public rows of staged rows that are current and not excluded; counts are of those."""
     connection, entity, change = writing.connection, writing.entity, writing.change
     public, key = public_table(entity), entity.key_column
     moved = 0
@@ -199,7 +199,7 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
 
 
 def _recall_filter(writing: Writing, staged: Table) -> None:
-    """Give staged rows that were read without their filter the one that the store knows."""
+    """Set the filter of staged rows that came without it to what the store knows."""
     fact, key = writing.fact, writing.entity.key_column
     statement = update(staged).values({str(writing.entity.sync_filter): False})
     is_filtered = and_(fact.c[key] == staged.c[key], is_excluded(writing.entity, fact))
@@ -207,7 +207,7 @@ def _recall_filter(writing: Writing, staged: Table) -> None:
 
 
 def mark_stale(connection: Connection, entity: Entity, staged: Table) -> int:
-    """Mark staged rows that are not what the store, facts being written, knows last of a record."""
+    """Mark staged rows that differ from the newest fact of their record, once facts are written."""
     fact, key = fact_table(entity), entity.key_column
     is_older = fact.c[VERSION.name] != staged.c[VERSION.name]
     statement = (
@@ -219,7 +219,7 @@ def mark_stale(connection: Connection, entity: Entity, staged: Table) -> int:
 
 
 def move_accounts(connection: Connection, entity: Entity, staged: Table, *, change: Change) -> int:
-    """Write derived accounts that differ, whatever the version; not on excluded or deleted rows."""
+    """Write derived accounts that differ, whatever the version, unless excluded or deleted."""
     public, fact, key = public_table(entity), fact_table(entity), entity.key_column
     statement = (
         update(public)

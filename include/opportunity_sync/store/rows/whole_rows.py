@@ -1,11 +1,11 @@
-"""Rows of the entities into facts and public tables: newer wins, equal writes nothing.
+"""Writes rows of the entities into facts and public tables: newer wins, equal writes nothing.
 
 A run may bring what the store already has, or something older (a slow backfill, a repeated
 window). So facts are written first, under the version guard. A public row is written only from a
 staged row that is then the current one: same version as the fact, not deleted, not excluded.
-Only the columns that the run planned to read are written; what a row lacks thereby is remembered.
-`account_id` is derived and not under that guard; it is written whenever it differs. Tables that
-are empty need no comparison and are filled straight.
+Only the columns that the run planned to read are written, and the others are remembered as owed.
+`account_id` is derived and not under that guard: it is written whenever it differs. Empty tables
+need no comparison and are filled straight.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def write_rows(
     """Bring staged parts into the entity's tables; counts are of public rows where there are any.
 
     `parts` have the entity's `staged_columns`, and `account_id` for those that carry one; a key
-    occurs once over all of them. They are taken one by one and not kept. `columns` are the fields
-    that the run planned to read: the others keep what the store has, are null in new rows, and
-    are owed by rows whose version is new. A deleted record comes back to life only if its deletion
-    was loaded before the run began; one that was deleted since is owed as a whole.
+    occurs once over all of them. They are read one by one and not kept. `columns` are the fields
+    that the run planned to read. The others keep what the store has, are null in new rows, and are
+    owed by rows whose version is new. A deleted record comes back to life only if its deletion was
+    loaded before the run began. One that was deleted since is owed as a whole.
     """
     filled = (part for part in parts if part.num_rows)
     first = next(filled, None)
@@ -85,7 +85,7 @@ def write_rows(
 def write_account_changes(
     connection: Connection, entity: Entity, changes: pa.Table, *, change: Change
 ) -> int:
-    """Write `account_id` of rows that were not in the parts; return how many public rows changed.
+    """Write `account_id` of rows that were not in the parts. Returns how many public rows changed.
 
     `changes` has the entity's key and `account_id`. Rows whose own sync filter says No stay.
     """
@@ -124,7 +124,7 @@ def _staged_accounts(entity: Entity) -> Table:
 
 
 def holds_nothing(connection: Connection, entity: Entity) -> bool:
-    """Whether nothing of the entity was ever seen: every public row has its fact."""
+    """Whether no record of the entity was ever seen, which its facts tell."""
     fact = fact_table(entity)
     return not connection.scalar(select(exists(select(fact.c[entity.key_column]))))
 
@@ -152,7 +152,7 @@ def _fill(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
 
 
 def _note_filled(writing: Writing) -> None:
-    """Everything that the entity has was read just now: settle that, and note what is missing."""
+    """Every row was read just now: settle what they owed, and note what they lack."""
     ids = select(writing.fact.c[writing.entity.key_column]).where(true())
     if owes_anything(writing.connection, writing.entity):
         remove_owed(writing.connection, writing.entity, ids, unread=writing.unread)

@@ -1,1 +1,1 @@
-"""How a store gets its tables and columns: by scripts what always stands, by the model the rest."""
+"""How a store gets its tables and columns: scripts make what always stands, the model the rest."""

@@ -1,8 +1,8 @@
 """The selected columns of public tables: made as they are selected, never changed, never dropped.
 
-The store remembers of each column that it made the field, the Dataverse column and the kind that it
-is of. A field whose column somebody else made, or that was made for another source or kind, is left
-out of the run: its values would mean something else to those who read the table.
+For each column that it made, the store remembers the field, the Dataverse column and the kind. A
+field is left out of the run if somebody else made its column, or if the column was made for another
+Dataverse column or kind. Its values would mean something else to those who read the table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from opportunity_sync.store.sessions.lock import lock_store, read_store
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-LOCK_SECONDS = 2  # that long may others be in the way before the run goes on without the column
+LOCK_SECONDS = 2  # the longest wait for others; then the run goes on without the column
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class MadeColumn:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A selected field that the store has no column for, by its names, and why."""
+    """A selected field for which the store has no column, and why."""
 
     entity: str
     field: str
@@ -54,7 +54,7 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """The model as far as the store has columns for it; `added` names those that are new."""
+    """The model as far as the store has columns for it; `added`: fields with new columns."""
 
     model: Model
     misfits: tuple[Misfit, ...] = ()
@@ -62,17 +62,17 @@ class FittedModel:
 
 
 def fit_columns(engine: Engine, model: Model) -> FittedModel:
-    """Make the columns that the model's fields become, and leave out what the store can't take.
+    """Make the columns of the model's fields, and leave out the fields that can have none.
 
     Columns are added in a transaction of their own, which waits `LOCK_SECONDS` at most for others.
-    Where they can't be had now, or the role may not change tables, their fields are `postponed`:
-    the run goes on without them, and the next one tries again.
+    If that fails, or the database role may not change tables, the fields are `postponed`: the run
+    goes on without them, and the next one tries again.
     """
     return _gathered(model, {each.name: _fit_entity(engine, each) for each in model.public})
 
 
 def expect_columns(engine: Engine, model: Model) -> FittedModel:
-    """What `fit_columns` would make and leave out, also of a store that nobody has made yet."""
+    """What `fit_columns` would make and leave out, even for a store without any table yet."""
     fitted: dict[str, FittedModel] = {}
     with read_store(engine) as connection:
         has_store = inspect(connection).has_table(store_column.name)
@@ -84,7 +84,7 @@ def expect_columns(engine: Engine, model: Model) -> FittedModel:
 
 
 def _gathered(model: Model, fitted: Mapping[str, FittedModel]) -> FittedModel:
-    """The model with its public entities as they were fitted, one by one."""
+    """One fitted model of the entities that were fitted one by one."""
     entities = tuple(
         fitted[entity.name].model[entity.name] if entity.name in fitted else entity
         for entity in model
@@ -97,7 +97,7 @@ def _gathered(model: Model, fitted: Mapping[str, FittedModel]) -> FittedModel:
 
 
 def made_columns(connection: Connection, entity: str) -> dict[str, MadeColumn]:
-    """What each selected column of a public table was made for, by its name."""
+    """What each selected column of a public table was made for, by the column's name."""
     rows = connection.execute(select(store_column).where(store_column.c.entity == entity))
     return {row.column_name: MadeColumn(row.field, row.source, row.value_kind) for row in rows}
 
@@ -105,7 +105,7 @@ def made_columns(connection: Connection, entity: str) -> dict[str, MadeColumn]:
 def stopped_fields(
     connection: Connection, entity: str, selected: Collection[str]
 ) -> dict[str, MadeColumn]:
-    """Fields that the store has columns for and that are not among the selected ones, by name."""
+    """Fields that are no longer selected and have a column in the store, by name."""
     stopped = stopped_columns(connection, entity, selected).values()
     return {column.field: column for column in stopped}
 
@@ -113,7 +113,7 @@ def stopped_fields(
 def stopped_columns(
     connection: Connection, entity: str, selected: Collection[str]
 ) -> dict[str, MadeColumn]:
-    """The columns of fields that are not among the selected ones, by name."""
+    """Columns of fields that are no longer selected, by name."""
     made = made_columns(connection, entity)
     return {name: column for name, column in made.items() if column.field not in selected}
 
@@ -121,10 +121,10 @@ def stopped_columns(
 def let_go_of_unread(
     connection: Connection, entity: Entity, read: Collection[str], *, most_owed: int
 ) -> list[str]:
-    """Owe no more, row by row, what so many rows lack and what is not read; returns these fields.
+    """Stop owing, row by row, fields that are not read and that too many rows lack.
 
-    Nobody has selected it for long, or it can't be read. When it is read again, all rows are
-    filled.
+    Returns these fields. Nobody selects such a field any more, or it can't be read. When it is read
+    again, a quick sync fills all rows.
     """
     unread = wanted_columns(connection, entity) - set(read)
     owed = count_owed_by_column(connection, entity, unread) if unread else {}
@@ -139,7 +139,7 @@ def let_go_of_unread(
 
 @dataclass(frozen=True)
 class _Table:
-    """A public table as it is: its columns, and what those that we made were made for."""
+    """A public table as the database has it: its columns, and what ours were made for."""
 
     entity: Entity
     names: frozenset[str]
@@ -151,7 +151,7 @@ class _Table:
         return cls(entity, frozenset(names), made_columns(connection, entity.name))
 
     def misfit(self, field: Field) -> Misfit | None:
-        """Why this field can have no columns here; None where it has them, or may."""
+        """Why this field can have no columns here; None if it has them, or may get them."""
         for column in field.columns:
             made, name = self.made.get(column.name), f"{self.entity.name}.{column.name}"
             if made is None and column.name in self.names:
@@ -196,7 +196,7 @@ def _fit_entity(engine: Engine, entity: Entity) -> FittedModel:
 
 
 def _compared(table: _Table) -> FittedModel:
-    """The entity as far as the table has columns for it, or may get them."""
+    """The entity as far as its table has columns for it, or may get them."""
     misfits = tuple(_misfits(table))
     refused = {misfit.field for misfit in misfits}
     added = tuple(
@@ -219,7 +219,7 @@ def _misfits(table: _Table) -> list[Misfit]:
 
 
 def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> None:
-    """Add what is missing and list it, in one transaction. The statements quote every name."""
+    """Add what is missing and list it, in one transaction. Every name is quoted."""
     with lock_store(engine, wait_seconds=LOCK_SECONDS) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
@@ -233,7 +233,7 @@ def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> No
                     definition = CreateColumn(table.c[column.name]).compile(connection)
                     connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
                 _list_column(connection, entity.name, field, name=column.name)
-        # A column that somebody has dropped was in the rows: what they lost is to be read again.
+        # Somebody has dropped a column that rows had: its values have to be read again.
         lost = {made.field for made in table_seen.made.values()} & {f.column for f in fields}
         live = select(fact_table(entity).c[entity.key_column]).where(
             ~fact_table(entity).c.is_deleted
@@ -254,10 +254,10 @@ def _list_column(connection: Connection, table: str, field: Field, *, name: str)
 
 
 def want_columns(connection: Connection, entity: Entity, fields: Collection[str]) -> None:
-    """From now on rows that are written without one of these fields owe it.
+    """Let every row that is written without one of these fields owe it from now on.
 
-    Public fields have columns by now; of facts it is noted here that the store has them. Only what
-    is not wanted yet is written, so that runs which begin at once do not wait for each other.
+    Public fields are listed already, when their columns are made; facts are listed here. Only what
+    is new is written, so that runs which begin at the same time do not wait for each other.
     """
     known = set(made_columns(connection, entity.fact_table))
     for field in entity.facts:
@@ -273,7 +273,7 @@ def want_columns(connection: Connection, entity: Entity, fields: Collection[str]
 
 
 def wanted_columns(connection: Connection, entity: Entity) -> frozenset[str]:
-    """The fields that the store has, or is filling, of an entity."""
+    """The fields of an entity that the store has or is filling."""
     query = select(store_column.c.field).where(
         store_column.c.entity.in_([entity.name, entity.fact_table]),
         store_column.c.is_wanted == true(),

@@ -1,10 +1,10 @@
-"""Bring the store's schema to what this version of the code needs, whoever comes first.
+"""Brings the store's schema to what this version of the code needs.
 
-Every run calls `migrate` when it begins. Mostly there is nothing to do, and then it must not
-wait for a load that holds the store's lock; so it looks first without the lock, and again with
-it. Columns that always stand are made by scripts, those that a user selects by `made_columns.py`;
-no column is made by both. The tables of an entity that no script knows follow the model: an entity
-is data, and to add one takes no script.
+Every run calls `migrate` when it begins. Mostly there is nothing to do, and then it must not wait
+for a load that holds the store's lock. So it looks without the lock first, and only if something
+is missing once more with it. Scripts make the columns that always stand, and `made_columns.py`
+those that a user selects; no column is made by both. The tables of an entity that no script knows
+are made from the model, so a new entity needs no script.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def migrate(
 ) -> FittedModel:
     """Create or upgrade the store's tables, under the store's lock, in one transaction.
 
-    Then the columns of the model are made, in another one; returns what the store has of them.
+    Then the selected columns are made in another transaction. Returns what the store has of them.
 
     Raises:
         StoreUnavailableError: the database is down, or locked for longer than `wait_seconds`.
@@ -96,7 +96,7 @@ def _scripts() -> ScriptDirectory:
 
 
 def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, str]]:
-    """Columns that always stand and that are not there, one by one or with their table."""
+    """Columns that always stand and are not there. Their table may be missing as well."""
     tables = tables_of(Model(tuple(map(_standing, model))))
     found = inspect(connection).get_multi_columns(filter_names=list(tables))
     there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
@@ -109,15 +109,15 @@ def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, 
 
 
 def _standing(entity: Entity) -> Entity:
-    """The entity with the fields alone that are in every selection."""
+    """The entity with no fields but those that always stand."""
     return replace(entity, fields=tuple(field for field in entity.fields if field.always_stands))
 
 
 def _make_missing_tables(connection: Connection, model: Model) -> None:
     """Make the tables of entities that were never in this store, or that somebody has dropped.
 
-    Both are made at once, so a public table without its facts is somebody else's. Whatever was
-    known of where to go on is forgotten, so that the next run reads every row.
+    An entity's two tables are always made together, so a public table without its facts is somebody
+    else's. The entity's state is forgotten, so that the next run reads every row.
     """
     there = set(inspect(connection).get_table_names())
     for entity in map(_standing, model):
@@ -134,7 +134,7 @@ def _make_missing_tables(connection: Connection, model: Model) -> None:
 
 
 def _add_missing_columns(connection: Connection, model: Model) -> None:
-    """Add them, empty: the next run reads a table whole of which one was taken away."""
+    """Add them, empty. The next run reads a table whole if it has lost a column."""
     for table, column in _missing_columns(connection, model):
         definition = CreateColumn(table.c[column]).compile(connection)
         connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
