@@ -48,6 +48,16 @@ def postgres(postgres_server: URL) -> Iterator[str]:
         yield url.render_as_string(hide_password=False)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite store, to be copied: to make one takes a second."""
+    from opportunity_sync.store import migrate, store_engine
+
+    file = tmp_path_factory.mktemp("migrated") / "store.sqlite"
+    migrate(store_engine(f"sqlite:///{file}"))
+    return file
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """SQLAlchemy URL of a SQLite file that does not exist yet, this test's own."""

@@ -105,7 +105,7 @@ class Theatre:
         reader.come()
         if _without_nulls(reader.copy) != _without_nulls(public_rows(self.engine)):
             raise ConvergenceError("A reader that came after every step has missed a row.")
-        if told["options"]["seed"] % 8 == 0:
+        if told["options"]["seed"] % 16 == 0:
             self._require_rest(history)
         report.histories += 1
         report.steps += len(told["steps"])

@@ -72,12 +72,15 @@ def running_cluster(
 
 
 @contextmanager
-def new_database(maintenance: sa.URL) -> Iterator[sa.URL]:
-    """Create an empty database on the server and drop it at the end, even while in use."""
+def new_database(maintenance: sa.URL, *, like: str = "template1") -> Iterator[sa.URL]:
+    """Create a database on the server and drop it at the end, even while in use.
+
+    It is a copy of the database `like`, which nobody may be connected to; by default it is empty.
+    """
     name = f"test_{uuid.uuid4().hex[:12]}"
     engine = sa.create_engine(maintenance, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
     with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {like}"))
     try:
         yield maintenance.set(database=name)
     finally:

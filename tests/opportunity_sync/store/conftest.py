@@ -55,14 +55,6 @@ def postgres_store(shared_postgres_store: Engine) -> Engine:
     return shared_postgres_store
 
 
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite store, to be copied; nobody has it open."""
-    file = tmp_path_factory.mktemp("migrated") / "store.sqlite"
-    migrate(store_engine(f"sqlite:///{file}"))
-    return file
-
-
 @pytest.fixture
 def sqlite_store(migrated_file: Path, sqlite_url: str) -> Engine:
     """A migrated store in a file of its own."""
