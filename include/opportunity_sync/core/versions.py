@@ -14,8 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opportunity_sync.core.matching import array_of
-
 if TYPE_CHECKING:
     from opportunity_sync.core.frames import Mask, Values
 
@@ -54,7 +52,7 @@ def may_revive_sql(is_deleted: SqlColumn, deleted_revision: SqlColumn, *, begun:
 def newest_of_each(keys: Values, versions: Values) -> Mask:
     """Marks one row per key: the newest version, and of equal ones the row that comes last."""
     places = np.arange(len(keys))
-    rows = pa.table({"key": array_of(keys, pa.string()), "version": versions, "place": places})
+    rows = pa.table({"key": keys, "version": versions, "place": places})
     order = pc.sort_indices(
         rows, sort_keys=[(name, "ascending") for name in ("key", "version", "place")]
     )
