@@ -1,8 +1,8 @@
 """From a reference (a GUID in a lookup) to the record it stands for, or to the reason for none.
 
 Every rule asks the same four questions about a contact or account. Is it known? Was it merged into
-another? Do its merges run in a circle? Does the sync filter exclude it? The answers are rows 8 to
-11 of `docs/associations.md`. Inactive records count as active (row 12), so nobody asks for that.
+another? Do its merges run in a circle? Does the sync filter exclude it? (Rows 8 to 11 of
+`docs/associations.md`.) Inactive records count as active, so nobody asks for that.
 """
 
 from __future__ import annotations

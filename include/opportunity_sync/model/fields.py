@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of staged frames and of the store; its kind is none that becomes several."""
+    """One column of staged frames and of the store, as `Field.columns` has split its field."""
 
     name: str
     kind: Kind
@@ -63,9 +63,9 @@ class Field:
 
     @property
     def form(self) -> str:
-        """The columns that it becomes as long as its kind stays; '' where it is always the same.
+        """Names of its columns where metadata decides the kind and they are several, else ''.
 
-        Two kinds that share all their columns need no telling apart: the store refuses the second.
+        Two kinds with the same names have the same form: the store refuses to change a column.
         """
         names = [column.name for column in self.columns]
         return ", ".join(names) if self.kind_is_told and names != [self.column] else ""

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 def is_overtaken(write: Write, entity: Entity, *, passes: int | None) -> bool:
     """Whether the stored delta link may have missed the deletion of a row of this run.
 
-    That can be when another run has read the whole table since this one began, so that `passes`,
-    the count of the stored link, has grown. A row that only this run has seen may have been deleted
+    That can be when another run has read the whole table since this one began, so that there are
+    more `passes` behind the stored link. A row that only this run has seen may have been deleted
     before that pass, and then the changes after the link will never show the deletion. (Had the
     other run read changes instead, the tombstone would be stored.)
     """

@@ -42,8 +42,8 @@ class OpenQuestions:
     `suspects`: ids that may be gone; `wanted`: ids whose rows are wanted whole; `again`: ids that
     earlier runs left behind. `live`: the stored version of each of these ids that the store
     believes to be alive; `live_count`: how many records of the entity it believes to be alive, or
-    0 where few are suspects. `refused`: versions of the records in `refused_row`. `compared`: how
-    many records a reconciliation has compared.
+    0 where the suspects are so few that no guard asks. `refused`: versions of the records in
+    `refused_row`. `compared`: how many records a reconciliation has compared.
     """
 
     reading: Reading

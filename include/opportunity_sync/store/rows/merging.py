@@ -58,7 +58,8 @@ class Writing:
     """What the steps of one call share.
 
     `planned`: names of the fields that the run reads; `written`: the store's columns of those
-    fields. `unread`: all other fields; `missing`: those of them that the store has or is filling.
+    fields. `unread`: all fields that the run does not read; `missing`: the wanted ones among them,
+    which new versions owe.
     """
 
     connection: Connection
@@ -117,7 +118,7 @@ def settle_owed(writing: Writing, staged: Table) -> None:
 
 
 def of_new_versions(writing: Writing, staged: Table) -> Ids:
-    """Keys of staged rows whose version the store lacks. To be asked before they are merged.
+    """Keys of staged rows whose version the store lacks. Call it before `merge_facts`.
 
     They include deleted records that come back, and records that were excluded until now.
     """
@@ -207,7 +208,10 @@ def _recall_filter(writing: Writing, staged: Table) -> None:
 
 
 def mark_stale(connection: Connection, entity: Entity, staged: Table) -> int:
-    """Mark staged rows that differ from the newest fact of their record, once facts are written."""
+    """Mark staged rows that are not what is newest of their record.
+
+    Facts are merged first, so a version that differs can only be an older one.
+    """
     fact, key = fact_table(entity), entity.key_column
     is_older = fact.c[VERSION.name] != staged.c[VERSION.name]
     statement = (

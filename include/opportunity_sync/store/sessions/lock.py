@@ -1,6 +1,6 @@
 """Transactions on the store: one writer at a time, and whoever waits says so.
 
-Airflow's `max_active_runs` does not bind backfills, so the store protects itself: `locked` is
+Airflow's `max_active_runs` does not bind backfills, so the store protects itself: `lock_store` is
 one transaction under a lock that covers the whole store (PostgreSQL: an advisory lock that ends
 with the transaction; SQLite: the write lock of `BEGIN IMMEDIATE`). Locks are asked for again and
 again rather than waited for, since a wait inside the database can't be shown in a task's log.
@@ -49,7 +49,7 @@ def _silent(_waited: float) -> None:
 def lock_store(
     engine: Engine, *, wait_seconds: float, on_wait: Callable[[float], None] = _silent
 ) -> Iterator[Connection]:
-    """One transaction that no other run's `locked` overlaps; commits unless an error leaves it.
+    """One transaction that no other run's `lock_store` overlaps; commits unless an error leaves it.
 
     `on_wait` hears the seconds waited, when the wait begins and every ten seconds after.
 
