@@ -59,6 +59,14 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return made
 
 
+@pytest.fixture(params=["sqlite_url", "postgres"], ids=["sqlite", "postgres"])
+def empty_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """A database of each supported kind in which no run has made its tables yet."""
+    engine = store_engine(request.getfixturevalue(request.param))
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
 def organisation() -> Organisation:
     """A small organisation with every case of the truth table in it."""

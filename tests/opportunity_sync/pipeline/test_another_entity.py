@@ -117,14 +117,14 @@ def world(request: pytest.FixtureRequest) -> Organisation:
 
 
 @pytest.fixture
-def runs(world: Organisation, engine: Engine, tmp_path: Path) -> Iterator[SyncRuns]:
+def runs(world: Organisation, empty_engine: Engine, tmp_path: Path) -> Iterator[SyncRuns]:
     """Runs of the model with leads."""
     (tmp_path / "fields.toml").touch()
     settings = settings_for_tests(
         tmp_path, overlap_minutes=0, fields=str(tmp_path / "fields.toml"), page_size=3
     )
     with Sandbox(world) as sandbox:
-        yield SyncRuns(sandbox, engine, settings, model=MODEL)
+        yield SyncRuns(sandbox, empty_engine, settings, model=MODEL)
 
 
 def a_lead(organisation: Organisation, topic: str, **values: Any) -> str:

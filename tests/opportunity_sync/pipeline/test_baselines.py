@@ -15,7 +15,7 @@ from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.run import Baseline, Link, RunRequest, Window
 from opportunity_sync.store import StoreState
 from opportunity_sync.store.books.state import DeltaLink
-from opportunity_sync.store.schema.tables import fact_table, owed_column, sync_state
+from opportunity_sync.store.schema.tables import owed_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,10 +35,8 @@ ALL_COLUMNS = PLAN.of(CONTACT).interpretations(CONTACT)
 
 @pytest.fixture
 def connection(sqlite_engine: Engine) -> Iterator[Connection]:
-    """The tables that tell what is owed of contacts, empty."""
+    """A store without rows, which tells what is owed of contacts."""
     with sqlite_engine.begin() as connection:
-        for table in (owed_column, fact_table(CONTACT), sync_state):
-            table.create(connection)
         yield connection
 
 
