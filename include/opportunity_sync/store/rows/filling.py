@@ -82,10 +82,9 @@ def _statement(entity: Entity, staged: Table, names: Sequence[str], *, change: C
         fact.c[key] == public.c[key], is_synced(entity, fact), ~fact.c.is_deleted
     )
     values = {name: staged.c[name] for name in names}
-    stamps = {"synced_at": change.moment, "revision": change.revision}
     return (
         update(public)
-        .values(values | stamps)
+        .values({**values, **change.stamps})
         .where(
             public.c[key] == staged.c[key],
             is_current_sql(staged.c[VERSION.name], public.c[VERSION.name]),
