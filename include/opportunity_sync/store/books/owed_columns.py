@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, exists, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.store.schema.tables import owed_column, public_table, refused_row
 from opportunity_sync.store.statements.keys import staged_keys
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -97,7 +97,7 @@ def owes_anything(connection: Connection, entity: Entity) -> bool:
 
 def add_owed(connection: Connection, entity: Entity, ids: Ids, *, columns: Collection[str]) -> None:
     """Do as `remember_owed`, for the ids that a query gives. SQLite asks for a WHERE in it."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     key = next(iter(ids.selected_columns))
     for column in sorted(columns):
         rows = ids.with_only_columns(literal(entity.name), key, literal(column)).distinct()

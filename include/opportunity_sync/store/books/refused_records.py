@@ -27,7 +27,6 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.schema.tables import fact_table, refused_row
@@ -40,6 +39,7 @@ from opportunity_sync.store.statements.bulk import (
     temporary_table,
 )
 from opportunity_sync.store.statements.keys import staged_keys
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -208,7 +208,7 @@ def _statement(
     tried: Mapping[str, Any],
     moment: datetime,
 ) -> Any:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     statement = insert(refused_row).from_select(list(rows.selected_columns.keys()), rows)
     given, listed = statement.excluded, refused_row.c
     copied = ("field", "code", "message", VERSION.name, "last_tried_at", *tried)

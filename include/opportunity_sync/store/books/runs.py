@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, and_, cast, delete, func, insert, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.store.schema.tables import (
     CHANGES,
@@ -20,11 +19,13 @@ from opportunity_sync.store.schema.tables import (
     sync_run,
     sync_run_entity,
 )
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, Table
+    from sqlalchemy.dialects import postgresql, sqlite
 
     from opportunity_sync.store.statements.counts import Counts
 
@@ -154,7 +155,7 @@ def count_filled(
     connection: Connection, run: tuple[str, str], entity: str, *, updated: int
 ) -> None:
     """Add rows that a run (DAG and run id) has changed to its count, while it is under way."""
-    kind = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    kind = dialect_insert(connection)
     row = {"dag_id": run[0], "run_id": run[1], "entity": entity, "updated": updated}
     statement = kind(sync_run_entity).values(row)
     total = sync_run_entity.c.updated + statement.excluded.updated
@@ -200,7 +201,7 @@ def _count(
 
 
 def _insert(connection: Connection, row: Mapping[str, Any]) -> postgresql.Insert | sqlite.Insert:
-    kind = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    kind = dialect_insert(connection)
     return kind(sync_run).values(dict(row))
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, exists, func, insert, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.errors import WrongOrganizationError
 from opportunity_sync.store.schema.tables import (
@@ -25,6 +24,7 @@ from opportunity_sync.store.schema.tables import (
     sync_state,
     sync_store,
 )
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -332,7 +332,7 @@ def _set_state(connection: Connection, entity: str, **values: object) -> None:
 
 def _add_state(connection: Connection, entity: str, **values: object) -> None:
     """Add a row, or change it if another first run of the store has added it meanwhile."""
-    insert_of = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert_of = dialect_insert(connection)
     row = {"entity": entity, "columns": _NONE, **values}
     statement = insert_of(sync_state).values(row)
     connection.execute(

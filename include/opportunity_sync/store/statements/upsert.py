@@ -57,6 +57,13 @@ def upsert(connection: Connection, wanted: Upsert, *, counted: bool = True) -> C
     return Counts(inserted=inserted, updated=written - inserted)
 
 
+def dialect_insert(
+    connection: Connection,
+) -> Callable[[Table], postgresql.Insert | sqlite.Insert]:
+    """The INSERT of the connection's database, which may have an ON CONFLICT."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
 def _absent(connection: Connection, wanted: Upsert) -> int:
     given = wanted.rows.subquery()
     same = (wanted.table.c[name] == given.c[name] for name in wanted.key)
@@ -69,7 +76,7 @@ def _statement(connection: Connection, wanted: Upsert) -> postgresql.Insert | sq
     constants = {**wanted.stamps, **wanted.inserted}
     values = [sql(value, table.c[name].type) for name, value in constants.items()]
     names = [*wanted.key, *wanted.compared]
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     statement = insert(table).from_select([*names, *constants], wanted.rows.add_columns(*values))
     given = statement.excluded
     differs = or_(*(table.c[name].is_distinct_from(given[name]) for name in wanted.compared))

@@ -12,7 +12,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, Engine, false, inspect, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateColumn
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError
@@ -25,6 +24,7 @@ from opportunity_sync.store.books.owed_columns import (
 from opportunity_sync.store.books.state import forget_interpretations
 from opportunity_sync.store.schema.tables import fact_table, public_table, store_column
 from opportunity_sync.store.sessions.lock import lock_store, read_store
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -242,7 +242,7 @@ def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> No
 
 
 def _list_column(connection: Connection, table: str, field: Field, *, name: str) -> None:
-    insert_of = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert_of = dialect_insert(connection)
     statement = insert_of(store_column).values(
         entity=table,
         column_name=name,
