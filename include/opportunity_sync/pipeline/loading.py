@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
 from opportunity_sync.errors import StagingError
-from opportunity_sync.pipeline.bookkeeping.records import ROLE, UNRESOLVED, close_run
+from opportunity_sync.pipeline.bookkeeping.records import UNRESOLVED, close_run
 from opportunity_sync.pipeline.bookkeeping.report import report_counts
 from opportunity_sync.pipeline.bookkeeping.state import is_overtaken, move_state, note_columns
 from opportunity_sync.pipeline.bookkeeping.write import Write
@@ -26,7 +26,7 @@ from opportunity_sync.pipeline.resolving.outcome import (
 )
 from opportunity_sync.pipeline.resolving.staged_facts import resolve_again
 from opportunity_sync.pipeline.run import Run, open_run, report_wait, utc_now
-from opportunity_sync.store import Change, Counts
+from opportunity_sync.store import ROLE, Change, Counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -66,6 +66,7 @@ from opportunity_sync.store.rows.filling import fill_columns
 from opportunity_sync.store.rows.labels import known_labels, write_labels
 from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
 from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_changes, write_rows
+from opportunity_sync.store.schema.tables import COUNTS, ROLE
 from opportunity_sync.store.sessions.engine import store_engine
 from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
 from opportunity_sync.store.statements.change import Change
@@ -81,6 +82,8 @@ from opportunity_sync.store.upgrade.made_columns import (
 from opportunity_sync.store.upgrade.migrate import is_made, migrate
 
 __all__ = [
+    "COUNTS",
+    "ROLE",
     "WHOLE_RECORD",
     "Change",
     "Connection",

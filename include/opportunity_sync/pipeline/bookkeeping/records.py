@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from opportunity_sync.pipeline.bookkeeping.write import Write
     from opportunity_sync.pipeline.parts import Reading, Refusals, Refused
 
-ROLE = "role"
 UNRESOLVED = "unresolved"
 
 

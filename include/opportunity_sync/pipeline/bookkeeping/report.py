@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync.pipeline.bookkeeping.records import ROLE, UNRESOLVED
+from opportunity_sync.pipeline.bookkeeping.records import UNRESOLVED
+from opportunity_sync.store import COUNTS, ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,17 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def report_counts(counts: Mapping[str, Counts]) -> dict[str, Any]:
-    columns = (
-        "read",
-        "inserted",
-        "updated",
-        "unchanged",
-        "filtered",
-        "superseded",
-        "refused",
-        "deleted",
-        "rewritten",
-    )
+    columns = [name for name in COUNTS if name != "compared"]
     log.info("%s", _line("table", columns))
     for name, count in counts.items():
         log.info("%s", _line(name, [f"{getattr(count, column):,}" for column in columns]))
