@@ -25,7 +25,7 @@ from opportunity_sync.pipeline.readings import (
     published_table,
     versions_read,
 )
-from opportunity_sync.pipeline.run import open_run, report_wait, utc_now
+from opportunity_sync.pipeline.run import open_run, report_wait, require_same_epoch, utc_now
 from opportunity_sync.store import Counts
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from opportunity_sync.pipeline.parts import Reading
     from opportunity_sync.pipeline.run import Run
     from opportunity_sync.settings import Settings
+    from opportunity_sync.store import StoreState
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +81,9 @@ def _fill_table(
     changed = 0
     for part in published.parts:
         with _locked(engine, settings) as connection:
-            change = _change(connection, run, moment=clock().replace(microsecond=0))
-            _require_latest(connection, run, entity)
+            state = _require_current(connection, run, entity)
+            moment = clock().replace(microsecond=0)
+            change = store.Change(revision=state.revision + 1, begun=run.revision, moment=moment)
             rows = run.folder.read(part, names)
             filled = store.fill_columns(connection, entity, rows, fields=fields, change=change)
             if filled:
@@ -90,9 +92,9 @@ def _fill_table(
                 store.count_filled(connection, of_run, entity.name, updated=filled)
         changed += filled
     with _locked(engine, settings) as connection:
-        _change(connection, run, moment=clock())
-        _require_latest(connection, run, entity)
-        _close_pass(connection, run, entity, reading=reading)
+        state = _require_current(connection, run, entity)
+        if reading.is_whole:  # a range fills values, and shows nothing of the table
+            _close_pass(connection, run, entity, reading=reading, state=state)
     log.info(
         "%s: %s of %s rows that were read got %s",
         entity.name,
@@ -104,11 +106,10 @@ def _fill_table(
 
 
 def _close_pass(
-    connection: store.Connection, run: Run, entity: Entity, *, reading: Reading
+    connection: store.Connection, run: Run, entity: Entity, *, reading: Reading, state: StoreState
 ) -> None:
-    """Note what a pass over the whole table has shown. After a range nothing is noted."""
-    if not reading.is_whole:
-        return
+    """Note what a pass over the whole table has shown."""
+    interpretations = run.plan.of(entity).interpretations(entity)
     fields, versions = run.fills[entity.name], versions_read(run, entity)
     live = store.live_versions(connection, entity)
     refused = {each.record_id for each in reading.refusals if each.record_id}
@@ -116,33 +117,33 @@ def _close_pass(
         differs = {key for key, version in versions.items() if live.get(key, -1) < version}
         absent = live.keys() - versions.keys() - refused
         _remember_owed(connection, entity, differs | absent, columns={store.WHOLE_RECORD})
-        columns = run.plan.of(entity).interpretations(entity)
-        link = store.DeltaLink(reading.delta_link, columns)
+        link = store.DeltaLink(reading.delta_link, interpretations)
         store.offer_link(connection, entity.name, link)
     elif reading.unidentified:
         _remember_owed(connection, entity, live.keys() - versions.keys(), columns=fields)
     _remember_owed(connection, entity, refused & live.keys(), columns=fields)
-    store.complete_columns(connection, entity.name, _still_filling(connection, run, entity))
-
-
-def _still_filling(connection: store.Connection, run: Run, entity: Entity) -> dict[str, str]:
-    """The filled fields, less those that another run has read otherwise meanwhile."""
-    interpretations, fields = run.plan.of(entity).interpretations(entity), run.fills[entity.name]
-    begun = store.read_state(connection).fill_begun.get(entity.name, {})
-    still = {name: interpretations[name] for name in fields if name in begun}
-    if len(still) < len(fields):
+    begun = state.fill_begun.get(entity.name, {})
+    complete = {name: interpretations[name] for name in fields if name in begun}
+    store.complete_columns(connection, entity.name, complete)
+    if len(complete) < len(fields):
         log.warning(
             "%s: another run has read %s otherwise meanwhile; the next quick sync fills it again.",
             entity.name,
-            ", ".join(name for name in fields if name not in still),
+            ", ".join(name for name in fields if name not in complete),
         )
-    return still
 
 
-def _require_latest(connection: store.Connection, run: Run, entity: Entity) -> None:
-    """Raise `StagingError` once a later quick sync has begun to fill a field otherwise."""
-    interpretations, fields = run.plan.of(entity).interpretations(entity), run.fills[entity.name]
+def _require_current(connection: store.Connection, run: Run, entity: Entity) -> StoreState:
+    """The store's state, if what this run has read may still be written.
+
+    Raises:
+        StagingError: a new epoch has begun, or a later quick sync that fills a field otherwise.
+        WrongOrganizationError: the store is another organisation's by now.
+    """
     state = store.read_state(connection)
+    require_same_epoch(run, state.epoch)
+    store.check_organization(connection, run.plan.organization_id)
+    interpretations, fields = run.plan.of(entity).interpretations(entity), run.fills[entity.name]
     begun = state.fill_begun.get(entity.name, {})
     other = [
         name for name in fields if begun.get(name, interpretations[name]) != interpretations[name]
@@ -152,6 +153,7 @@ def _require_latest(connection: store.Connection, run: Run, entity: Entity) -> N
             f"{entity.name}.{', '.join(other)} is read otherwise since this quick sync began.",
             next_step="nothing: a later quick sync fills it. Leave this run as it is.",
         )
+    return state
 
 
 def _remember_owed(
@@ -194,18 +196,6 @@ def _close(engine: Engine, run: Run, *, settings: Settings) -> None:
 
 def _locked(engine: Engine, settings: Settings) -> AbstractContextManager[store.Connection]:
     return store.lock_store(engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait)
-
-
-def _change(connection: store.Connection, run: Run, *, moment: datetime) -> store.Change:
-    """The next change of the store. Raises `StagingError` where a new epoch has begun."""
-    state = store.read_state(connection)
-    if state.epoch != run.epoch:
-        raise StagingError(
-            "A new epoch has begun since this run read its rows, so their versions count no more.",
-            next_step="clear the whole DAG run, from its first task.",
-        )
-    store.check_organization(connection, run.plan.organization_id)
-    return store.Change(revision=state.revision + 1, begun=run.revision, moment=moment)
 
 
 def _column_names(entity: Entity, fields: Collection[str]) -> list[str]:

@@ -12,7 +12,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
-from opportunity_sync.errors import StagingError
 from opportunity_sync.pipeline.bookkeeping.records import UNRESOLVED, close_run
 from opportunity_sync.pipeline.bookkeeping.report import report_counts
 from opportunity_sync.pipeline.bookkeeping.state import is_overtaken, move_state, note_columns
@@ -25,7 +24,13 @@ from opportunity_sync.pipeline.resolving.outcome import (
     row_parts,
 )
 from opportunity_sync.pipeline.resolving.staged_facts import resolve_again
-from opportunity_sync.pipeline.run import Run, open_run, report_wait, utc_now
+from opportunity_sync.pipeline.run import (
+    Run,
+    open_run,
+    report_wait,
+    require_same_epoch,
+    utc_now,
+)
 from opportunity_sync.store import ROLE, Change, Counts
 
 if TYPE_CHECKING:
@@ -70,11 +75,7 @@ def _write_everything(
     connection: Connection, run: Run, outcome: Outcome, *, moment: datetime
 ) -> dict[str, Counts]:
     state = store.read_state(connection)
-    if state.epoch != run.epoch:
-        raise StagingError(
-            "A new epoch has begun since this run read its rows, so their versions count no more.",
-            next_step="clear the whole DAG run, from its first task.",
-        )
+    require_same_epoch(run, state.epoch)
     store.claim_organization(connection, run.plan.organization_id, handed_to=run.new_organization)
     change = Change(revision=state.revision + 1, begun=run.revision, moment=moment)
     outcome = _as_the_store_is_now(connection, run, outcome, change=change, revision=state.revision)

@@ -256,6 +256,15 @@ def require_same_organization(client: DataverseClient, run: Run) -> None:
         )
 
 
+def require_same_epoch(run: Run, epoch: int) -> None:
+    """Raise `StagingError` where the store's epoch is not the one in which the run began."""
+    if epoch != run.epoch:
+        raise StagingError(
+            "A new epoch has begun since this run read its rows, so their versions count no more.",
+            next_step="clear the whole DAG run, from its first task.",
+        )
+
+
 def window_for(
     request: RunRequest, entity: Entity, *, watermark: datetime | None, overlap: timedelta
 ) -> Window:
