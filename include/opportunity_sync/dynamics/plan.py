@@ -82,6 +82,13 @@ class EntityPlan(msgspec.Struct, frozen=True):
             for field in self.fields(entity)
         }
 
+    def fields_to_read_again(
+        self, entity: Entity, held: Mapping[str, str | None]
+    ) -> tuple[str, ...]:
+        """The planned fields that are held in another interpretation, or not at all."""
+        planned = self.interpretations(entity).items()
+        return tuple(name for name, how in planned if held.get(name) != how)
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What is read of one organisation; `language` is the LCID of the labels, if known."""

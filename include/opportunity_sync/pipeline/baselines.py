@@ -80,13 +80,9 @@ def _holds_rule_columns(found: Findings, entity: Entity) -> bool:
     if held is None:
         log.info("%s: read whole, since its columns were not noted so far", entity.set_name)
         return False
-    interpretations = found.plan.of(entity).interpretations(entity)
     needed = _needed_columns(entity)
-    new = [
-        name
-        for name in interpretations
-        if name in needed and held.get(name) != interpretations[name]
-    ]
+    changed = found.plan.of(entity).fields_to_read_again(entity, held)
+    new = [name for name in changed if name in needed]
     if new:
         log.info("%s: read whole, for new columns: %s", entity.set_name, ", ".join(sorted(new)))
     return not new
@@ -102,7 +98,7 @@ def _waiting(connection: store.Connection, found: Findings, entity: Entity) -> t
     """
     plan, held = found.plan.of(entity), found.state.columns.get(entity.name) or {}
     interpretations = plan.interpretations(entity)
-    waiting = [name for name in interpretations if held.get(name) != interpretations[name]]
+    waiting = [*plan.fields_to_read_again(entity, held)]
     lacking = interpretations.keys() - _link_columns(found, entity, otherwise=interpretations)
     waiting += sorted(lacking - set(waiting))
     selected = {field.column for field in entity.selected_fields}
@@ -130,8 +126,8 @@ def _link_columns(
 def _unasked(found: Findings, entity: Entity, waiting: Sequence[str]) -> tuple[str, ...]:
     """The waiting fields with which no quick sync has begun in their present interpretation."""
     begun = found.state.fill_begun.get(entity.name, {})
-    interpretations = found.plan.of(entity).interpretations(entity)
-    return tuple(name for name in waiting if begun.get(name) != interpretations[name])
+    changed = found.plan.of(entity).fields_to_read_again(entity, begun)
+    return tuple(name for name in waiting if name in changed)
 
 
 def _usable_link(found: Findings, entity: Entity) -> Link | None:

@@ -132,12 +132,8 @@ def _change(
     entity: Entity, stored: _Stored, *, plan: Plan, fitted: store.FittedModel, page_size: int
 ) -> Change:
     name, rows = entity.name, stored.rows.get(entity.name, 0)
-    held, interpretations = stored.held.get(name, {}), plan.of(entity).interpretations(entity)
-    to_fill = (
-        [each for each in interpretations if held.get(each) != interpretations[each]]
-        if held
-        else []
-    )
+    held = stored.held.get(name, {})
+    to_fill = plan.of(entity).fields_to_read_again(entity, held) if held else ()
     requests = -(-rows // page_size) if to_fill else 0
     out = [f"{each.source}: {each.reason} ({each.state})" for each in plan.of(entity).left_out]
     out += [
@@ -155,7 +151,7 @@ def _change(
         ),
         stopped=stored.stopped.get(name, ()),
         left_out=tuple(out),
-        to_fill=tuple(to_fill),
+        to_fill=to_fill,
         rows=rows if to_fill else 0,
         requests=requests,
         minutes=None if stored.pace is None else requests * stored.pace / 60,
