@@ -83,11 +83,12 @@ def begin(
         _report_selection(connection, selection, moment=started_at)
         run = _begun(connection, found, requests=client.counters.requests, settings=settings)
         _record(run, request, connection)
-        quick_sync_failed = store.last_failure(connection, "fill")
-        if _waits_for_a_person(connection):
-            run = _without_start(run)
+        failure = None
+        if any(table.waiting for table in run.tables.values()):
+            failure = store.last_failure(connection, "fill")
+            run = _without_start(run) if _waits_for_a_person(connection) else run
     _report_windows(run)
-    _report_waiting(run, failure=quick_sync_failed)
+    _report_waiting(run, failure=failure)
     root = staging_root(settings)
     folder = root.new_folder(request.dag_id, request.run_id, run.attempt[:8])
     return msgspec.structs.replace(run, staging=folder.url).save()
