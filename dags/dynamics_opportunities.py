@@ -119,22 +119,21 @@ def transform() -> dict[str, Any]:
 def load() -> dict[str, Any]:
     import sync_tasks
 
-    context = get_current_context()
-    summary = sync_tasks.load(context)
-    if summary["changed"]:
-        # Through an alias: an outlet proper would announce every run, changed or not.
-        context["outlet_events"][CHANGES].add(MARKETO_STORE, extra=summary)
-    return summary
+    return announce_changes(sync_tasks.load(get_current_context()))
 
 
 @task(task_id="load", execution_timeout=LONG, multiple_outputs=False, outlets=[CHANGES])
 def fill() -> dict[str, Any]:
     import sync_tasks
 
-    context = get_current_context()
-    summary = sync_tasks.fill(context)
+    return announce_changes(sync_tasks.fill(get_current_context()))
+
+
+def announce_changes(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary, with an asset event where rows of the store have changed."""
     if summary["changed"]:
-        context["outlet_events"][CHANGES].add(MARKETO_STORE, extra=summary)
+        # Through an alias: an outlet proper would announce every run, changed or not.
+        get_current_context()["outlet_events"][CHANGES].add(MARKETO_STORE, extra=summary)
     return summary
 
 

@@ -18,6 +18,7 @@ MODES = {
     "full": "full: every row.",
     "reconcile": "reconcile: key and version of every row, and then the rows that differ.",
 }
+MOMENT: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 EXAMPLES = ("contact.job_title", "account.industry", "opportunity.estimated_value")
 
 
@@ -35,11 +36,10 @@ def sync_form(modes: Sequence[str]) -> dict[str, Param]:
 
 def window_fields() -> dict[str, Param]:
     """The two ends of a range."""
-    moment: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
     return {
-        "window_start": Param(None, **moment, title="Window start", description="For range only."),
+        "window_start": Param(None, **MOMENT, title="Window start", description="For range only."),
         "window_end": Param(
-            None, **moment, title="Window end (not included)", description="For range only."
+            None, **MOMENT, title="Window end (not included)", description="For range only."
         ),
     }
 
@@ -111,13 +111,7 @@ def quick_sync_form() -> dict[str, Param]:
             description="What the two times below are compared with.",
         ),
         **{
-            name: Param(
-                None,
-                type=["null", "string"],
-                format="date-time",
-                title=title,
-                description="Without both: all records.",
-            )
+            name: Param(None, **MOMENT, title=title, description="Without both: all records.")
             for name, title in (
                 ("window_start", "From"),
                 ("window_end", "To (not included)"),
