@@ -74,7 +74,7 @@ def facts_of(case: Case) -> Facts:
         accounts=frame_of(ACCOUNT, records["account"]),
         connections=frame_of(CONNECTION, records["connection"]),
         roles=frame_of(CONNECTION_ROLE, records["connectionrole"]),
-        refused={name: IdSet.named(ids) for name, ids in refused.items()},
+        refused={name: IdSet.from_strings(ids) for name, ids in refused.items()},
     )
 
 

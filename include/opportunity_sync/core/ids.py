@@ -31,7 +31,7 @@ class IdSet:
         return cls(pc.unique(pa.chunked_array(chunks, pa.string())).drop_null())
 
     @classmethod
-    def named(cls, ids: Iterable[str]) -> Self:
+    def from_strings(cls, ids: Iterable[str]) -> Self:
         """The ids of a set of Python, in order."""
         return cls(pa.array(sorted(ids), pa.string()))
 

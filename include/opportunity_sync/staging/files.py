@@ -40,7 +40,7 @@ class Files:
         """Write a file, whole or not at all."""
         path = f"{self._root}/{name}"
         temporary = f"{path}.{uuid.uuid4().hex[:8]}{_INCOMPLETE}"
-        with self.translated():
+        with self.translate_errors():
             if isinstance(self._system, LocalFileSystem):
                 _make_private_folders(Path(path).parent)
                 _write_private(Path(temporary), content)
@@ -52,7 +52,7 @@ class Files:
 
     def read(self, name: str) -> bytes:
         """The content of a file; `FileNotFoundError` where it is not there."""
-        with self.translated(but=FileNotFoundError):
+        with self.translate_errors(but=FileNotFoundError):
             content: bytes = self._system.cat_file(f"{self._root}/{name}")
         return content
 
@@ -61,7 +61,7 @@ class Files:
         self._system.invalidate_cache()
         absent = (FileNotFoundError, NotADirectoryError)
         try:
-            with self.translated(but=absent):
+            with self.translate_errors(but=absent):
                 paths = self._system.ls(self._path(folder), detail=False)
         except absent:
             return []
@@ -71,7 +71,7 @@ class Files:
     def remove(self, name: str = "") -> None:
         """Remove a file, or a folder with all that is in it; it may be gone already."""
         try:
-            with self.translated(but=FileNotFoundError):
+            with self.translate_errors(but=FileNotFoundError):
                 self._system.rm(self._path(name), recursive=True)
         except FileNotFoundError:
             return
@@ -86,7 +86,9 @@ class Files:
         return f"{self.url}/{name}"
 
     @contextmanager
-    def translated(self, *, but: type[OSError] | tuple[type[OSError], ...] = ()) -> Iterator[None]:
+    def translate_errors(
+        self, *, but: type[OSError] | tuple[type[OSError], ...] = ()
+    ) -> Iterator[None]:
         """Say what a failing file system means; errors of the kinds in `but` pass as they are."""
         try:
             yield

@@ -138,7 +138,7 @@ class RunFolder:
         self._files.write(_manifest(name), encoded)
         return self._manifest(name, encoded)
 
-    def published(self, name: str) -> Manifest:
+    def read_manifest(self, name: str) -> Manifest:
         """The outcome under `name`. Raises `StagingError` where nobody published it."""
         found = self.find_manifest(name)
         if found is None:

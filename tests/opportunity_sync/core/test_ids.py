@@ -9,7 +9,7 @@ from opportunity_sync.core.ids import IdSet
 
 def ids(*values: str) -> IdSet:
     """A set of these."""
-    return IdSet.named(values)
+    return IdSet.from_strings(values)
 
 
 def test_each_id_is_there_once_and_null_is_none() -> None:

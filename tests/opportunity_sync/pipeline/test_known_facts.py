@@ -33,7 +33,7 @@ def a_deleted(contact_id: str, version: int = 1, *, revision: int) -> dict[str, 
 
 def ids(*values: str) -> IdSet:
     """Ids as look-ups take them."""
-    return IdSet.named(values)
+    return IdSet.from_strings(values)
 
 
 class Stored:
@@ -138,7 +138,7 @@ def test_a_record_that_can_t_be_taken_now_counts_as_changed() -> None:
     facts = known(stored=[a_contact("c1", 4)], refused_now=["c1", "c2"])
 
     assert changed(facts) == ["c1", "c2"]
-    assert facts.refused(CONTACT).to_list() == ["c1", "c2"]
+    assert facts.refused_ids(CONTACT).to_list() == ["c1", "c2"]
     assert versions(facts.by_key(CONTACT, ids("c1", "c2"))) == {"c1": 4}
 
 

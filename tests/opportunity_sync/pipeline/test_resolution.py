@@ -69,7 +69,7 @@ def resolved(
     news = {
         entity.name: News(
             arrived=arriving_facts(entity, (arrived or {}).get(entity.name, [])),
-            gone=IdSet.named((gone or {}).get(entity.name, [])),
+            gone=IdSet.from_strings((gone or {}).get(entity.name, [])),
             refused=IdSet.of(),
             refused_now=IdSet.of(),
             columns={field.column for field in entity.all_fields},

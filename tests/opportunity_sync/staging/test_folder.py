@@ -46,7 +46,7 @@ def test_published_parts_come_back_in_order_with_what_was_said_beside_them(
     """A manifest names the parts, their rows and a small state; each part has one, too."""
     folder.publish("contact", {"contact": written(folder, "ab", "c")}, is_whole=True)
 
-    manifest = RunFolder(folder.url).published("contact")
+    manifest = RunFolder(folder.url).read_manifest("contact")
 
     parts = list(manifest.groups["contact"])
     assert [(part.rows, folder.state(part)) for part in parts] == [
@@ -66,14 +66,14 @@ def test_what_lies_in_a_folder_does_not_count_until_it_is_published(folder: RunF
 
     assert folder.find_manifest("contact") is None
     with pytest.raises(StagingError, match=r"contact\.manifest\.json.*STAGING_URL"):
-        folder.published("contact")
+        folder.read_manifest("contact")
 
 
 def test_a_group_of_no_parts_is_published_as_such(folder: RunFolder) -> None:
     """Nothing to do is said; a file that is missing does not say it."""
     folder.publish("outcome", {"resolved/roles": ()})
 
-    assert folder.published("outcome").groups == {"resolved/roles": ()}
+    assert folder.read_manifest("outcome").groups == {"resolved/roles": ()}
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
@@ -84,7 +84,7 @@ def test_a_published_part_that_is_missing_is_an_error(folder: RunFolder, positio
     path_of(folder, parts[position]).unlink()
 
     with pytest.raises(StagingError, match="are not there"):
-        names_of(folder, list(folder.published("contact").groups["contact"]))
+        names_of(folder, list(folder.read_manifest("contact").groups["contact"]))
 
 
 def test_a_part_that_was_changed_is_an_error(folder: RunFolder) -> None:
@@ -107,7 +107,7 @@ def test_a_damaged_document_is_an_error(folder: RunFolder, content: bytes) -> No
         (Path(folder.url) / name).write_bytes(content)
 
     with pytest.raises(StagingError, match="is damaged"):
-        folder.published("contact")
+        folder.read_manifest("contact")
     with pytest.raises(StagingError, match="is damaged"):
         folder.read_json("plan.json")
 
@@ -117,7 +117,7 @@ def test_a_manifest_of_another_version_is_recognised(folder: RunFolder) -> None:
     folder.write_json("contact.manifest.json", {"version": 0, "groups": {}})
 
     with pytest.raises(StagingError, match="another version"):
-        folder.published("contact")
+        folder.read_manifest("contact")
 
 
 def test_a_chain_goes_to_the_last_part_without_a_gap_before_it(folder: RunFolder) -> None:
@@ -144,7 +144,7 @@ def test_a_retry_and_a_zombie_never_mix_their_parts(folder: RunFolder) -> None:
     assert names_of(folder, folder.chain("contact")) == ["a", "B", "C", "D"]
     folder.publish("contact", {"contact": retry.parts})
     zombie.write(some_rows("z"))
-    published = list(folder.published("contact").groups["contact"])
+    published = list(folder.read_manifest("contact").groups["contact"])
     assert names_of(folder, published) == ["a", "B", "C", "D"]
 
 
@@ -154,7 +154,7 @@ def test_two_manifests_of_other_content_have_another_checksum(folder: RunFolder)
     second = folder.publish("contact", {"contact": written(folder, "b")})
 
     assert first.checksum != second.checksum
-    assert folder.published("contact").checksum == second.checksum
+    assert folder.read_manifest("contact").checksum == second.checksum
 
 
 def test_a_file_that_was_not_finished_is_not_seen(folder: RunFolder) -> None:
@@ -213,6 +213,6 @@ def test_staging_can_be_anywhere_that_fsspec_reaches() -> None:
 
     assert again.read_json("plan.json") == {"is": "here"}
     assert again.chain("contact") == parts
-    assert names_of(again, list(again.published("contact").groups["contact"])) == ["a", "b"]
+    assert names_of(again, list(again.read_manifest("contact").groups["contact"])) == ["a", "b"]
     again.remove()
     assert again.chain("contact") == []

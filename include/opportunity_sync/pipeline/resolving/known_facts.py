@@ -91,7 +91,7 @@ class KnownFacts:
         """Keys whose facts are new, differ from the store's, are gone, or can't be taken."""
         return self.arrivals[entity.name].changed_ids | self._news[entity.name].refused_now
 
-    def refused(self, entity: Entity) -> IdSet:
+    def refused_ids(self, entity: Entity) -> IdSet:
         """Ids of records that can't be taken now. An older version of one may be known."""
         return self._news[entity.name].refused
 

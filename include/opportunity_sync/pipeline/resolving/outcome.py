@@ -86,7 +86,7 @@ class Outcome:
 
 def read_outcome(run: Run) -> Outcome:
     """What `transform` published. Raises `StagingError` if the extracts have changed since."""
-    outcome = Outcome.of(run.folder.published(_OUTCOME))
+    outcome = Outcome.of(run.folder.read_manifest(_OUTCOME))
     require_same_sources(run, outcome)
     return outcome
 

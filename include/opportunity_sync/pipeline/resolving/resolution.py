@@ -66,7 +66,9 @@ def resolve_changes(known: KnownFacts) -> Resolution:
     gathered = _neighbourhood(known, keep_rows(opportunities, is_kept), reach.contacts)
     facts = Facts(
         **{name: to_frame(table) for name, table in gathered.items()},
-        refused={each.name: known.refused(each) for each in (CONTACT, ACCOUNT, CONNECTION_ROLE)},
+        refused={
+            each.name: known.refused_ids(each) for each in (CONTACT, ACCOUNT, CONNECTION_ROLE)
+        },
     )
     is_asked = reach.contacts.holds(gathered["contacts"]["contact_id"]).to_numpy()
     employers = contact_accounts(facts.contacts[is_asked], facts.account_directory)

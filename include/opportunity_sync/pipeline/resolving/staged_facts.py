@@ -152,7 +152,7 @@ def _news(view: View, entity: Entity, staged: Staged) -> News:
     arrived = keep_rows(staged.facts, staged.is_newest)
     settled = IdSet.of(arrived[entity.key_column]) | gone  # what is gone is no longer refused
     refused_now = _refused_ids(view, entity) - settled
-    listed = IdSet.named(store.refused_ids(view.connection, entity))
+    listed = IdSet.from_strings(store.refused_ids(view.connection, entity))
     return News(
         arrived=arrived,
         gone=gone,
@@ -167,7 +167,7 @@ def _refused_ids(view: View, entity: Entity) -> IdSet:
     """Ids of the records that this run could not take, extracted or asked for by id."""
     readings = (published_reading(view.run, entity), view.readings[entity.name])
     refused = (each.record_id for reading in readings for each in reading.refusals)
-    return IdSet.named({record_id for record_id in refused if record_id})
+    return IdSet.from_strings({record_id for record_id in refused if record_id})
 
 
 def in_pieces(table: pa.Table) -> tuple[pa.Table, ...]:

@@ -78,7 +78,7 @@ def expect_columns(engine: Engine, model: Model) -> FittedModel:
         has_store = inspect(connection).has_table(store_column.name)
         for entity in model.public:
             nothing = _Table(entity, frozenset(), {})
-            table = _Table.seen(connection, entity) if has_store else nothing
+            table = _Table.read(connection, entity) if has_store else nothing
             fitted[entity.name] = _compared(table)
     return _gathered(model, fitted)
 
@@ -146,7 +146,7 @@ class _Table:
     made: Mapping[str, MadeColumn]
 
     @classmethod
-    def seen(cls, connection: Connection, entity: Entity) -> _Table:
+    def read(cls, connection: Connection, entity: Entity) -> _Table:
         names = (column["name"] for column in inspect(connection).get_columns(entity.name))
         return cls(entity, frozenset(names), made_columns(connection, entity.name))
 
@@ -178,7 +178,7 @@ class _Table:
 
 def _fit_entity(engine: Engine, entity: Entity) -> FittedModel:
     with read_store(engine) as connection:
-        fitted = _compared(_Table.seen(connection, entity))
+        fitted = _compared(_Table.read(connection, entity))
     missing = [
         field for field in entity.selected_fields if f"{entity.name}.{field.column}" in fitted.added
     ]
@@ -223,7 +223,7 @@ def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> No
     with lock_store(engine, wait_seconds=LOCK_SECONDS) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
-        table_seen = _Table.seen(connection, entity)
+        table_seen = _Table.read(connection, entity)
         names = table_seen.names
         table = public_table(entity)
         quoted = connection.dialect.identifier_preparer.format_table(table)

@@ -26,7 +26,7 @@ FEW, MANY = 1, 150
 
 def find(engine: Engine, entity: Entity, column: str, numbers: Iterable[int]) -> pa.Table:
     """The facts whose column is one of these ids."""
-    ids = IdSet.named(guid(number) for number in numbers)
+    ids = IdSet.from_strings(guid(number) for number in numbers)
     with engine.begin() as connection:
         return find_facts(connection)(entity, column, ids)
 
@@ -111,6 +111,6 @@ def test_one_transaction_may_look_up_many_ids_again_and_again(sqlite_store: Engi
     with sqlite_store.begin() as connection:
         facts = find_facts(connection)
         for first in (2, 1000):
-            ids = IdSet.named(guid(first + more) for more in range(MANY))
+            ids = IdSet.from_strings(guid(first + more) for more in range(MANY))
             found = facts(CONTACT, "contact_id", ids)
             assert found["contact_id"].to_pylist() == ([guid(2)] if first == 2 else [])
