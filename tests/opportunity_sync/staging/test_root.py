@@ -128,5 +128,8 @@ def test_a_full_disk_heals() -> None:
     from opportunity_sync.staging.files import Files
 
     files = Files("/dev")
-    with pytest.raises(TransientError, match="does not answer or is full"), files.translate_errors():
+    with (
+        pytest.raises(TransientError, match="does not answer or is full"),
+        files.translate_errors(),
+    ):
         Path("/dev/full").write_bytes(b"x")
