@@ -74,7 +74,13 @@ def test_a_packed_body_that_is_cut_short_is_refused(missing: int) -> None:
         read(gzip.compress(b'{"value":[]}')[:-missing], "gzip")
 
 
-@pytest.mark.parametrize("body", [b"{}", gzip.compress(b"{}")[:-8] + bytes(8)])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"{}", id="plain bytes"),
+        pytest.param(gzip.compress(b"{}")[:-8] + bytes(8), id="another's checksum"),
+    ],
+)
 def test_a_body_that_is_not_packed_as_it_says_is_refused(body: bytes) -> None:
     """Plain bytes, or a checksum that is another's."""
     with pytest.raises(BodyError, match="can't be unpacked"):
