@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Index,
     Integer,
     MetaData,
@@ -111,6 +112,7 @@ def fact_table(entity: Entity) -> Table:
         *(stored_column(column) for column in entity.fact_columns),
         _is_deleted(),
         Column("deleted_revision", BigInteger),
+        Column("is_erased", Boolean, nullable=False, server_default=false()),
     )
     for column in entity.searched:
         _index(table, column)
@@ -279,6 +281,99 @@ choice_label = Table(
     Column("code", BigInteger),
     Column("label", Text, nullable=False),
     PrimaryKeyConstraint("entity", "column_name", "code"),
+)
+
+
+sync_run_task = Table(
+    "sync_run_task",
+    METADATA,
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("task_id", Text),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    PrimaryKeyConstraint("dag_id", "run_id", "task_id"),
+)
+
+sync_run_lag = Table(
+    "sync_run_lag",
+    METADATA,
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("entity", Text),
+    Column("seconds", BigInteger),  # upper bound of a class of lags
+    Column("rows", BigInteger, nullable=False),
+    PrimaryKeyConstraint("dag_id", "run_id", "entity", "seconds"),
+)
+
+sync_event = Table(
+    "sync_event",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("entity", Text),
+    Column("message", Text, nullable=False),
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Index("ix_sync_event_at", "at"),
+)
+
+sync_check = Table(
+    "sync_check",
+    METADATA,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),  # passed, failed, unknown
+    Column("asked", Text, nullable=False),
+    Column("found", Text, nullable=False),
+    Column("next_step", Text),
+    Column("code", Text),
+    Column("checked_at", Instant, nullable=False),
+)
+
+sync_alert = Table(
+    "sync_alert",
+    METADATA,
+    Column("code", Text),
+    Column("entity", Text),  # '' where it is of no single table
+    Column("since", Instant, nullable=False),
+    Column("told_at", Instant),
+    Column("message", Text, nullable=False),
+    Column("next_step", Text),
+    PrimaryKeyConstraint("code", "entity"),
+)
+
+table_backlog = Table(
+    "table_backlog",
+    METADATA,
+    Column("entity", Text, primary_key=True),
+    Column("waiting", BigInteger),
+    Column("oldest_waiting_at", Instant),
+    Column("as_of", Instant, nullable=False),
+)
+
+column_share = Table(
+    "column_share",
+    METADATA,
+    Column("entity", Identifier),
+    Column("column_name", Identifier),
+    Column("filled_share", Double, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    PrimaryKeyConstraint("entity", "column_name"),
+)
+
+history = Table(
+    "history",
+    METADATA,
+    Column("opportunity_id", Identifier),
+    Column("revision", BigInteger),
+    Column("at", Instant, nullable=False),
+    Column("dag_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("changes", Text, nullable=False),  # JSON: columns that changed; ids of account and roles
+    PrimaryKeyConstraint("opportunity_id", "revision"),
+    Index("ix_history_at", "at"),
 )
 
 

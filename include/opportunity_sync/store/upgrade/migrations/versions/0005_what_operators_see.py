@@ -1,0 +1,144 @@
+"""What operators see: tasks and lags of runs, events, checks, alerts, backlog, shares, history.
+
+Facts can be erased: a person's wish leaves key, version and deletion, for ever.
+
+Revision ID: 0005
+Revises: 0004
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from opportunity_sync.store.schema.types import Identifier, Instant
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+_FACTS = ("account", "connection", "connectionrole", "contact", "opportunity")
+_MADE = (
+    "sync_run_task",
+    "sync_run_lag",
+    "sync_event",
+    "sync_check",
+    "sync_alert",
+    "table_backlog",
+    "column_share",
+    "history",
+)
+
+
+def _column(name: str, kind: object, *, required: bool = False) -> sa.Column[object]:
+    return sa.Column(name, kind, nullable=not required)  # type: ignore[arg-type]
+
+
+def _of_run() -> tuple[sa.Column[object], ...]:
+    return (
+        _column("dag_id", sa.Text(), required=True),
+        _column("run_id", sa.Text(), required=True),
+    )
+
+
+def upgrade() -> None:
+    """Make the tables, and let facts be erased."""
+    _make_tables_of_runs()
+    _make_tables_of_operators()
+    _make_tables_of_rows()
+    for entity in _FACTS:
+        op.add_column(
+            f"fact_{entity}",
+            sa.Column("is_erased", sa.Boolean(), nullable=False, server_default=sa.false()),
+        )
+
+
+def _make_tables_of_runs() -> None:
+    op.create_table(
+        "sync_run_task",
+        *_of_run(),
+        _column("task_id", sa.Text(), required=True),
+        _column("started_at", Instant, required=True),
+        _column("ended_at", Instant),
+        sa.PrimaryKeyConstraint("dag_id", "run_id", "task_id", name="pk_sync_run_task"),
+    )
+    op.create_table(
+        "sync_run_lag",
+        *_of_run(),
+        _column("entity", sa.Text(), required=True),
+        _column("seconds", sa.BigInteger(), required=True),
+        _column("rows", sa.BigInteger(), required=True),
+        sa.PrimaryKeyConstraint("dag_id", "run_id", "entity", "seconds", name="pk_sync_run_lag"),
+    )
+
+
+def _make_tables_of_operators() -> None:
+    op.create_table(
+        "sync_event",
+        sa.Column("position", sa.BigInteger(), nullable=False, autoincrement=False),
+        _column("at", Instant, required=True),
+        _column("kind", sa.Text(), required=True),
+        _column("entity", sa.Text()),
+        _column("message", sa.Text(), required=True),
+        _column("dag_id", sa.Text()),
+        _column("run_id", sa.Text()),
+        sa.PrimaryKeyConstraint("position", name="pk_sync_event"),
+    )
+    op.create_index("ix_sync_event_at", "sync_event", ["at"])
+    op.create_table(
+        "sync_check",
+        sa.Column("position", sa.BigInteger(), nullable=False, autoincrement=False),
+        *(_column(name, sa.Text(), required=True) for name in ("name", "state", "asked", "found")),
+        _column("next_step", sa.Text()),
+        _column("code", sa.Text()),
+        _column("checked_at", Instant, required=True),
+        sa.PrimaryKeyConstraint("position", name="pk_sync_check"),
+    )
+    op.create_table(
+        "sync_alert",
+        _column("code", sa.Text(), required=True),
+        _column("entity", sa.Text(), required=True),
+        _column("since", Instant, required=True),
+        _column("told_at", Instant),
+        _column("message", sa.Text(), required=True),
+        _column("next_step", sa.Text()),
+        sa.PrimaryKeyConstraint("code", "entity", name="pk_sync_alert"),
+    )
+
+
+def _make_tables_of_rows() -> None:
+    op.create_table(
+        "table_backlog",
+        _column("entity", sa.Text(), required=True),
+        _column("waiting", sa.BigInteger()),
+        _column("oldest_waiting_at", Instant),
+        _column("as_of", Instant, required=True),
+        sa.PrimaryKeyConstraint("entity", name="pk_table_backlog"),
+    )
+    op.create_table(
+        "column_share",
+        _column("entity", Identifier, required=True),
+        _column("column_name", Identifier, required=True),
+        _column("filled_share", sa.Double(), required=True),
+        _column("as_of", Instant, required=True),
+        sa.PrimaryKeyConstraint("entity", "column_name", name="pk_column_share"),
+    )
+    op.create_table(
+        "history",
+        _column("opportunity_id", Identifier, required=True),
+        _column("revision", sa.BigInteger(), required=True),
+        _column("at", Instant, required=True),
+        *_of_run(),
+        _column("changes", sa.Text(), required=True),
+        sa.PrimaryKeyConstraint("opportunity_id", "revision", name="pk_history"),
+    )
+    op.create_index("ix_history_at", "history", ["at"])
+
+
+def downgrade() -> None:
+    """Forget all of it."""
+    for entity in _FACTS:
+        op.drop_column(f"fact_{entity}", "is_erased")
+    for table in reversed(_MADE):
+        op.drop_table(table)
