@@ -72,9 +72,13 @@ PUBLIC = (*(entity.name for entity in DEFAULT_MODEL.public), *tuple(TABLES)[:7])
 MEANINGS = {
     "is_deleted": "the record is gone in Dynamics",
     "is_erased": "a person's wish: nothing but key, version and deletion is kept, for ever",
+    "sync_run_task.task_id": "id of the task",
     "sync_run_task.started_at": "when its last try began",
     "sync_run_task.ended_at": "when that ended; null while it runs",
-    "task_id": "id of the task",
+    "sync_run_lag.entity": "the table",
+    "table_backlog.entity": "the table",
+    "column_share.entity": "the table",
+    "column_share.column_name": "the column",
     "sync_run_lag.seconds": "upper bound of a class of lags: from the change in Dynamics to the "
     "commit of the load",
     "sync_run_lag.rows": "rows of that class",
