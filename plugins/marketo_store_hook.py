@@ -78,13 +78,16 @@ class MarketoStoreHook(BaseHook):
         return store_engine(self.url())
 
     def test_connection(self) -> tuple[bool, str]:
-        """Open the store once, for the form's Test button or a check by hand."""
-        from opportunity_sync.store.books.store_check import check_store
+        """The items of the check that this connection can answer: the form's Test button."""
+        from opportunity_sync.check.connection_tests import try_store
+        from opportunity_sync.store import store_engine
+        from opportunity_sync.store.sessions.session_watch import Waits
 
         try:
-            engine = self.get_conn()
+            # Somebody waits in front of the form: half a minute for all is enough.
+            engine = store_engine(self.url(), waits=Waits(lock=4, look=2, silence=4))
             try:
-                return True, check_store(engine)
+                return try_store(engine)
             finally:
                 engine.dispose()
         except SyncError as error:

@@ -116,6 +116,11 @@ FIELDS: dict[str, Any] = {
         "Certificate flow only: PEM text; line breaks may be written as \\n.",
         form="password",
     ),
+    "secret_expires_on": text(
+        "Secret expires on",
+        "Last day of the client secret, as 2027-01-31: dynamics_validate and Test warn 30 days "
+        "before, since no token tells. A certificate tells by itself.",
+    ),
 }
 
 STORE_FIELDS: dict[str, Any] = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from opportunity_sync.dynamics.client import IDS_PER_REQUEST, DataverseClient
-from opportunity_sync.dynamics.connection_test import check
 from opportunity_sync.dynamics.error_answers import is_expired_delta
 from opportunity_sync.dynamics.metadata.offered_columns import OfferedColumn, describe_columns
 from opportunity_sync.dynamics.metadata.organization_plan import (
     organization_plan,
     read_organization,
 )
-from opportunity_sync.dynamics.metadata.privileges import sees_every_row
+from opportunity_sync.dynamics.metadata.privileges import ReadDepths, sees_every_row
 from opportunity_sync.dynamics.metadata.security_check import (
     require_same_security,
 )
@@ -18,6 +17,7 @@ from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, P
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
 from opportunity_sync.dynamics.query import first_query, listing_query
 from opportunity_sync.dynamics.rows.decoder import DecodedPage, PageDecoder, staged_schema
+from opportunity_sync.dynamics.signin.certificate_end import certificate_end
 from opportunity_sync.dynamics.signin.credentials import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.signin.signed_session import dynamics_session
 from opportunity_sync.http.addresses import same_origin
@@ -36,7 +36,8 @@ __all__ = [
     "Page",
     "PageDecoder",
     "Plan",
-    "check",
+    "ReadDepths",
+    "certificate_end",
     "describe_columns",
     "dynamics_session",
     "first_query",

@@ -137,6 +137,24 @@ class DataverseClient:
         """
         return self._get_proven(self.url_of("WhoAmI"), (), _require_identity)
 
+    def require_web_api(self) -> None:
+        """Ask without a token, and take Dataverse's demand for one as the answer.
+
+        Raises:
+            SyncError: nothing answers, or something that does not ask for a token.
+        """
+
+        def ask_unsigned(limits: TimeLimits) -> None:
+            unsigned = requests.Request("GET", self.url_of("WhoAmI"), auth=lambda request: request)
+            prepared = self._session.prepare_request(unsigned)
+            self.counters.add(requests=1)
+            try:
+                get_answer(self._session, prepared, service=DATAVERSE, limits=limits)
+            except AuthenticationError:
+                return
+
+        self._retries.run(ask_unsigned)
+
     def organization_id(self) -> str:
         """The id of the organisation that answers now, a GUID in lower case."""
         return self.who_am_i()["OrganizationId"]

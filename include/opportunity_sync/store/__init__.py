@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from opportunity_sync.store.books.checks import write_check
 from opportunity_sync.store.books.owed_columns import (
     WHOLE_RECORD,
     count_owed_by_column,
@@ -146,6 +147,7 @@ __all__ = [
     "want_columns",
     "withdraw_offer",
     "write_account_changes",
+    "write_check",
     "write_deleted",
     "write_labels",
     "write_roles",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opportunity_sync.dynamics import check
 from opportunity_sync.dynamics.client import IDS_PER_REQUEST
 from opportunity_sync.errors import (
     AuthenticationError,
@@ -362,9 +361,11 @@ def test_a_reading_that_is_left_early_stops(
     assert len(sandbox.requests.all("/contacts")) <= 2
 
 
-def test_the_connection_test_is_one_sentence(client: DataverseClient) -> None:
-    """Airflow's form shows it."""
-    assert check(client).startswith("Connected to organisation ")
+def test_the_web_api_is_found_without_a_token(client: DataverseClient, sandbox: Sandbox) -> None:
+    """It asks for one, and that is the answer; a token is neither asked for nor sent."""
+    client.require_web_api()
+
+    assert sandbox.requests.all("/oauth2/") == []
 
 
 def test_a_certificate_of_nobody_is_a_configuration_error(

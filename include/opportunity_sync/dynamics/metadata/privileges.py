@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from opportunity_sync.dynamics.metadata.attributes import require_list
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from opportunity_sync.dynamics.client import DataverseClient
     from opportunity_sync.model import Entity
 
-_OF_USER: Final = "systemusers({user})/Microsoft.Dynamics.CRM."
-_BY_NAMES: Final = "RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@names)"
-_ALL: Final = "RetrieveUserPrivileges"
+OF_USER: Final = "systemusers({user})/Microsoft.Dynamics.CRM."
+BY_NAMES: Final = "RetrieveUserSetOfPrivilegesByNames(PrivilegeNames=@names)"
+OF_ALL: Final = "RetrieveUserPrivileges"
 # From nothing to everything, with the words of the security role's form.
 _DEPTHS: Final[Mapping[str, str]] = {
     "None": "no",
@@ -33,7 +32,7 @@ _DEPTHS: Final[Mapping[str, str]] = {
     "Deep": "Parent: Child Business Units",
     "Global": "Organization",
 }
-_RANK: Final = {depth: rank for rank, depth in enumerate(_DEPTHS)}
+RANK: Final = {depth: rank for rank, depth in enumerate(_DEPTHS)}
 
 
 class ReadDepths:
@@ -44,7 +43,7 @@ class ReadDepths:
         self._refusal: ConfigError | None = None
         names = [entity.privilege for entity in entities]
         try:
-            self._depths = _read_depths(client, _OF_USER.format(user=user_id), names)
+            self._depths = _read_depths(client, OF_USER.format(user=user_id), names)
         except ConfigError as error:
             self._refusal = error
 
@@ -67,6 +66,15 @@ class ReadDepths:
             if (depth := self._depth(entity)) != "Global"
         ]
 
+    @property
+    def refusal(self) -> ConfigError | None:
+        """Why the depths could not be found out, where they could not."""
+        return self._refusal
+
+    def depth_in_words(self, entity: Entity) -> str:
+        """The depth as the security role's form calls it."""
+        return _DEPTHS[self._depth(entity)]
+
     def _depth(self, entity: Entity) -> str:
         return (self._depths or {}).get(entity.privilege.lower(), "None")
 
@@ -79,33 +87,27 @@ def sees_every_row(client: DataverseClient, entity: Entity) -> bool | None:
     return ReadDepths(client, client.who_am_i()["UserId"], (entity,)).reads_every_row(entity)
 
 
-def privilege_warnings(
-    client: DataverseClient, user_id: str, entities: Sequence[Entity] = DEFAULT_MODEL.entities
-) -> list[str]:
-    """What the connection's Test says of the read privileges; nothing where all is well."""
-    return ReadDepths(client, user_id, entities).warnings(entities)
-
-
 def _read_depths(client: DataverseClient, of_user: str, names: Sequence[str]) -> dict[str, str]:
     """The greatest depth by privilege in lower case; the older function fills what is missing."""
     try:
-        found = _read_held_depths(client, f"{of_user}{_BY_NAMES}", {"@names": json.dumps(names)})
+        found = read_held_depths(client, f"{of_user}{BY_NAMES}", {"@names": json.dumps(names)})
     except ConfigError:
         found = {}
     if all(name.lower() in found for name in names):
         return found
-    for name, depth in _read_held_depths(client, f"{of_user}{_ALL}", {}).items():
-        found[name] = max(found.get(name, "None"), depth, key=_RANK.__getitem__)
+    for name, depth in read_held_depths(client, f"{of_user}{OF_ALL}", {}).items():
+        found[name] = max(found.get(name, "None"), depth, key=RANK.__getitem__)
     return found
 
 
-def _read_held_depths(
+def read_held_depths(
     client: DataverseClient, path: str, params: Mapping[str, str]
 ) -> dict[str, str]:
+    """The greatest depth by privilege in lower case, as one of both functions tells it."""
     answer = client.get_json(path, params)
     held: dict[str, str] = {}
     for privilege in require_list(answer, "RolePrivileges", of="the application user's privileges"):
         name, depth = privilege.get("PrivilegeName"), privilege.get("Depth")
-        if isinstance(name, str) and isinstance(depth, str) and depth in _RANK:
-            held[name.lower()] = max(held.get(name.lower(), "None"), depth, key=_RANK.__getitem__)
+        if isinstance(name, str) and isinstance(depth, str) and depth in RANK:
+            held[name.lower()] = max(held.get(name.lower(), "None"), depth, key=RANK.__getitem__)
     return held

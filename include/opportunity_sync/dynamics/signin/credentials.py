@@ -8,6 +8,7 @@ refuses to be pickled, for XCom, task arguments and crash reports pickle freely.
 from __future__ import annotations
 
 import re
+from datetime import date, datetime
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -61,6 +62,7 @@ class DynamicsConnection(BaseModel):
 
     `private_key` and `public_certificate` are PEM texts or paths of PEM files. `client_id` of a
     managed identity chooses a user-assigned one; without it the machine's own is used.
+    `secret_expires_on`: the last day of the secret, for the check to warn of; no token tells it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -77,6 +79,7 @@ class DynamicsConnection(BaseModel):
     user_password: SecretStr | None = None
     private_key: SecretStr | None = None
     public_certificate: str | None = None
+    secret_expires_on: date | None = None
 
     @classmethod
     def from_parts(  # noqa: PLR0917 - the four parts in Airflow's order
@@ -157,6 +160,15 @@ class DynamicsConnection(BaseModel):
         if _CONTROL.search(path) or not Path(path).exists():
             raise ValueError("must be the path of an existing CA bundle; it can't be turned off")
         return path
+
+    @field_validator("secret_expires_on", mode="before")
+    @classmethod
+    def _require_day(cls, day: object) -> object:
+        """A day, or the moment that a portal shows, of which the day counts."""
+        try:
+            return datetime.fromisoformat(str(day).strip()).date()
+        except ValueError:
+            raise ValueError("must be a day, as 2027-01-31") from None
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ def _make_certificate_flow(
     connection: DynamicsConnection, transport: TokenTransport
 ) -> AskForToken:
     credential = {
-        "private_key": _read_pem(_secret_text(connection, "private_key")),
-        "public_certificate": _read_pem(connection.public_certificate or ""),
+        "private_key": read_pem(_secret_text(connection, "private_key")),
+        "public_certificate": read_pem(connection.public_certificate or ""),
     }
     application = msal.ConfidentialClientApplication(
         client_credential=credential, **_application_arguments(connection, transport)
@@ -110,7 +110,7 @@ def _secret_text(connection: DynamicsConnection, name: str) -> str:
     return str(getattr(connection, name).get_secret_value())
 
 
-def _read_pem(text: str) -> str:
+def read_pem(text: str) -> str:
     """PEM text as given, with line breaks that a form escaped, or from the file it names."""
     if "-----BEGIN" in text:
         return text.replace("\\n", "\n")

@@ -52,8 +52,8 @@ def migrate(
             somebody else has made a table of an entity's name.
     """
     with read_store(engine) as connection:
-        is_current = _is_current(connection, model)
-    if not is_current:
+        is_up_to_date = is_current(connection, model)
+    if not is_up_to_date:
         with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
             _refuse_other_encodings(connection)
             command.upgrade(alembic_config(connection), "head")
@@ -76,7 +76,8 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _is_current(connection: Connection, model: Model) -> bool:
+def is_current(connection: Connection, model: Model) -> bool:
+    """Whether the tables are those of this version; raises `ConfigError` for a newer one's."""
     scripts = _scripts()
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     revision = context.get_current_revision()

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.dynamics import DataverseClient, check, organization_plan, sees_every_row
-from opportunity_sync.dynamics.metadata.privileges import privilege_warnings
+from opportunity_sync.dynamics import DataverseClient, organization_plan, sees_every_row
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ def test_at_organization_level_nothing_is_said(
     client: DataverseClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As it should be."""
-    assert privilege_warnings(client, client.who_am_i()["UserId"]) == []
     organization_plan(client, DEFAULT_MODEL.entities, language=None)
     assert [item for item in caplog.records if item.levelno == logging.WARNING] == []
 
@@ -86,17 +84,6 @@ def test_a_privilege_that_comes_and_goes_is_followed(
         organisation.set_read_depth("contact", depth)
         seen.append(organization_plan(client, (CONTACT,), language=None).of(CONTACT))
     assert [plan.reads_every_row for plan in seen] == [True, False, True]
-
-
-def test_the_connections_test_says_which_rows_may_not_all_be_seen(
-    client: DataverseClient, organisation: Organisation
-) -> None:
-    """It is connected all the same: the sentence is longer, and nothing is red."""
-    assert check(client).endswith(f"as user {client.who_am_i()['UserId']}.")
-    organisation.set_read_depth("account", "Basic")
-    assert "account: the application user has prvReadAccount at User" in check(client)
-    organisation.set_read_depth("account", "None")
-    assert "prvReadAccount at no level" in check(client)
 
 
 def test_whether_every_row_is_seen_can_be_asked_again(

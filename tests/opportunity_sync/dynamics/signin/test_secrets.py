@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.dynamics import check, dynamics_session, organization_plan
+from opportunity_sync.check.connection_tests import try_dynamics
+from opportunity_sync.dynamics import dynamics_session, organization_plan
 from opportunity_sync.dynamics.signin.token_source import TokenSource
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.model import DEFAULT_MODEL
@@ -82,7 +83,7 @@ def test_no_flow_and_no_failure_shows_a_secret(
     client = client_of(connection, request_attempts=2, page_timeout_seconds=1.5)
     with caplog.at_level(logging.DEBUG):
         try:
-            seen.append(check(client))
+            seen += [str(client.who_am_i()), str(try_dynamics(client, connection))]
         except SyncError as error:
             seen += ["".join(traceback.format_exception(error)), repr(error), str(vars(error))]
             seen.append(pickle.dumps(error).decode("latin-1"))
