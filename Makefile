@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help set-up set-up-development demo fields plan test soak check bench ui docs lock clean
+.PHONY: help set-up set-up-development demo fields plan validate test soak check bench ui docs lock clean
 # Targets share .venv and .demo: never two at once.
 .NOTPARALLEL:
 
@@ -36,6 +36,9 @@ fields: set-up ## List what can be selected: make fields ARGS="contact --all"
 
 plan: set-up ## Tell what the fields file would change, and change nothing
 	@$(python) scripts/selected_fields.py plan $(ARGS)
+
+validate: set-up ## Check item by item whether the sync can run: make validate ARGS=--facts
+	@$(python) scripts/validate.py $(ARGS)
 
 # Histories that `make soak` plays.
 N ?= 2000

@@ -90,6 +90,18 @@ def _questions_of_both(  # noqa: PLR0917 - both ends, in the order of the flow
     yield from fact_questions(Facts(client, sign_in, ground.model), engine)
 
 
+def settings_item(error: SyncError | None) -> Item:
+    """Whether the settings could be parsed: all else rests on them."""
+
+    def find() -> str:
+        if error is not None:
+            raise error
+        return "All settings are known, and their values fit."
+
+    asked = "Are all settings known, and do their values fit?"
+    return Question("airflow.settings", asked, "airflow.settings", find).answer()
+
+
 def connection_question(name: str, opened: object) -> Question:
     """Whether a connection is there and can be read."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from opportunity_sync.dynamics import DataverseClient, organization_plan, sees_every_row
+from opportunity_sync.dynamics import DataverseClient, ReadDepths, organization_plan, sees_every_row
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def test_an_organisation_without_the_newer_function_is_asked_by_the_older(
 ) -> None:
     """What comes through a team is then not counted in full, and the message says what to do."""
     sandbox.faults.add("status", "ByNames(", status=status, code="0x0", times=9)
-    user = client.who_am_i()["UserId"]
-    assert privilege_warnings(client, user) == []
+    user, tables = client.who_am_i()["UserId"], DEFAULT_MODEL.entities
+    assert ReadDepths(client, user, tables).warnings(tables) == []
     sandbox.organisation.set_read_depth("contact", "None")
     sandbox.organisation.set_team_depth("contact", "Global")
-    (line,) = privilege_warnings(client, user)
+    (line,) = ReadDepths(client, user, tables).warnings(tables)
     assert "of the application user itself" in line
 
 
