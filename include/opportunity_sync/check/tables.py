@@ -135,10 +135,15 @@ def find_store_columns(readings: Readings, engine: Engine, entity: Entity) -> st
     return f"All of them fit{new}."
 
 
-def find_sync_filter(readings: Readings, engine: Engine | None, entity: Entity) -> str:
-    """Whether the sync filter is there, or was never used."""
+def find_sync_filter(
+    readings: Readings, engine: Engine | None, entity: Entity, *, is_new: bool
+) -> str:
+    """Whether the sync filter is there, or was never used, as in a store that is yet to come."""
     if entity.sync_filter in readings.plan_of(entity).columns:
         return f"{entity.filter_source} can be read: rows with an explicit No are left out."
+    never_used = f"There is no {entity.filter_source}: every row is synced."
+    if is_new:
+        return never_used
     if engine is None:
         raise UndecidedItemError(
             f"{entity.filter_source} is not there, and the store can't be asked whether it ever "
@@ -153,7 +158,7 @@ def find_sync_filter(readings: Readings, engine: Engine | None, entity: Entity) 
             next_step="let the application user read the column, or trigger "
             "dynamics_opportunity_sync with mode full and accept_filter_gone",
         )
-    return f"There is no {entity.filter_source}: every row is synced."
+    return never_used
 
 
 def find_page(readings: Readings, entity: Entity) -> str:
@@ -182,13 +187,20 @@ def privilege_questions(depths: Depths, model: Model) -> Iterator[Question]:
         )
 
 
-def table_questions(readings: Readings, engine: Engine | None) -> Iterator[Question]:
-    """Of each table its columns, filter, change tracking, and a page."""
+def table_questions(
+    readings: Readings, engine: Engine | None, *, is_new: bool
+) -> Iterator[Question]:
+    """Of each table its columns, filter, change tracking, and a page.
+
+    `engine`: on the store, where it can be asked; `is_new`: it is a file that a run has yet to make.
+    """
     for entity in readings.model:
-        yield from _questions_of(readings, engine, entity)
+        yield from _questions_of(readings, engine, entity, is_new=is_new)
 
 
-def _questions_of(readings: Readings, engine: Engine | None, entity: Entity) -> Iterator[Question]:
+def _questions_of(
+    readings: Readings, engine: Engine | None, entity: Entity, *, is_new: bool
+) -> Iterator[Question]:
     name = entity.name
     yield Question(
         f"dynamics.columns.{name}",
@@ -210,7 +222,7 @@ def _questions_of(readings: Readings, engine: Engine | None, entity: Entity) -> 
             f"dynamics.sync_filter.{name}",
             f"Is the sync filter of {name} there, or was it never used?",
             "dynamics.sync_filter_gone",
-            partial(find_sync_filter, readings, engine, entity),
+            partial(find_sync_filter, readings, engine, entity, is_new=is_new),
             needs=TOKEN,
         )
     if engine is not None and entity.is_public:

@@ -80,11 +80,13 @@ def _questions_of_both(  # noqa: PLR0917 - both ends, in the order of the flow
     readings = Readings(client, ground.settings, ground.model)
     yield from sign_in_questions(client, connection, sign_in=sign_in, now=ground.now)
     yield from privilege_questions(Depths(client, sign_in, ground.model), ground.model)
+    is_new = False
     if engine is not None:
         items = StoreItems(engine, ground.model)
         yield from store_questions(items, lambda: sign_in.identity()["OrganizationId"])
-        engine = None if items.is_to_come else engine
-    yield from table_questions(readings, engine)
+        is_new = items.is_to_come  # and to open it would make it
+        engine = None if is_new else engine
+    yield from table_questions(readings, engine, is_new=is_new)
     if engine is not None:
         yield plan_question(client, engine, ground)
     yield from fact_questions(Facts(client, sign_in, ground.model), engine)
