@@ -192,7 +192,7 @@ def table_questions(
 ) -> Iterator[Question]:
     """Of each table its columns, filter, change tracking, and a page.
 
-    `engine`: on the store, where it can be asked; `is_new`: it is a file that a run has yet to make.
+    `engine`: on the store, where it can be asked; `is_new`: it is a file that is not there yet.
     """
     for entity in readings.model:
         yield from _questions_of(readings, engine, entity, is_new=is_new)
