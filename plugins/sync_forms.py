@@ -52,6 +52,10 @@ def repair_fields() -> dict[str, Param]:
             "Mark what is gone, even if it is more of a table than is believed otherwise. Not for "
             "range.",
         ),
+        "retry_refused": switch(
+            "Try refused records again",
+            "Ask for all records that could not be taken, also those that wait for their next try.",
+        ),
         "accept_refusals": switch(
             "Accept refusals",
             "Go on although more records than usual can't be taken; they are listed and tried "

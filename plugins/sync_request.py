@@ -95,6 +95,7 @@ def request(run: StartedRun) -> RunRequest:
         window_end=end,
         accept_deletions=accepts_deletions(run, mode),
         accept_refusals=is_ticked(run, "accept_refusals"),
+        retry_refused=is_ticked(run, "retry_refused"),
         accept_filter_gone=is_ticked(run, "accept_filter_gone"),
         new_epoch=is_ticked(run, "new_epoch"),
         new_organization=new_organization(run),

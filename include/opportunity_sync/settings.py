@@ -132,6 +132,18 @@ class Settings(BaseModel):
         description="Share of what a run reads of a table that may newly be refused without the "
         "run being told to; 50 records are always allowed.",
     )
+    late_after_minutes: int = Field(
+        default=15,
+        ge=1,
+        le=525_600,
+        description="Minutes without a successful sync after which the page and the health route "
+        "say that the sync is late.",
+    )
+    open_health: bool = Field(
+        default=False,
+        description="Whether `/dynamics-sync/api/health` answers without a login, for a monitor "
+        "outside. Read when the API server starts.",
+    )
     demo: Path | None = Field(
         default=None,
         description="Folder of the demo: its sandbox and SQLite file are used when neither "

@@ -179,6 +179,7 @@ def _begun(
         requests=requests,
         accept_deletions=request.accept_deletions,
         accept_refusals=request.accept_refusals,
+        retry_refused=request.retry_refused,
         filter_gone=filter_gone,
         revision=state.revision,
         epoch=state.epoch,

@@ -50,7 +50,8 @@ class RunRequest:
       when records were modified or when they were created.
 
     `accept_deletions` lets a run mark more rows as gone than the guard allows, `accept_refusals`
-    leave out more records that can't be taken. `accept_filter_gone` says that the sync filter was
+    leave out more records that can't be taken. `retry_refused` tries all refused records again,
+    whether their wait is over or not. `accept_filter_gone` says that the sync filter was
     removed from the organisation on purpose. `new_epoch` lets lower versions replace higher ones,
     after the organisation was restored from a backup; `new_organization`, with it, is the id of the
     organisation that takes the store over. `model`: the tables of the deployment, with what is read
@@ -66,6 +67,7 @@ class RunRequest:
     ranges_by: Literal["modified", "created"] = "modified"
     accept_deletions: bool = False
     accept_refusals: bool = False
+    retry_refused: bool = False
     accept_filter_gone: bool = False
     new_epoch: bool = False
     new_organization: str | None = None
@@ -182,6 +184,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     fills: dict[str, tuple[str, ...]] = {}
     accept_deletions: bool = False
     accept_refusals: bool = False
+    retry_refused: bool = False
     filter_gone: tuple[str, ...] = ()
     revision: int = 0
     epoch: int = 0

@@ -66,7 +66,10 @@ def find_open_questions(
         PrivilegeError: the user does not see every row, as a reconciliation must.
     """
     due = store.due_refused(
-        connection, moment=moment, version=version, everything=run.mode == "reconcile"
+        connection,
+        moment=moment,
+        version=version,
+        everything=run.mode == "reconcile" or run.retry_refused,
     )
     return {
         entity.name: _open(connection, run, entity, due=set(due.get(entity.name, ())))

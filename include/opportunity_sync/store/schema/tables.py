@@ -34,6 +34,8 @@ from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.schema.types import STORED_AS, Identifier, Instant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import ColumnElement, FromClause
 
     from opportunity_sync.model import Column as StagedColumn
@@ -97,9 +99,21 @@ def public_table(entity: Entity) -> Table:
         _revision(),
     )
     Index(f"ix_{entity.name}_revision", table.c.revision)
+    _index_deleted(table)
     if with_account:
         _index(table, ACCOUNT_ID)
     return table
+
+
+def _index_deleted(table: Table) -> None:
+    """Of the deleted rows alone, which are few: so live rows are counted without a look at them."""
+    is_deleted = table.c.is_deleted == true()
+    Index(
+        f"ix_{table.name}_is_deleted",
+        table.c.is_deleted,
+        postgresql_where=is_deleted,
+        sqlite_where=is_deleted,
+    )
 
 
 @cache
@@ -133,6 +147,17 @@ def is_excluded(entity: Entity, table: FromClause) -> ColumnElement[bool]:
     return is_excluded_sql(table.c[entity.sync_filter])  # type: ignore[no-any-return]  # core knows no SQL
 
 
+def _orders(table: str, columns: Sequence[str], *, key: Sequence[str]) -> list[Index]:
+    """Indexes by which pages of a list are read in the order of any of these columns.
+
+    Each ends with the key, so that no two rows are equal and a page needs no sorting.
+    """
+    return [
+        Index(f"ix_{table}_by_{name}", name, *(part for part in key if part != name))
+        for name in columns
+    ]
+
+
 opportunity_contact_role = Table(
     "opportunity_contact_role",
     METADATA,
@@ -159,6 +184,11 @@ unresolved_association = Table(
     Column("reason", Text, nullable=False),
     Column("first_seen_at", Instant, nullable=False),
     PrimaryKeyConstraint("opportunity_id", "kind", "reference_id"),
+    *_orders(
+        "unresolved_association",
+        ("kind", "reference_id", "reason", "first_seen_at"),
+        key=("opportunity_id", "kind", "reference_id"),
+    ),
 )
 
 sync_run = Table(
@@ -179,6 +209,12 @@ sync_run = Table(
     Column("error_code", Text),
     PrimaryKeyConstraint("dag_id", "run_id"),
     Index("ix_sync_run_attempt", "attempt"),
+    Index("ix_sync_run_success", "outcome", "ended_at"),
+    *_orders(
+        "sync_run",
+        ("run_id", "mode", "started_at", "ended_at", "outcome"),
+        key=("dag_id", "run_id"),
+    ),
 )
 
 sync_run_entity = Table(
@@ -224,6 +260,11 @@ refused_row = Table(
     Column("next_try_at", Instant, nullable=False),
     Column("tried_by", Text, nullable=False),
     PrimaryKeyConstraint("entity", "record_id"),
+    *_orders(
+        "refused_row",
+        ("record_id", "field", "code", "first_seen_at", "last_tried_at", "tries"),
+        key=("entity", "record_id"),
+    ),
 )
 
 owed_column = Table(

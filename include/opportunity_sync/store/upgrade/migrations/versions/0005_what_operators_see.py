@@ -30,6 +30,23 @@ _MADE = (
     "history",
 )
 
+_PUBLIC = ("opportunity", "contact", "account")
+# Lists that a page shows, with their keys and the further columns by which they are put in order.
+_LISTS = {
+    "sync_run": (
+        ("dag_id", "run_id"),
+        ("run_id", "mode", "started_at", "ended_at", "outcome"),
+    ),
+    "refused_row": (
+        ("entity", "record_id"),
+        ("record_id", "field", "code", "first_seen_at", "last_tried_at", "tries"),
+    ),
+    "unresolved_association": (
+        ("opportunity_id", "kind", "reference_id"),
+        ("kind", "reference_id", "reason", "first_seen_at"),
+    ),
+}
+
 
 def _column(name: str, kind: object, *, required: bool = False) -> sa.Column[object]:
     return sa.Column(name, kind, nullable=not required)  # type: ignore[arg-type]
@@ -47,6 +64,7 @@ def upgrade() -> None:
     _make_tables_of_runs()
     _make_tables_of_operators()
     _make_tables_of_rows()
+    _make_indexes()
     for entity in _FACTS:
         op.add_column(
             f"fact_{entity}",
@@ -136,8 +154,30 @@ def _make_tables_of_rows() -> None:
     op.create_index("ix_history_at", "history", ["at"])
 
 
+def _make_indexes() -> None:
+    for table, (key, columns) in _LISTS.items():
+        for name in columns:
+            order = [name, *(part for part in key if part != name)]
+            op.create_index(f"ix_{table}_by_{name}", table, order)
+    op.create_index("ix_sync_run_success", "sync_run", ["outcome", "ended_at"])
+    for table in _PUBLIC:
+        op.create_index(
+            f"ix_{table}_is_deleted",
+            table,
+            ["is_deleted"],
+            postgresql_where=sa.text("is_deleted = true"),
+            sqlite_where=sa.text("is_deleted = 1"),
+        )
+
+
 def downgrade() -> None:
     """Forget all of it."""
+    for table in _PUBLIC:
+        op.drop_index(f"ix_{table}_is_deleted", table)
+    op.drop_index("ix_sync_run_success", "sync_run")
+    for table, (_key, columns) in _LISTS.items():
+        for name in columns:
+            op.drop_index(f"ix_{table}_by_{name}", table)
     for entity in _FACTS:
         op.drop_column(f"fact_{entity}", "is_erased")
     for table in reversed(_MADE):

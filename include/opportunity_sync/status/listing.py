@@ -1,0 +1,159 @@
+"""Pages of long lists: in an order that an index gives, found by prefix, counted only so far.
+
+A list can have a million rows. So its key columns alone are paged through, by an index in the
+wanted order, and only the rows of the page are fetched whole; and nobody counts beyond 10,000.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, func, select, union
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sqlalchemy import ColumnElement, Connection, Select, Subquery, Table
+
+COUNTED = 10_000
+MOST_PER_PAGE = 500
+# Beyond it no list has rows, and databases no numbers.
+LAST_PAGE = 1_000_000_000
+_AFTER_ALL = "\U0010ffff"
+
+
+class QuestionError(ValueError):
+    """A question that no list can answer: one sentence, and what to ask instead."""
+
+    def __init__(self, problem: str, *, next_step: str) -> None:
+        """Keep both parts apart, as answers show them."""
+        self.problem = problem
+        self.next_step = next_step
+        super().__init__(f"{problem} Next step: {next_step}")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which page of a list is asked for; `sort` is a column, `-` before it for descending."""
+
+    page: int = 1
+    per_page: int = 50
+    search: str = ""
+    sort: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a page that can't be."""
+        if not 1 <= self.per_page <= MOST_PER_PAGE:
+            raise QuestionError(
+                f"A page has 1 to {MOST_PER_PAGE} rows, and per_page is {self.per_page}.",
+                next_step=f"ask with per_page from 1 to {MOST_PER_PAGE}.",
+            )
+        if not 1 <= self.page <= LAST_PAGE:
+            raise QuestionError(
+                f"Pages are counted from 1, and page is {self.page}.",
+                next_step="ask for page 1 or a later one.",
+            )
+        if not self.search.isprintable():
+            raise QuestionError(
+                "The text to search for has characters that no list has.",
+                next_step="search for the first characters of an id.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows of a page; `total` is exact up to 10,000, then None with `more`."""
+
+    rows: list[dict[str, Any]]
+    total: int | None
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table as a list: columns to sort by, each with an index, and those that are searched.
+
+    `is_lower`: the searched columns hold lower-case text in byte order, as ids of records do, and
+    have indexes; others are compared one by one.
+    """
+
+    table: Table
+    sorts: tuple[str, ...]
+    default_sort: str
+    searched: tuple[str, ...]
+    is_lower: bool = True
+
+    def rows(self, connection: Connection, question: Question) -> list[Mapping[str, Any]]:
+        """The rows of the page that is asked for. Raises `QuestionError` for an unknown sort."""
+        page = self.page_of(question)
+        is_on_page = [self.table.c[name] == page.c[name] for name in self._key]
+        query = select(self.table).join_from(page, self.table, and_(*is_on_page))
+        rows = connection.execute(query.order_by(*self._order(question, self.table)))
+        return list(rows.mappings())
+
+    def page_of(self, question: Question) -> Subquery:
+        """The keys of the page's rows."""
+        found = self._found(question)
+        ordered = found.order_by(*self._order(question, self.table))
+        start = (question.page - 1) * question.per_page
+        return ordered.limit(question.per_page).offset(start).subquery("page")
+
+    def total(self, connection: Connection, question: Question) -> int | None:
+        """How many rows there are, None for more than 10,000."""
+        some = self._found(question).limit(COUNTED + 1).subquery("some")
+        total = connection.scalar(select(func.count()).select_from(some)) or 0
+        return total if total <= COUNTED else None
+
+    @property
+    def _key(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.table.primary_key)
+
+    def _found(self, question: Question) -> Select[Any]:
+        keys = select(*self.table.primary_key)
+        prefix = question.search.strip().lower()
+        if not prefix:
+            return keys
+        by_column = [keys.where(self._begins(name, prefix)) for name in self.searched]
+        if len(by_column) == 1:
+            return by_column[0]
+        # Each part by its own index; one condition with OR would be a look at every row.
+        matches = union(*by_column).subquery("matches")
+        is_match = [self.table.c[name] == matches.c[name] for name in self._key]
+        return keys.join_from(matches, self.table, and_(*is_match))
+
+    def _begins(self, name: str, prefix: str) -> ColumnElement[bool]:
+        column = self.table.c[name]
+        if self.is_lower:
+            return and_(column >= prefix, column < prefix + _AFTER_ALL)
+        return func.lower(column).startswith(prefix, autoescape=True)
+
+    def _order(self, question: Question, table: Table) -> list[Any]:
+        asked = question.sort or self.default_sort
+        name = asked.removeprefix("-")
+        if name not in self.sorts:
+            raise QuestionError(
+                f"The list can't be sorted by {name!r}.",
+                next_step=f"sort by one of {', '.join(self.sorts)}, with - before it for "
+                "descending.",
+            )
+        columns = [table.c[name], *(table.c[key] for key in self._key if key != name)]
+        return [column.desc() for column in columns] if asked.startswith("-") else columns
+
+
+def answer_page(
+    connection: Connection,
+    listing: Listing,
+    question: Question,
+    *,
+    render: Callable[[Mapping[str, Any]], dict[str, Any]] = dict,
+) -> Answer:
+    """The page of a list, each row as `render` makes it. Raises `QuestionError`."""
+    rows = [render(row) for row in listing.rows(connection, question)]
+    total = listing.total(connection, question)
+    return Answer(rows=rows, total=total, more=total is None)
+
+
+def empty_answer() -> Answer:
+    """The answer of a store that no run has made yet."""
+    return Answer(rows=[], total=0, more=False)

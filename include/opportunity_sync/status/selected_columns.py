@@ -1,0 +1,116 @@
+"""The columns of each table: what they are read from, whether they still are, how full they are."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from opportunity_sync.model import DEFAULT_MODEL
+from opportunity_sync.model.selection import is_selectable
+from opportunity_sync.store.books.runs import last_failure
+from opportunity_sync.store.books.selections import selected_since
+from opportunity_sync.store.schema.tables import (
+    column_share,
+    store_column,
+    sync_state,
+    sync_store,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Connection, Row
+
+    from opportunity_sync.model import Model
+
+READ, FILLING, FAILED, STOPPED, MISSING = "read", "filling", "failed", "stopped", "missing"
+
+
+def selected_columns(
+    connection: Connection, model: Model = DEFAULT_MODEL
+) -> dict[str, list[dict[str, Any]]]:
+    """By public table, each selected column that the store has, and selected fields without one.
+
+    `filled_share` was computed by a run, `as_of` then; both are None where none has yet.
+    """
+    selected = _selected_fields(connection)
+    unfilled = FAILED if _fill_has_failed(connection) else FILLING
+    shares = _shares(connection)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entity in model.public:
+        name, standing = entity.name, _standing_fields(model, entity.name)
+        wanted = None if selected is None else selected.get(name, set()) | standing
+        held, made = _held_fields(connection, name), _made_columns(connection, name)
+        columns = [_column(row, _state(row.field, wanted, held, unfilled=unfilled)) for row in made]
+        lacking = sorted((wanted or set()) - standing - {row.field for row in made})
+        columns += [
+            {"column": field, "source": None, "type": None, "state": MISSING} for field in lacking
+        ]
+        none = {"filled_share": None, "as_of": None}
+        found[name] = [row | shares.get((name, row["column"]), none) for row in columns]
+    return found
+
+
+def _column(row: Row[Any], state: str) -> dict[str, Any]:
+    return {
+        "column": row.column_name,
+        "source": row.source,
+        "type": row.value_kind,
+        "state": state,
+    }
+
+
+def _state(
+    field: str,
+    wanted: Collection[str] | None,
+    held: Collection[str] | None,
+    *,
+    unfilled: str,
+) -> str:
+    """Whether the field is selected, and whether the whole table has it; None: not known yet."""
+    if wanted is not None and field not in wanted:
+        return STOPPED
+    return READ if held is None or field in held else unfilled
+
+
+def _selected_fields(connection: Connection) -> dict[str, set[str]] | None:
+    """The fields that the last run selected, by table; None where no run has noted any."""
+    known = json.loads(connection.scalar(select(sync_store.c.selections)) or "[]")
+    if not known:
+        return None
+    selected: dict[str, set[str]] = {}
+    for name in known[0]["fields"]:
+        entity, _dot, field = name.partition(".")
+        selected.setdefault(entity, set()).add(field)
+    return selected
+
+
+def _standing_fields(model: Model, name: str) -> set[str]:
+    """Fields that are read without being selected, such as the currency, which money brings."""
+    return {field.column for field in model[name].fields if not is_selectable(field)}
+
+
+def _held_fields(connection: Connection, name: str) -> set[str] | None:
+    noted = connection.scalar(select(sync_state.c.columns).where(sync_state.c.entity == name))
+    return None if noted is None else set(json.loads(noted))
+
+
+def _made_columns(connection: Connection, name: str) -> list[Row[Any]]:
+    query = select(store_column).where(store_column.c.entity == name)
+    return list(connection.execute(query.order_by(store_column.c.column_name)).all())
+
+
+def _shares(connection: Connection) -> dict[tuple[str, str], dict[str, Any]]:
+    rows = connection.execute(select(column_share))
+    return {
+        (row.entity, row.column_name): {"filled_share": row.filled_share, "as_of": row.as_of}
+        for row in rows
+    }
+
+
+def _fill_has_failed(connection: Connection) -> bool:
+    """Whether the quick sync of the selection of now failed, and waits for a person."""
+    since = selected_since(connection)
+    return last_failure(connection, "fill", since=since) is not None

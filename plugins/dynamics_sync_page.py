@@ -1,0 +1,50 @@
+"""The page "Dynamics sync" in Airflow's navigation, and its JSON below `/dynamics-sync/api/`.
+
+Airflow imports this file in every process and needs the page in one, the API server. So what
+answers is only imported when it is asked for the first time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PREFIX = "/dynamics-sync"
+
+
+class LatePage:
+    """The page's application, made at its first request."""
+
+    def __init__(self) -> None:
+        """Nothing is made yet."""
+        self.made: Callable[..., Awaitable[None]] | None = None
+
+    async def __call__(self, *given: Any) -> None:
+        """Answer one request, as ASGI has it."""
+        if self.made is None:
+            from sync_page_routes import make_page, settings_or_default
+
+            self.made = make_page(open_health=settings_or_default().open_health)
+        await self.made(*given)
+
+
+class DynamicsSyncPage(AirflowPlugin):
+    """What Airflow is to mount, and where its navigation leads."""
+
+    name = "dynamics_sync_page"
+    fastapi_apps: ClassVar[list[Any]] = [
+        {"app": LatePage(), "url_prefix": PREFIX, "name": "Dynamics sync"}
+    ]
+    external_views: ClassVar[list[Any]] = [
+        {
+            "name": "Dynamics sync",
+            # Without a leading slash: Airflow may live below a path of its own.
+            "href": f"{PREFIX.removeprefix('/')}/",
+            "destination": "nav",
+            "url_route": "dynamics-sync",
+        }
+    ]
