@@ -11,10 +11,12 @@ import os
 from collections.abc import Callable, Iterator  # noqa: TC003 - FastAPI reads annotations
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID  # noqa: TC003 - as above
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
+from fastapi.responses import FileResponse
 from starlette.routing import Route
 
 from opportunity_sync import status, store
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 HEALTH = "/api/health"
+FILES = Path(__file__).parent / "sync_page_files"
+# Nothing but its own files runs in the page: a name of a record that holds a script is a name.
+SAFE = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 HEALTHY = frozenset({"well", "empty"})
 api = APIRouter(prefix="/api")
 
@@ -52,6 +60,8 @@ def make_page(*, open_health: bool) -> FastAPI:
     else:
         page.get(HEALTH)(health)
     page.include_router(api)
+    page.get("/")(index)
+    page.get("/files/{name}")(static_file)
     answer_errors(page)
     return page
 
@@ -62,6 +72,16 @@ def settings_or_default() -> Settings:
         return settings_from(os.environ)
     except ConfigError:
         return Settings()
+
+
+def index() -> Response:
+    """The page itself; what it shows it asks for below `api/`."""
+    return FileResponse(FILES / "index.html", headers=SAFE)
+
+
+def static_file(name: Literal["page.js", "page.css"]) -> Response:
+    """The page's script and style."""
+    return FileResponse(FILES / name, headers=SAFE)
 
 
 @contextmanager

@@ -97,7 +97,13 @@ def settings_page() -> str:
 
 def value_of(field: FieldInfo) -> str:
     """What kind of value a setting takes, within which bounds."""
-    kinds = {"int": "whole number", "float": "number", "str": "text", "Path": "folder"}
+    kinds = {
+        "bool": "true or false",
+        "int": "whole number",
+        "float": "number",
+        "str": "text",
+        "Path": "folder",
+    }
     kind = next(words for name, words in kinds.items() if name in str(field.annotation))
     bounds = [bound for limit in field.metadata if (bound := bound_in_words(limit))]
     return ", ".join([kind, *bounds])
