@@ -49,6 +49,7 @@ def asked_page(
 
 
 Asked = Annotated[status.Question, Depends(asked_page)]
+Paused = Annotated[bool, Depends(is_paused)]
 
 
 def make_page(*, open_health: bool) -> FastAPI:
@@ -101,7 +102,7 @@ def ask(question: Callable[[Connection], Any], *, empty: Any) -> Response:
         return json_answer(empty if connection is None else question(connection))
 
 
-def present_overview() -> status.Overview:
+def present_overview(*, paused: bool) -> status.Overview:
     """How the sync stands now, also where the store is away."""
     try:
         with asked_store() as connection:
@@ -111,27 +112,27 @@ def present_overview() -> status.Overview:
                 connection,
                 now=datetime.now(UTC),
                 late_after=timedelta(minutes=settings_or_default().late_after_minutes),
-                is_paused=is_paused(),
+                is_paused=paused,
             )
     except SyncError as error:
         return status.broken_overview(error)
 
 
-def health() -> Response:
+def health(paused: Paused) -> Response:
     """The state and nothing else: 200 while it is well or empty, 503 otherwise."""
-    state = present_overview().state
+    state = present_overview(paused=paused).state
     return json_answer({"state": state}, 200 if state in HEALTHY else 503)
 
 
 def open_health_answer(_request: Request) -> Response:
     """As `health`, for a monitor outside."""
-    return health()
+    return health(is_paused())
 
 
 @api.get("/status")
-def status_answer() -> Response:
+def status_answer(paused: Paused) -> Response:
     """How the sync stands, and the figures of each table."""
-    return json_answer(present_overview())
+    return json_answer(present_overview(paused=paused))
 
 
 @api.get("/runs")

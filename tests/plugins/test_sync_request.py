@@ -21,6 +21,7 @@ FORM = {
     "window_end": None,
     "accept_deletions": False,
     "accept_refusals": False,
+    "retry_refused": False,
     "accept_filter_gone": False,
     "new_epoch": False,
     "new_organization": None,
@@ -157,6 +158,7 @@ def test_a_backfill_accepts_no_deletions() -> None:
 @pytest.mark.parametrize(
     ("switch", "mode"),
     [
+        ("retry_refused", "continue"),
         ("accept_refusals", "continue"),
         ("accept_refusals", "full"),
         ("accept_refusals", "reconcile"),
@@ -170,7 +172,9 @@ def test_what_a_guard_refused_is_let_through_by_its_switch(switch: str, mode: st
     ticked: dict[str, Any] = {switch: True}
     form: dict[str, Any] = {"mode": mode} | window | ticked
     asked = request(a_run(**form))
-    others = {"accept_deletions", "accept_refusals", "accept_filter_gone"} - {switch}
+    others = {"accept_deletions", "accept_refusals", "accept_filter_gone", "retry_refused"} - {
+        switch
+    }
 
     assert getattr(asked, switch) is True
     assert not any(getattr(asked, other) for other in others)
