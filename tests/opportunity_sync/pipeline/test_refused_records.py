@@ -198,6 +198,20 @@ def test_a_reconciliation_tries_every_refused_record(
     assert differences(expected_store(people), actual_store(people_runs.engine)) == []
 
 
+def test_a_run_that_is_told_so_tries_every_refused_record(
+    people_runs: SyncRuns, people: Organisation
+) -> None:
+    """Also those whose wait is not over."""
+    ids = spoil(people, 5)
+    people_runs.run()
+    for each in ids:
+        people.mend("contacts", each)
+    people_runs.run(retry_refused=True)
+
+    assert listed(people_runs) == []
+    assert differences(expected_store(people), actual_store(people_runs.engine)) == []
+
+
 def test_a_refused_record_that_is_deleted_leaves_the_list(
     people_runs: SyncRuns, people: Organisation
 ) -> None:
