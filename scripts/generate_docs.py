@@ -124,6 +124,8 @@ def bound_in_words(limit: object) -> str | None:
 
 def default_of(field: FieldInfo) -> str:
     """The default as a person would write it."""
+    if isinstance(field.default, bool):
+        return code(str(field.default).lower())
     return "empty" if field.default in {None, ""} else code(f"{field.default:g}")
 
 
