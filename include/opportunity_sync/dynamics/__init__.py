@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opportunity_sync.dynamics.backlog import Waiting, count_waiting
 from opportunity_sync.dynamics.client import IDS_PER_REQUEST, DataverseClient
 from opportunity_sync.dynamics.error_answers import is_expired_delta
 from opportunity_sync.dynamics.metadata.offered_columns import OfferedColumn, describe_columns
@@ -37,7 +38,9 @@ __all__ = [
     "PageDecoder",
     "Plan",
     "ReadDepths",
+    "Waiting",
     "certificate_end",
+    "count_waiting",
     "describe_columns",
     "dynamics_session",
     "first_query",

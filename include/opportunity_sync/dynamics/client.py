@@ -54,9 +54,10 @@ class DataverseClient:
         *,
         settings: Settings,
         first_wait_seconds: float = 1.0,
+        counters: RequestCounters | None = None,
     ) -> None:
         self.organization_url = organization_url.rstrip("/")
-        self.counters = RequestCounters()
+        self.counters = counters or RequestCounters()
         self._session = session
         self._settings = settings
         policy = RetryPolicy(
@@ -66,6 +67,16 @@ class DataverseClient:
             first_wait_seconds=first_wait_seconds,
         )
         self._retries = Retries(policy, self.counters)
+
+    def without_patience(self, seconds: float) -> DataverseClient:
+        """A client of the same session and counters that asks once, and for so long only."""
+        short = {"request_attempts": 1, "page_timeout_seconds": seconds}
+        return DataverseClient(
+            self._session,
+            self.organization_url,
+            settings=self._settings.model_copy(update=short),
+            counters=self.counters,
+        )
 
     def get(self, path: str, params: Params | None = None, *, prefer: Sequence[str] = ()) -> Answer:
         """The answer to one GET of a path below the API root, with retries.

@@ -31,13 +31,19 @@ def first_query(  # noqa: PLR0917 - a window reads best as start, end
     `by`: the Dataverse column of instants that the window is of.
     """
     params = {"$select": ",".join(plan.of(entity).select(entity))}
-    # A bound within a second is moved to the second's edge: too much is read, never too little.
-    bounds = (("ge", window_start, _NOTHING), ("lt", window_end, timedelta(microseconds=999_999)))
-    literals = [(sign, at and _literal(at, beyond)) for sign, at, beyond in bounds]
-    conditions = [f"{by} {sign} {literal}" for sign, literal in literals if literal]
-    if conditions:
-        params["$filter"] = " and ".join(conditions)
+    if condition := window_filter(window_start, window_end, by=by):
+        params["$filter"] = condition
     return entity.set_name, params
+
+
+def window_filter(
+    start: datetime | None, end: datetime | None, *, by: str = MODIFIED_SOURCE
+) -> str:
+    """The condition of a window; empty for one without bounds."""
+    # A bound within a second is moved to the second's edge: too much is read, never too little.
+    bounds = (("ge", start, _NOTHING), ("lt", end, timedelta(microseconds=999_999)))
+    literals = [(sign, at and _literal(at, beyond)) for sign, at, beyond in bounds]
+    return " and ".join(f"{by} {sign} {literal}" for sign, literal in literals if literal)
 
 
 def listing_query(entity: Entity) -> tuple[str, dict[str, str]]:
