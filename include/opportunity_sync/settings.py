@@ -144,6 +144,20 @@ class Settings(BaseModel):
         description="Whether `/dynamics-sync/api/health` answers without a login, for a monitor "
         "outside. Read when the API server starts.",
     )
+    keep_days: int = Field(
+        default=90,
+        ge=7,
+        le=3650,
+        description="Days that the store remembers runs, their errors and events, and the history "
+        "of opportunities. What is older goes with each reconciliation.",
+    )
+    purge_deleted_after: int | None = Field(
+        default=None,
+        ge=1,
+        le=3650,
+        description="Days after which a row that was deleted in Dynamics is emptied in the store, "
+        "but for key and bookkeeping columns. Empty: never.",
+    )
     demo: Path | None = Field(
         default=None,
         description="Folder of the demo: its sandbox and SQLite file are used when neither "
