@@ -87,6 +87,18 @@ class SyncError(Exception):
 class ConfigError(SyncError):
     """A person must act; trying again cannot help."""
 
+    def __init__(
+        self,
+        problem: str,
+        *,
+        next_step: str,
+        request: Request | None = None,
+        is_guard: bool = False,
+    ) -> None:
+        """As `SyncError`; `is_guard`: nothing is broken, but many rows seem to be lost."""
+        self.is_guard = is_guard
+        super().__init__(problem, next_step=next_step, request=request)
+
 
 class AuthenticationError(ConfigError):
     """The token service or Dataverse refused the credentials."""

@@ -17,6 +17,10 @@ OWN_RECORDS = {
     "sync_state",
     "sync_store",
     "refused_row",
+    "sync_event",
+    "sync_run_lag",
+    "sync_run_task",
+    "table_backlog",
 }
 
 Dump = dict[str, dict[tuple[Any, ...], dict[str, Any]]]

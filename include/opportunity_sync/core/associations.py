@@ -47,7 +47,8 @@ class Facts:
     `opportunities` are those to resolve (opportunity_id, customer_id, customer_type). The other
     frames have the key and fact columns of their entity, and at least every record that the
     opportunities can reach: customers, stakeholders, parents, and the masters of their merges.
-    `refused`: ids of records that are in Dynamics and can't be taken, by entity name.
+    `refused`: ids of records that are in Dynamics and can't be taken, by entity name. `erased`: ids
+    of contacts that nothing may be associated with any more.
     """
 
     opportunities: pd.DataFrame
@@ -56,18 +57,23 @@ class Facts:
     connections: pd.DataFrame
     roles: pd.DataFrame
     refused: Mapping[str, IdSet] = field(default_factory=dict)
+    erased: IdSet = field(default_factory=IdSet.of)
 
     @cached_property
     def contact_directory(self) -> Directory:
         """The contacts, to look references up in."""
         refused = self.refused_ids(CONTACT.name)
-        return Directory(CONTACT, self.contacts, CONTACT_REASONS, refused=refused)
+        return Directory(
+            CONTACT, self.contacts, CONTACT_REASONS, refused=refused, erased=self.erased
+        )
 
     @cached_property
     def account_directory(self) -> Directory:
         """The accounts, to look references up in."""
         refused = self.refused_ids(ACCOUNT.name)
-        return Directory(ACCOUNT, self.accounts, ACCOUNT_REASONS, refused=refused)
+        return Directory(
+            ACCOUNT, self.accounts, ACCOUNT_REASONS, refused=refused, erased=IdSet.of()
+        )
 
     @cached_property
     def links(self) -> pd.DataFrame:

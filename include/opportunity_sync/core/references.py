@@ -33,9 +33,12 @@ class Reason:
     not_found: str
     excluded: str
     refused: str
+    erased: str | None = None
 
 
-CONTACT_REASONS = Reason("contact_not_found", "contact_excluded", "contact_refused")
+CONTACT_REASONS = Reason(
+    "contact_not_found", "contact_excluded", "contact_refused", erased="contact_erased"
+)
 ACCOUNT_REASONS = Reason("account_not_found", "account_excluded", "account_refused")
 
 
@@ -43,14 +46,21 @@ class Directory:
     """The known records of one entity, to look references up in.
 
     Built from a frame of facts (key, `is_merged`, `master_id`, `sync_filter`, one row per key) and
-    the ids of records that are in Dynamics but can't be taken.
+    the ids of records that are in Dynamics but can't be taken, and of those that were erased.
     """
 
     def __init__(
-        self, entity: Entity, records: pd.DataFrame, reasons: Reason, *, refused: IdSet
+        self,
+        entity: Entity,
+        records: pd.DataFrame,
+        reasons: Reason,
+        *,
+        refused: IdSet,
+        erased: IdSet,
     ) -> None:
         self._reasons = reasons
         self._refused = refused
+        self._erased = erased
         self._records = records
         self._keys = UniqueKey(records[entity.key_column])
         ends = survivors(records, entity.key_column)
@@ -78,10 +88,12 @@ class Directory:
         named = array_of(references, pa.string())
         last = pa.array(take_rows(self._survivor_ids, found), pa.string())
         ends = pc.if_else(pa.array(is_found), last, named)
-        is_refused = self._are_refused(named) | self._are_refused(ends)
+        is_refused = _are_among(self._refused, named) | _are_among(self._refused, ends)
+        is_erased = _are_among(self._erased, named) | _are_among(self._erased, ends)
         reason = np.full(len(references), None, dtype=object)
         reason[is_asked & ~is_known] = self._reasons.not_found
         reason[is_asked & ~is_known & is_refused] = self._reasons.refused
+        reason[is_asked & ~is_known & is_erased] = self._reasons.erased
         reason[is_circle] = MERGE_CIRCLE
         reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
         return {
@@ -93,12 +105,13 @@ class Directory:
             **{name: take_rows(self._records[name], survivor) for name in columns},
         }
 
-    def _are_refused(self, ids: Values) -> np.ndarray:
-        """Whether these are records that can't be taken."""
-        if not len(self._refused):
-            return np.zeros(len(ids), dtype=bool)
-        are_refused: np.ndarray = self._refused.holds(ids).to_numpy(zero_copy_only=False)
-        return are_refused
+
+def _are_among(known: IdSet, ids: Values) -> np.ndarray:
+    """Which ids are among the known ones, mostly none."""
+    if not len(known):
+        return np.zeros(len(ids), dtype=bool)
+    are_known: np.ndarray = known.holds(ids).to_numpy(zero_copy_only=False)
+    return are_known
 
 
 def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ Arrow and for SQL side by side, so that no two of them can part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 
 # Columns of a database, or expressions over some; core knows no database.
 SqlColumn = Any
+# As the revision of a deletion: higher than any, so that no run brings an erased record back.
+ERASED: Final = 2**63 - 1
 
 
 def is_older(versions: Values, known: Values) -> Mask:
     """Which rows are of a lower version than what is known of them; false where nothing is."""
     return pc.fill_null(pc.less(versions, known), fill_value=False)
+
+
+def is_erased(is_deleted: Values, deleted_revision: Values) -> Mask:
+    """Which records were erased for ever: deleted by a change that no run can ever have known."""
+    return pc.fill_null(pc.and_(is_deleted, pc.equal(deleted_revision, ERASED)), fill_value=False)
 
 
 def is_current_sql(version: SqlColumn, known: SqlColumn) -> SqlColumn:

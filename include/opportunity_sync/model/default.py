@@ -54,6 +54,7 @@ OPPORTUNITY = Entity(
     carries_account=True,
     has_roles=True,
     has_unresolved=True,
+    keeps_history=True,
     sync_filter=_SYNC_FILTER.column,
 )
 

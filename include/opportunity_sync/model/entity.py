@@ -35,6 +35,7 @@ class Entity:
     has_roles: bool = False
     has_unresolved: bool = False
     sync_filter: str | None = None
+    keeps_history: bool = False  # which columns a change wrote is noted, row by row
 
     @property
     def is_public(self) -> bool:

@@ -19,7 +19,9 @@ from opportunity_sync import store
 from opportunity_sync.dynamics import DataverseClient, LeftOut, Plan
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model.fields_reader import read_selection
+from opportunity_sync.pipeline.backlog import record_backlog
 from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
+from opportunity_sync.pipeline.bookkeeping.events import Events, noting_guard
 from opportunity_sync.pipeline.fields_to_fill import fields_asked_for
 from opportunity_sync.pipeline.run import (
     Baseline,
@@ -68,7 +70,18 @@ def begin(
     wait = settings.store_lock_seconds
     fitted = store.migrate(engine, model, wait_seconds=wait, on_wait=report_wait)
     plan = _fitted_plan(plan, fitted)
-    with store.writing(engine, wait_seconds=wait, on_wait=report_wait) as connection:
+    record_backlog(
+        client,
+        engine,
+        model=fitted.model,
+        organization_id=plan.organization_id,
+        moment=started_at,
+    )
+    name = request.dag_id, request.run_id
+    with (
+        noting_guard(engine, name, moment=started_at),
+        store.writing(engine, wait_seconds=wait, on_wait=report_wait) as connection,
+    ):
         store.check_organization(
             connection, plan.organization_id, handed_to=request.new_organization
         )
@@ -80,7 +93,9 @@ def begin(
             started_at=started_at,
             model=fitted.model,
         )
-        _report_selection(connection, selection, moment=started_at)
+        events = Events(connection, name, started_at)
+        _report_selection(connection, selection, events=events)
+        events.note_columns(fitted.added)
         run = _begun(connection, found, requests=client.counters.requests, settings=settings)
         _record(run, request, connection)
         failure = None
@@ -95,11 +110,11 @@ def begin(
 
 
 def _report_selection(
-    connection: store.Connection, selection: Selection, *, moment: datetime
+    connection: store.Connection, selection: Selection, *, events: Events
 ) -> None:
     """Say what has changed in the selection since the run before."""
     fields = [f"{each.name}.{field.column}" for each in selection for field in each.wanted]
-    change = store.note_selection(connection, selection.fingerprint, fields, moment=moment)
+    change = store.note_selection(connection, selection.fingerprint, fields, moment=events.moment)
     for each in selection:
         if stopped := store.stopped_fields(connection, each.name, each.columns):
             log.info("%s: columns that have stopped changing: %s", each.name, ", ".join(stopped))
@@ -110,6 +125,7 @@ def _report_selection(
         ", ".join(change.added) or "none",
         ", ".join(change.stopped) or "none",
     )
+    events.note_selection(change.added, change.stopped)
     if change.is_return:
         log.warning(
             "The selection is again one of the last hour. Next step: if nobody changed it, see "
@@ -241,6 +257,7 @@ def _lost_filters(connection: store.Connection, found: Findings) -> tuple[str, .
             "store were left out by it.",
             next_step="let the application user read the column, or, if it was deleted on purpose "
             "and all rows shall be synced, trigger the DAG with mode full and accept_filter_gone.",
+            is_guard=True,
         )
     return tuple(entity.name for entity in lost)
 

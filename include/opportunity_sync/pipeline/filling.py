@@ -83,12 +83,12 @@ def _fill_table(
         with _locked(engine, settings) as connection:
             state = _require_current(connection, run, entity)
             moment = clock().replace(microsecond=0)
-            change = store.Change(revision=state.revision + 1, begun=run.revision, moment=moment)
+            of_run = run.dag_id, run.run_id
+            change = store.Change(state.revision + 1, run.revision, moment, run=of_run)
             rows = run.folder.read(part, names)
             filled = store.fill_columns(connection, entity, rows, fields=fields, change=change)
             if filled:
                 store.bump_revision(connection, change.revision)
-                of_run = run.dag_id, run.run_id
                 store.count_filled(connection, of_run, entity.name, updated=filled)
         changed += filled
     with _locked(engine, settings) as connection:

@@ -9,9 +9,11 @@ the transaction. So the slower of two runs can't put back older roles.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
+from opportunity_sync.model import OPPORTUNITY
 from opportunity_sync.pipeline.bookkeeping.records import UNRESOLVED, close_run
 from opportunity_sync.pipeline.bookkeeping.report import report_counts
 from opportunity_sync.pipeline.bookkeeping.state import is_overtaken, move_state, note_columns
@@ -68,7 +70,20 @@ def load(
             return {"changed": committed, "tables": {}}
         moment = clock().replace(microsecond=0)
         counts = _write_everything(connection, begun, read_outcome(begun), moment=moment)
+    if begun.mode == "reconcile":
+        _measure_columns(engine, begun, moment=moment)
     return report_counts(counts)
+
+
+def _measure_columns(engine: Engine, run: Run, *, moment: datetime) -> None:
+    """Leave the share of rows that have a value, column by column; no other run waits for it."""
+    with store.read_store(engine) as connection:
+        shares = {
+            entity.name: store.measure_shares(connection, entity) for entity in run.model.public
+        }
+    with store.writing(engine, on_wait=report_wait) as connection:
+        for name, of_table in shares.items():
+            store.record_shares(connection, name, of_table, as_of=moment)
 
 
 def _write_everything(
@@ -77,7 +92,7 @@ def _write_everything(
     state = store.read_state(connection)
     require_same_epoch(run, state.epoch)
     store.claim_organization(connection, run.plan.organization_id, handed_to=run.new_organization)
-    change = Change(revision=state.revision + 1, begun=run.revision, moment=moment)
+    change = Change(state.revision + 1, run.revision, moment, run=(run.dag_id, run.run_id))
     outcome = _as_the_store_is_now(connection, run, outcome, change=change, revision=state.revision)
     write = Write(connection, run, outcome, change)
     overtaken = [
@@ -85,8 +100,11 @@ def _write_everything(
         for entity in run.model
         if is_overtaken(write, entity, passes=state.whole_passes.get(entity.name))
     ]
+    is_first = store.holds_nothing(connection, run.model[OPPORTUNITY.name])
     counts = _write_rows(write, is_moved=state.revision != outcome.settled_at)
     _write_associations(write, counts)
+    if counts[ROLE].changed and not is_first:
+        store.note_roles(connection, change)
     if any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection, change.revision)
     close_run(write, counts)
@@ -121,7 +139,11 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
     for entity in run.model:
         for parts, fields in _readings(run, entity, outcome):
             counts[entity.name] += store.write_rows(
-                connection, entity, parts, change=change, columns=fields
+                connection,
+                entity,
+                parts,
+                change=replace(change, fresh_since=_fresh_since(run, entity)),
+                columns=fields,
             )
     for entity in run.model:
         # If the store moved meanwhile, another run may have read the record later: ask again.
@@ -132,6 +154,7 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
             change=change,
             recheck=is_moved,
         )
+        store.note_deleted_rows(connection, entity, change)
         counts[entity.name] += marked
         counts[ROLE] += Counts(deleted=roles)
     for entity in run.model:
@@ -145,6 +168,12 @@ def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
     ).items():
         counts[name] += Counts(rewritten=relabelled)
     return counts
+
+
+def _fresh_since(run: Run, entity: Entity) -> datetime | None:
+    """Since when rows of this run are news; None where it reads for another reason than changes."""
+    reads_changes = run.mode == "continue" and not published_reading(run, entity).is_whole
+    return run.of(entity).window.start if reads_changes else None
 
 
 def _readings(

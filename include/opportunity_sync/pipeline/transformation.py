@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from opportunity_sync import __version__, store
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.dynamics import DataverseClient, require_same_security
+from opportunity_sync.pipeline.bookkeeping.events import Events, noting_guard
 from opportunity_sync.pipeline.readings import published_reading
 from opportunity_sync.pipeline.resolving.outcome import Outcome, read_sources
 from opportunity_sync.pipeline.resolving.staged_facts import (
@@ -22,7 +23,13 @@ from opportunity_sync.pipeline.resolving.staged_facts import (
     resolve_staged,
     resolved_tables,
 )
-from opportunity_sync.pipeline.run import Run, open_run, require_same_organization, utc_now
+from opportunity_sync.pipeline.run import (
+    Run,
+    open_run,
+    report_wait,
+    require_same_organization,
+    utc_now,
+)
 from opportunity_sync.pipeline.settling import (
     Answers,
     fetch_rows,
@@ -42,6 +49,7 @@ if TYPE_CHECKING:
     from opportunity_sync.pipeline.parts import Reading
     from opportunity_sync.pipeline.resolving.outcome import Groups
     from opportunity_sync.pipeline.resolving.resolution import Resolution
+    from opportunity_sync.pipeline.settling.open_questions import OpenQuestions
     from opportunity_sync.settings import Settings
     from opportunity_sync.staging import Part
 
@@ -62,11 +70,24 @@ def transform(
     from the store's in a reconciliation, records that are referred to and not known.
     """
     begun = open_run(run)
+    with noting_guard(engine, (begun.dag_id, begun.run_id), moment=clock()):
+        return _transform(client, engine, begun, settings=settings, clock=clock)
+
+
+def _transform(
+    client: DataverseClient,
+    engine: Engine,
+    begun: Run,
+    *,
+    settings: Settings,
+    clock: Callable[[], datetime],
+) -> dict[str, Any]:
     require_same_organization(client, begun)
     sources = read_sources(begun)
     with store.read_store(engine) as connection:
         settled_at = store.read_state(connection).revision
         opened = find_open_questions(connection, begun, moment=clock(), version=__version__)
+    _note_drift(engine, begun, opened, moment=clock())
     answers = settle(client, begun, opened, settings=settings)
     asked: dict[str, IdSet] = {}
     while True:
@@ -88,6 +109,16 @@ def transform(
         compared={name: what.compared for name, what in opened.items()},
     ).publish(begun)
     return _report(resolved.resolution)
+
+
+def _note_drift(
+    engine: Engine, run: Run, opened: Mapping[str, OpenQuestions], *, moment: datetime
+) -> None:
+    """Leave word of what a reconciliation has found, before it is mended."""
+    found = {name: what.drift for name, what in opened.items() if what.drift is not None}
+    if any(drift.is_any for drift in found.values()):
+        with store.writing(engine, on_wait=report_wait) as connection:
+            Events(connection, (run.dag_id, run.run_id), moment).note_drift(found)
 
 
 def _require_same_security(

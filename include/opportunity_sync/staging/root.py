@@ -57,6 +57,14 @@ class StagingRoot:
                     removed.append(run)
         return removed
 
+    def remove_all(self) -> list[str]:
+        """Remove every run, also one that is under way, which then fails; returns their names."""
+        runs = [(dag, run) for dag in self._files.names() for run in self._files.names(dag)]
+        ours = [(dag, run) for dag, run in runs if self._is_run(dag, run)]
+        for dag, run in ours:
+            self._files.remove(f"{dag}/{run}")
+        return [run for _, run in ours]
+
     def _is_run(self, dag: str, run: str) -> bool:
         """Whether a run's rows are there; earlier versions named the folders otherwise."""
         is_named_so = _OURS.fullmatch(dag) and _OURS.fullmatch(run)

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from opportunity_sync.store.books.backlog import note_backlog
+from opportunity_sync.store.books.column_shares import measure_shares, record_shares
+from opportunity_sync.store.books.events import note_event
+from opportunity_sync.store.books.lags import lag_quantile
 from opportunity_sync.store.books.checks import write_check
 from opportunity_sync.store.books.owed_columns import (
     WHOLE_RECORD,
@@ -55,6 +59,8 @@ from opportunity_sync.store.books.state import (
     read_state,
     withdraw_offer,
 )
+from opportunity_sync.store.books.task_times import record_tasks
+from opportunity_sync.store.books.upkeep import forget_runs
 from opportunity_sync.store.rows.associations import write_roles, write_unresolved
 from opportunity_sync.store.rows.deletions import (
     count_live,
@@ -62,10 +68,13 @@ from opportunity_sync.store.rows.deletions import (
     live_versions,
     write_deleted,
 )
+from opportunity_sync.store.rows.erasing import erase_contact, erased_ids
 from opportunity_sync.store.rows.facts import find_facts
 from opportunity_sync.store.rows.filling import fill_columns
+from opportunity_sync.store.rows.history import note_deleted_rows, note_roles
 from opportunity_sync.store.rows.labels import known_labels, write_labels
 from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
+from opportunity_sync.store.rows.purging import purge_deleted
 from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_changes, write_rows
 from opportunity_sync.store.schema.tables import COUNTS, ROLE
 from opportunity_sync.store.sessions.engine import store_engine
@@ -105,6 +114,8 @@ __all__ = [
     "counted_updates",
     "due_refused",
     "end_run",
+    "erase_contact",
+    "erased_ids",
     "expect_columns",
     "fail_run",
     "fill_columns",
@@ -113,29 +124,39 @@ __all__ = [
     "forget_filter",
     "forget_interpretations",
     "forget_other_interpretations",
+    "forget_runs",
     "holds_all",
     "holds_no",
     "holds_nothing",
     "is_made",
     "known_labels",
+    "lag_quantile",
     "last_failure",
     "let_go_of_unread",
     "live_versions",
     "lock_store",
+    "measure_shares",
     "migrate",
     "move_delta_link",
     "move_watermark",
     "newest_modified_at",
+    "note_backlog",
+    "note_deleted_rows",
+    "note_event",
     "note_fill",
     "note_refused",
+    "note_roles",
     "note_selection",
     "offer_link",
     "owe_rows_since",
     "owed_ids",
     "pass_refused",
+    "purge_deleted",
     "read_state",
     "read_store",
     "record_errors",
+    "record_shares",
+    "record_tasks",
     "refused_ids",
     "remember_owed",
     "rows_changed_by",

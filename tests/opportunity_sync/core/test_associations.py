@@ -79,7 +79,7 @@ def test_a_contacts_own_account_follows_merges_and_the_filter() -> None:
             {"contact_id": "c5"},
         ],
     )
-    directory = Directory(ACCOUNT, accounts, ACCOUNT_REASONS, refused=IdSet.of())
+    directory = Directory(ACCOUNT, accounts, ACCOUNT_REASONS, refused=IdSet.of(), erased=IdSet.of())
     employers = contact_accounts(people, directory)
 
     found = employers.accounts

@@ -35,7 +35,13 @@ def a_loser(contact_id: str, master_id: str, **facts: Any) -> dict[str, Any]:
 def contacts(*records: dict[str, Any], refused: tuple[str, ...] = ()) -> Directory:
     """A directory of these contacts, beside ids of those that can't be taken."""
     known = frame_of(CONTACT, [*records])
-    return Directory(CONTACT, known, CONTACT_REASONS, refused=IdSet.from_strings(refused))
+    return Directory(
+        CONTACT,
+        known,
+        CONTACT_REASONS,
+        refused=IdSet.from_strings(refused),
+        erased=IdSet.of(),
+    )
 
 
 def look_up(directory: Directory, *references: str | None) -> list[Answer]:

@@ -19,7 +19,7 @@ from opportunity_sync.core.frames import keep_rows
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.merges import is_loser
-from opportunity_sync.core.versions import is_deleted_since, is_older
+from opportunity_sync.core.versions import is_deleted_since, is_erased, is_older
 from opportunity_sync.model import VERSION
 
 if TYPE_CHECKING:
@@ -71,9 +71,13 @@ class KnownFacts:
     def __init__(
         self, model: Model, news: Mapping[str, News], find_stored: FindStored | None
     ) -> None:
-        """Compare the news (by entity name) with the store, unless it is empty."""
+        """Compare the news (by entity name) with the store, unless it is empty.
+
+        `erased`: by entity name, keys of erased records that look-ups have met.
+        """
         self._find_stored = find_stored
         self._news = news
+        self.erased = {entity.name: IdSet.of() for entity in model}
         self.arrivals = {
             entity.name: _arrivals(entity, news[entity.name], find_stored) for entity in model
         }
@@ -102,6 +106,8 @@ class KnownFacts:
         if self._find_stored is None or not len(ids):
             return here
         stored = self._find_stored(entity, column, ids)
+        erased = is_erased(stored["is_deleted"], stored["deleted_revision"])
+        self.erased[entity.name] |= IdSet.of(stored[key].filter(erased))
         is_past = _any(
             stored["is_deleted"],
             pc.is_in(stored[key], value_set=arrived[key]),

@@ -69,6 +69,7 @@ def resolve_changes(known: KnownFacts) -> Resolution:
         refused={
             each.name: known.refused_ids(each) for each in (CONTACT, ACCOUNT, CONNECTION_ROLE)
         },
+        erased=known.erased[CONTACT.name],
     )
     is_asked = reach.contacts.holds(gathered["contacts"]["contact_id"]).to_numpy()
     employers = contact_accounts(facts.contacts[is_asked], facts.account_directory)

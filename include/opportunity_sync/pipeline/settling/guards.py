@@ -62,6 +62,7 @@ def _too_many_refused(entity: Entity, new: Sequence[Refused], read: int) -> Conf
         f"being told to; the first: {where} {reason.message}.",
         next_step="look at the records in Dynamics; if the others shall be loaded without them, "
         "trigger the DAG with accept_refusals.",
+        is_guard=True,
     )
 
 
@@ -73,6 +74,7 @@ def refuse_older(entity: Entity, found: dict[str, int], live: Mapping[str, int])
             f"{entity.name} {older[0]} (and {len(older) - 1} others) has a lower version in "
             "Dynamics than in the store: the organisation was restored from a backup.",
             next_step="trigger the DAG with mode full and new_epoch (docs/runbook.md).",
+            is_guard=True,
         )
 
 
@@ -103,4 +105,5 @@ def require_few_deletions(
             f"{allowed:,} that are believed without being told to.",
             next_step="look in Dynamics; if they were deleted, trigger the DAG with "
             "accept_deletions, else mend the application user's role.",
+            is_guard=True,
         )

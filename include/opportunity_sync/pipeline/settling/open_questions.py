@@ -36,6 +36,32 @@ FEW_ROWS = 50  # so many may always be gone, or refused
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How many rows of a listing the store lacks or has otherwise, and how many it has alone."""
+
+    compared: int
+    missing: int
+    other: int
+    gone: int
+
+    @classmethod
+    def between(cls, listed: Mapping[str, int], live: Mapping[str, int]) -> Drift:
+        """What a listing and the store's live rows, versions by key, differ in."""
+        missing = len(listed.keys() - live.keys())
+        differing = sum(live.get(key, version) != version for key, version in listed.items())
+        return cls(len(listed), missing, differing, len(live.keys() - listed.keys()))
+
+    @property
+    def is_any(self) -> bool:
+        """Whether the two differ at all."""
+        return bool(self.missing or self.other or self.gone)
+
+    def __str__(self) -> str:
+        """As logs and events say it."""
+        return f"{self.missing} missing, {self.other} of another version, {self.gone} not listed"
+
+
+@dataclass(frozen=True)
 class OpenQuestions:
     """What is open of one entity before Dynamics is asked.
 
@@ -43,7 +69,7 @@ class OpenQuestions:
     earlier runs left behind. `live`: the stored version of each of these ids that the store
     believes to be alive; `live_count`: how many records of the entity it believes to be alive, or
     0 where the suspects are so few that no guard asks. `refused`: versions of the records in
-    `refused_row`. `compared`: how many records a reconciliation has compared.
+    `refused_row`. `drift`: what a listing has shown.
     """
 
     reading: Reading
@@ -54,6 +80,7 @@ class OpenQuestions:
     live_count: int
     refused: Mapping[str, int | None]
     compared: int = 0
+    drift: Drift | None = None
 
 
 def find_open_questions(
@@ -86,13 +113,18 @@ def _open(
     # A listing brings no whole row, so it settles nothing of what was left behind.
     read = set() if run.lists(entity) else listed.keys() | refused
     again = _left_behind(connection, run, entity, due=due) - read
-    suspects, wanted = _tombstones(run, entity, reading), set[str]()
+    suspects, wanted, drift = _tombstones(run, entity, reading), set[str](), None
     if reading.is_whole and _absence_counts(run, entity):
         live = store.live_versions(connection, entity)
         suspects |= live.keys() - listed.keys() - refused
         if run.lists(entity):
+            erased = store.erased_ids(connection, entity)
+            listed = {key: version for key, version in listed.items() if key not in erased}
             wanted = {key for key, version in listed.items() if live.get(key) != version}
-            _report_drift(entity, listed, live)
+            drift = Drift.between(listed, live)
+            log.info(
+                "%s: %s rows compared; drift: %s", entity.set_name, f"{drift.compared:,}", drift
+            )
     else:
         live = store.live_versions(connection, entity, suspects | again)
     if run.plan.of(entity).reads_every_row:
@@ -106,6 +138,7 @@ def _open(
         live_count=store.count_live(connection, entity) if len(suspects) > FEW_ROWS else 0,
         refused=store.refused_ids(connection, entity),
         compared=len(listed) if run.mode == "reconcile" else 0,
+        drift=drift,
     )
 
 
@@ -139,17 +172,3 @@ def _absence_counts(run: Run, entity: Entity) -> bool:
         )
     log.warning("%s: not all rows can be seen, so none counts as gone", entity.set_name)
     return False
-
-
-def _report_drift(entity: Entity, listed: dict[str, int], live: Mapping[str, int]) -> None:
-    missing = len(listed.keys() - live.keys())
-    other = sum(live.get(key, version) != version for key, version in listed.items())
-    gone = len(live.keys() - listed.keys())
-    log.info(
-        "%s: %s rows compared; drift: %s missing, %s of another version, %s not listed",
-        entity.set_name,
-        f"{len(listed):,}",
-        missing,
-        other,
-        gone,
-    )

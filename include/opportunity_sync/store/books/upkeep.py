@@ -2,7 +2,8 @@
 
 A run every five minutes leaves 288 lines a day in `sync_run`, more in the tables beside it, and
 nothing else removes them. A run is known again by its own line only while its tasks may still be
-retried or cleared, so what began many days ago can go.
+retried or cleared, so what began many days ago can go. Events and the history of opportunities go
+by the time at which they were written.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, delete, exists, inspect
 
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.store.schema.tables import METADATA, sync_run
+from opportunity_sync.store.schema.tables import METADATA, history, sync_event, sync_run
 from opportunity_sync.store.sessions.lock import writing
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ FEWEST_DAYS = 7
 
 
 def forget_runs(engine: Engine, *, keep_days: int) -> int:
-    """Delete the books of runs that began more than `keep_days` ago; returns how many runs.
+    """Delete what was noted of runs that began more than `keep_days` ago; returns how many runs.
 
     Raises:
         ConfigError: fewer than `FEWEST_DAYS`, in which a failed run may still be cleared.
@@ -44,6 +45,8 @@ def forget_runs(engine: Engine, *, keep_days: int) -> int:
             connection.execute(
                 delete(table).where(exists().where(is_its_run, sync_run.c.started_at < before))
             )
+        for table in (history, sync_event):
+            connection.execute(delete(table).where(table.c.at < before))
         return connection.execute(delete(sync_run).where(sync_run.c.started_at < before)).rowcount
 
 

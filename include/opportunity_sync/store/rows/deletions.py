@@ -118,6 +118,7 @@ def _mark_facts(
     """How many live facts were marked, and how many facts were written in all."""
     is_gone = fact.c[key].in_(select(staged.c[key]))
     again = update(fact).values(deleted_revision=revision).where(is_gone, fact.c.is_deleted)
+    again = again.where(~fact.c.is_erased)  # that has no end
     repeated = connection.execute(again).rowcount
     marks = update(fact).values(is_deleted=True, deleted_revision=revision)
     marked = connection.execute(marks.where(is_gone, ~fact.c.is_deleted)).rowcount

@@ -10,11 +10,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Select, Table, Update, exists, or_, select, update
+from sqlalchemy import Column, ColumnElement, Select, Table, Update, exists, or_, select, update
 
 from opportunity_sync.core.versions import is_current_sql
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.books.owed_columns import forget_owed_columns
+from opportunity_sync.store.rows.history import note_written_rows
 from opportunity_sync.store.rows.labels import add_labels, known_labels
 from opportunity_sync.store.schema.tables import fact_table, is_synced, public_table, stored_column
 from opportunity_sync.store.schema.types import STORED_AS, Identifier
@@ -60,6 +61,9 @@ def fill_columns(
         append_rows(connection, staged, given)
         analyze_table(connection, staged)
         with prefer_index(connection, given.num_rows):
+            note_written_rows(
+                connection, entity, staged, *_fills(entity, staged), columns=names, change=change
+            )
             filled = connection.execute(_statement(entity, staged, names, change=change)).rowcount
             forget_owed_columns(connection, entity, fields, ids=_current(entity, staged))
     return filled
@@ -76,22 +80,23 @@ def _staged_values(entity: Entity, names: tuple[str, ...]) -> Table:
 
 
 def _statement(entity: Entity, staged: Table, names: Sequence[str], *, change: Change) -> Update:
-    public, fact, key = public_table(entity), fact_table(entity), entity.key_column
+    public = public_table(entity)
     differs = or_(*(public.c[name].is_distinct_from(staged.c[name]) for name in names))
+    values = {**{name: staged.c[name] for name in names}, **change.stamps}
+    return update(public).values(values).where(*_fills(entity, staged), differs)
+
+
+def _fills(entity: Entity, staged: Table) -> tuple[ColumnElement[bool], ...]:
+    """Which public rows get the values of their staged ones."""
+    public, fact, key = public_table(entity), fact_table(entity), entity.key_column
     is_kept = exists().where(
         fact.c[key] == public.c[key], is_synced(entity, fact), ~fact.c.is_deleted
     )
-    values = {name: staged.c[name] for name in names}
     return (
-        update(public)
-        .values({**values, **change.stamps})
-        .where(
-            public.c[key] == staged.c[key],
-            is_current_sql(staged.c[VERSION.name], public.c[VERSION.name]),
-            ~public.c.is_deleted,
-            is_kept,
-            differs,
-        )
+        public.c[key] == staged.c[key],
+        is_current_sql(staged.c[VERSION.name], public.c[VERSION.name]),
+        ~public.c.is_deleted,
+        is_kept,
     )
 
 

@@ -29,7 +29,9 @@ from sqlalchemy import (
 
 from opportunity_sync.core.versions import is_current_sql, is_deleted_since_sql, may_revive_sql
 from opportunity_sync.model import VERSION, Entity
+from opportunity_sync.store.books.lags import add_lags
 from opportunity_sync.store.books.owed_columns import WHOLE_RECORD, add_owed, remove_owed
+from opportunity_sync.store.rows.history import note_moved_accounts, note_written_rows
 from opportunity_sync.store.rows.labels import KnownLabels, add_labels
 from opportunity_sync.store.schema.tables import (
     ACCOUNT_ID,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from opportunity_sync.store.books.owed_columns import Ids
     from opportunity_sync.store.statements.change import Change
 
+MODIFIED_AT = "modified_at"
 _IS_STALE = "is_stale"
 
 
@@ -130,7 +133,8 @@ def of_new_versions(writing: Writing, staged: Table) -> Ids:
         public = public_table(entity)
         is_there = exists().where(public.c[key] == fact.c[key])
         is_known.append(or_(is_excluded(entity, fact), is_there))
-    return select(staged.c[key]).where(~exists().where(*is_known))
+    is_erased = exists().where(fact.c[key] == staged.c[key], fact.c.is_erased)
+    return select(staged.c[key]).where(~exists().where(*is_known), ~is_erased)
 
 
 def _deleted_since_begun(writing: Writing, staged: Table) -> Ids:
@@ -142,6 +146,7 @@ def _deleted_since_begun(writing: Writing, staged: Table) -> Ids:
             fact.c.is_deleted, fact.c.deleted_revision, begun=writing.change.begun
         ),
         is_current_sql(staged.c[VERSION.name], fact.c[VERSION.name]),
+        ~fact.c.is_erased,
     )
     return select(staged.c[key]).where(staged.c[_IS_STALE], deleted_since)
 
@@ -179,13 +184,17 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
     names = [column.name for column in public.c if column.name in staged.c and column.name != key]
     own = [name for name in names if name in writing.written]
     is_wanted = is_synced(entity, staged)
+    is_taken = (~staged.c[_IS_STALE], is_wanted)
+    if MODIFIED_AT in own:
+        is_new = ~exists().where(_holds_version(entity, staged))
+        modified_at = staged.c[MODIFIED_AT]
+        add_lags(connection, entity.name, modified_at, is_new, *is_taken, change=change)
+    note_written_rows(connection, entity, staged, *is_taken, columns=own, change=change)
     counts = upsert(
         connection,
         Upsert(
             table=public,
-            rows=select(*(staged.c[name] for name in [key, *own])).where(
-                ~staged.c[_IS_STALE], is_wanted
-            ),
+            rows=select(*(staged.c[name] for name in [key, *own])).where(*is_taken),
             compared=own,
             fixed={"is_deleted": False, "deleted_at": None},
             stamps=change.stamps,
@@ -197,6 +206,16 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
     )
     filtered = select(func.count()).where(~staged.c[_IS_STALE], ~is_wanted)
     return counts + Counts(rewritten=moved, filtered=connection.scalar(filtered) or 0)
+
+
+def _holds_version(entity: Entity, staged: Table) -> ColumnElement[bool]:
+    """Whether the public table has a staged row's version, or a newer one, alive."""
+    public, key = public_table(entity), entity.key_column
+    return and_(
+        public.c[key] == staged.c[key],
+        is_current_sql(public.c[VERSION.name], staged.c[VERSION.name]),
+        ~public.c.is_deleted,
+    )
 
 
 def _recall_filter(writing: Writing, staged: Table) -> None:
@@ -225,16 +244,15 @@ def mark_stale(connection: Connection, entity: Entity, staged: Table) -> int:
 def move_accounts(connection: Connection, entity: Entity, staged: Table, *, change: Change) -> int:
     """Write derived accounts that differ, whatever the version, unless excluded or deleted."""
     public, fact, key = public_table(entity), fact_table(entity), entity.key_column
-    statement = (
-        update(public)
-        .values({ACCOUNT_ID: staged.c[ACCOUNT_ID], **change.stamps})
-        .where(
-            public.c[key] == staged.c[key],
-            fact.c[key] == staged.c[key],
-            is_synced(entity, fact),
-            ~fact.c.is_deleted,
-            public.c[ACCOUNT_ID].is_distinct_from(staged.c[ACCOUNT_ID]),
-            staged.c[_IS_STALE] if _IS_STALE in staged.c else true(),
-        )
+    moves = (
+        public.c[key] == staged.c[key],
+        fact.c[key] == staged.c[key],
+        is_synced(entity, fact),
+        ~fact.c.is_deleted,
+        public.c[ACCOUNT_ID].is_distinct_from(staged.c[ACCOUNT_ID]),
+        staged.c[_IS_STALE] if _IS_STALE in staged.c else true(),
     )
+    note_moved_accounts(connection, entity, staged, *moves, change=change)
+    statement = update(public).values({ACCOUNT_ID: staged.c[ACCOUNT_ID], **change.stamps})
+    statement = statement.where(*moves)
     return connection.execute(statement).rowcount

@@ -20,12 +20,16 @@ class Change:
     """How a load writes.
 
     `revision`: the number of this change, higher than the store's. `begun`: the store's revision
-    when the run began. `moment` becomes `synced_at` and `deleted_at`.
+    when the run began. `moment` becomes `synced_at` and `deleted_at`. `run`: DAG and run id, under
+    which is noted what the change did to single rows. `fresh_since`: rows that say they were
+    modified since then tell how long a change takes into the store; None where none do.
     """
 
     revision: int
     begun: int
     moment: datetime
+    run: tuple[str, str] | None = None
+    fresh_since: datetime | None = None
 
     @property
     def stamps(self) -> dict[str, datetime | int]:

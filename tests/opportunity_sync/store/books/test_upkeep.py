@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.store.books.upkeep import forget_runs
-from opportunity_sync.store.schema.tables import METADATA, sync_error, sync_run
+from opportunity_sync.store.schema.tables import METADATA, history, sync_error, sync_event, sync_run
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -28,6 +28,7 @@ def enter_run(engine: Engine, run_id: str, *, days_ago: int) -> None:
     run = {"dag_id": DAG, "run_id": run_id}
     started_at = datetime.now(UTC) - timedelta(days=days_ago)
     given = {
+        "task_id": "load", "seconds": 5, "rows": 1,
         "mode": "continue", "started_at": started_at, "outcome": "succeeded", "position": 1,
         "entity": "contact", "code": "not_a_date", "message": "It is no date.",
     }  # fmt: skip
@@ -48,6 +49,25 @@ def test_old_runs_go_with_all_that_was_noted_of_them(engine: Engine) -> None:
     with engine.connect() as connection:
         left = {table.name: connection.scalars(select(table.c.run_id)).all() for table in BOOKS}
     assert left == {table.name: ["recent"] for table in BOOKS}
+
+
+def test_history_and_events_go_by_their_own_time(engine: Engine) -> None:
+    """They outlive their runs' books or not, as they were written."""
+    now = datetime.now(UTC)
+    with engine.begin() as connection:
+        for number, days in enumerate((31, 29)):
+            at = now - timedelta(days=days)
+            told = {"at": at, "dag_id": DAG, "run_id": f"of {days}"}
+            event = {"position": number, "kind": "alert", "message": "Late."}
+            line = {"opportunity_id": "o", "revision": number, "changes": "{}"}
+            connection.execute(insert(sync_event), told | event)
+            connection.execute(insert(history), told | line)
+
+    forget_runs(engine, keep_days=30)
+
+    with engine.connect() as connection:
+        for table in (history, sync_event):
+            assert connection.scalars(select(table.c.run_id)).all() == ["of 29"]
 
 
 def test_a_store_that_no_run_has_made_yet_is_no_error(empty_engine: Engine) -> None:

@@ -1,0 +1,29 @@
+"""What waited in Dynamics when a run last began, table by table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy.dialects import postgresql, sqlite
+
+from opportunity_sync.store.schema.tables import table_backlog
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+
+def note_backlog(
+    connection: Connection,
+    entity: str,
+    *,
+    waiting: int | None,
+    oldest_at: datetime | None,
+    as_of: datetime,
+) -> None:
+    """Replace what was known of a table; `waiting` is None where nobody could tell."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    found = {"waiting": waiting, "oldest_waiting_at": oldest_at, "as_of": as_of}
+    statement = insert(table_backlog).values({"entity": entity} | found)
+    connection.execute(statement.on_conflict_do_update(index_elements=["entity"], set_=found))

@@ -1,0 +1,145 @@
+"""What runs leave for a page to show: history, lags, drift, guards, shares of columns."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import delete, select, update
+
+from opportunity_sync.errors import ConfigError
+from opportunity_sync.model import ACCOUNT, OPPORTUNITY
+from opportunity_sync.store.schema.tables import (
+    column_share,
+    fact_table,
+    history,
+    public_table,
+    sync_event,
+    sync_run_lag,
+)
+from store_rows import dump
+
+if TYPE_CHECKING:
+    from dynamics_sandbox import Organisation
+    from sync_runs import SyncRuns
+
+
+def changes(runs: SyncRuns) -> dict[str, dict[str, Any]]:
+    """What the history says, by opportunity; each has at most one line."""
+    rows = dump(runs.engine, history)["history"]
+    found = {row["opportunity_id"]: json.loads(row["changes"]) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def events(runs: SyncRuns) -> list[tuple[str, str | None, str | None]]:
+    """Kind, table and run of all events, in their order."""
+    rows = dump(runs.engine, sync_event)["sync_event"]
+    return [(row["kind"], row["entity"], row["run_id"]) for row in rows]
+
+
+def test_a_changed_row_names_its_columns_and_a_first_load_nothing(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """The version is no news, the name and the time of the change are; equal rows leave nothing."""
+    sqlite_runs.run()
+    assert changes(sqlite_runs) == {}
+    key = organisation.rows("opportunities")[0]["opportunityid"]
+    organisation.update("opportunities", key, {"name": "Another"})
+    sqlite_runs.run()
+    sqlite_runs.run()
+
+    found = changes(sqlite_runs)
+    assert found.keys() == {key}
+    assert set(found[key]["columns"]) - {"modified_at"} == {"name"}
+
+
+def test_a_moved_account_and_changed_roles_name_the_ids(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """The contact moves to another account: the opportunity follows, though it was not read."""
+    sqlite_runs.run()
+    account = organisation.create("accounts", {"name": "New employer"})
+    contact = next(
+        row
+        for row in organisation.rows("contacts")
+        if row.get("new_synctomkto") is not False and not row.get("merged")
+    )
+    opportunity = organisation.create(
+        "opportunities",
+        {"name": "Mine", "_customerid_value": contact["contactid"]},
+    )
+    sqlite_runs.run()
+    written = {"written": [contact["contactid"]], "deleted": []}
+    assert written == changes(sqlite_runs)[opportunity]["roles"]
+    with sqlite_runs.engine.begin() as connection:
+        connection.execute(delete(history))
+    before = stored_account(sqlite_runs, opportunity)
+    moved = {"_parentcustomerid_value": account}
+    organisation.update("contacts", contact["contactid"], moved)
+    sqlite_runs.run()
+
+    expected = {"columns": ["account_id"], "account_id": [before, account]}
+    assert expected == changes(sqlite_runs)[opportunity]
+
+
+def stored_account(runs: SyncRuns, opportunity: str) -> str | None:
+    """The account that the store has of an opportunity."""
+    table = public_table(OPPORTUNITY)
+    with runs.engine.connect() as connection:
+        return connection.scalar(
+            select(table.c.account_id).where(table.c.opportunity_id == opportunity)
+        )
+
+
+def test_only_changes_that_a_run_follows_tell_how_long_they_took(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """A first sync counts no lag, nor a back-dated row; one changed row counts once."""
+    sqlite_runs.run()
+    first, second = organisation.rows("accounts")[:2]
+    organisation.update("accounts", first["accountid"], {"name": "Fresh"})
+    long_ago = {"name": "Old", "modifiedon": "2020-01-01T00:00:00Z"}
+    organisation.update("accounts", second["accountid"], long_ago)
+    sqlite_runs.run()
+
+    lags = dump(sqlite_runs.engine, sync_run_lag)["sync_run_lag"]
+    assert [(row["run_id"], row["entity"], row["rows"]) for row in lags] == [
+        ("run-2", "account", 1)
+    ]
+
+
+def test_a_reconciliation_leaves_its_drift_and_the_shares_of_columns(
+    sqlite_runs: SyncRuns,
+) -> None:
+    """A row that the store has lost is told of once; the next reconciliation finds none."""
+    sqlite_runs.run()
+    table = fact_table(ACCOUNT)
+    with sqlite_runs.engine.begin() as connection:
+        some = select(table.c.account_id).limit(1).scalar_subquery()
+        connection.execute(update(table).where(table.c.account_id == some).values(version_number=0))
+    sqlite_runs.run("reconcile")
+    sqlite_runs.run("reconcile")
+
+    assert events(sqlite_runs) == [("drift", "account", "run-2")]
+    shares = dump(sqlite_runs.engine, column_share)["column_share"]
+    share = {(row["entity"], row["column_name"]): row["filled_share"] for row in shares}
+    assert (share["account", "company"], share["opportunity", "created_at"]) == (1.0, 1.0)
+
+
+def test_a_guard_that_strikes_is_noted_though_the_run_writes_nothing(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """Its retry notes it no second time."""
+    sqlite_runs.run()
+    for row in list(organisation.rows("accounts"))[:60]:
+        organisation.delete("accounts", row["accountid"])
+    run = sqlite_runs.begin("reconcile")
+    sqlite_runs.extract(run)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="seem to be gone"):
+            sqlite_runs.transform(run)
+
+    guards = [event for event in events(sqlite_runs) if event[0] == "guard"]
+    assert guards == [("guard", None, "run-2")]
