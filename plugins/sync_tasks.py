@@ -16,6 +16,7 @@ from opportunity_sync.settings import settings_from
 from sync_report import describe_unforeseen
 from sync_request import is_quick_sync, mode_of, request, started_run
 from sync_task_outcomes import Failure, RunFailedError, failure_of, states_of, telling
+from sync_task_times import times_of, timing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ def begin(context: Mapping[str, Any]) -> Summary:
     from sync_run_connections import dynamics_client, store
 
     quiet_migrations()
-    with telling(context):
+    with timing(context), telling(context):
         chosen = settings()
         asked = request(started_run(context))
         with dynamics_client(chosen) as client, store(chosen) as engine:
@@ -57,7 +58,7 @@ def extract(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import extraction
     from sync_run_connections import dynamics_client
 
-    with telling(context), dynamics_client(settings()) as client:
+    with timing(context), telling(context), dynamics_client(settings()) as client:
         return extraction.extract(client, require_begun(context), task=context["ti"].task_id)
 
 
@@ -66,7 +67,7 @@ def transform(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import transformation
     from sync_run_connections import dynamics_client, store
 
-    with telling(context):
+    with timing(context), telling(context):
         chosen = settings()
         with dynamics_client(chosen) as client, store(chosen) as engine:
             return transformation.transform(client, engine, require_begun(context), settings=chosen)
@@ -77,7 +78,7 @@ def load(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import loading
     from sync_run_connections import store
 
-    with telling(context):
+    with timing(context), telling(context):
         chosen = settings()
         with store(chosen) as engine:
             return loading.load(engine, require_begun(context), settings=chosen)
@@ -88,7 +89,7 @@ def fill(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import filling
     from sync_run_connections import store
 
-    with telling(context):
+    with timing(context), telling(context):
         chosen = settings()
         with store(chosen) as engine:
             return filling.fill(engine, require_begun(context), settings=chosen)
@@ -105,9 +106,11 @@ def finish(context: Mapping[str, Any]) -> None:
         chosen = settings()
         if has_loaded(context):
             close_succeeded(context, settings=chosen)
+            record_times(context, settings=chosen)
             return
         failure = failure_of(context)
         close_failed(context, failure, settings=chosen)
+        record_times(context, settings=chosen)
         if is_quick_sync(context["params"]):
             raise RunFailedError(failure, left="the pages that it wrote stay")
         raise RunFailedError(failure)
@@ -150,6 +153,19 @@ def close_failed(context: Mapping[str, Any], failure: Failure, *, settings: Sett
         log.warning("The run can't be closed in the store: %s", error)
         if run is not None:
             ending.finish(None, run, succeeded=False, settings=settings)
+
+
+def record_times(context: Mapping[str, Any], *, settings: Settings) -> None:
+    """Write into the store when the run's tasks began and ended; where that fails, only say so."""
+    from opportunity_sync.pipeline import ending
+    from sync_run_connections import books
+
+    run = context["dag_run"]
+    try:
+        with books(settings) as engine:
+            ending.record_tasks(engine, run.dag_id, run.run_id, times_of(context))
+    except SyncError as error:
+        log.info("The times of the run's tasks can't be written: %s", error)
 
 
 def record_failed_begin(
