@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help set-up set-up-development demo fields plan validate test soak check bench ui docs lock clean
+.PHONY: help set-up set-up-development demo fields plan validate erase test soak check bench ui docs lock clean
 # Targets share .venv and .demo: never two at once.
 .NOTPARALLEL:
 
@@ -39,6 +39,9 @@ plan: set-up ## Tell what the fields file would change, and change nothing
 
 validate: set-up ## Check item by item whether the sync can run: make validate ARGS=--facts
 	@$(python) scripts/validate.py $(ARGS)
+
+erase: set-up ## Empty what the store has of a contact, for ever: make erase ARGS="<id>"
+	@$(python) scripts/erase_contact.py $(ARGS)
 
 # Histories that `make soak` plays.
 N ?= 2000

@@ -106,7 +106,8 @@ MEANINGS = {
     "as_of": "when that was so",
     "column_share.filled_share": "share of the live rows that have a value, 0 to 1",
     "history.at": "when it was written",
-    "history.changes": "JSON: the columns that changed; of account and roles the ids as well",
+    "history.changes": "JSON: `columns` that changed (of a new row those with a value), "
+    "`account_id` before and after, `roles`: ids of contacts in `written` and `deleted`",
     "opportunity_contact_role.is_deleted": "the role follows from nothing any more, or its "
     "opportunity or contact is gone",
     "deleted_at": "when that was noticed",
@@ -126,7 +127,7 @@ MEANINGS = {
     "`stakeholder_role`",
     "reference_id": "the id as Dynamics has it in the lookup, before any merge",
     "reason": "`contact_not_found`, `account_not_found`, `role_not_found`, `merge_circle`, "
-    "`contact_excluded`, `account_excluded`, or, of a record in `refused_row`, `contact_refused`, "
+    "`contact_excluded`, `account_excluded`, `contact_erased`, or, of a record in `refused_row`, `contact_refused`, "
     "`account_refused`, `role_refused`",
     "first_seen_at": "when it was first found unresolved; stays when only the reason changes",
     "dag_id": "of the Airflow run",
