@@ -127,8 +127,8 @@ MEANINGS = {
     "`stakeholder_role`",
     "reference_id": "the id as Dynamics has it in the lookup, before any merge",
     "reason": "`contact_not_found`, `account_not_found`, `role_not_found`, `merge_circle`, "
-    "`contact_excluded`, `account_excluded`, `contact_erased`, or, of a record in `refused_row`, `contact_refused`, "
-    "`account_refused`, `role_refused`",
+    "`contact_excluded`, `account_excluded`, `contact_erased`, or, of a record in "
+    "`refused_row`, `contact_refused`, `account_refused`, `role_refused`",
     "first_seen_at": "when it was first found unresolved; stays when only the reason changes",
     "dag_id": "of the Airflow run",
     "run_id": "of the Airflow run",

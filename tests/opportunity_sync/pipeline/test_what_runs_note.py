@@ -100,8 +100,8 @@ def test_only_changes_that_a_run_follows_tell_how_long_they_took(
     sqlite_runs.run()
     first, second = organisation.rows("accounts")[:2]
     organisation.update("accounts", first["accountid"], {"name": "Fresh"})
-    long_ago = {"name": "Old", "modifiedon": "2020-01-01T00:00:00Z"}
-    organisation.update("accounts", second["accountid"], long_ago)
+    long_ago = "2020-01-01T00:00:00Z"
+    organisation.update("accounts", second["accountid"], {"name": "Old"}, modified_at=long_ago)
     sqlite_runs.run()
 
     lags = dump(sqlite_runs.engine, sync_run_lag)["sync_run_lag"]
