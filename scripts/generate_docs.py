@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from annotated_types import Ge, Gt, Le
 
-from opportunity_sync.check.codes import CODES
+from codes_page import codes_page
 from opportunity_sync.settings import PREFIX, Settings
 from opportunity_sync_provider import FIELDS, FORM
 from page_tables import NOTICE, code, table
@@ -36,12 +36,6 @@ names it; an empty one counts as not set.
 CONNECTION_INTRODUCTION = """
 Extras of the connection `dynamics_default`, as JSON or in Airflow's connection form; an unknown one
 is a `ConfigError`. The README shows both connections whole.
-"""
-
-
-CODES_INTRODUCTION = """
-The stable codes of what `dynamics_validate`, `make validate` and the Test buttons find. A code is
-never renamed, so alerts and scripts may go by it; the item that has it says what to do.
 """
 
 
@@ -140,19 +134,6 @@ def extra_cells(extra: Mapping[str, Any]) -> tuple[str, str, str]:
     else:
         value = "text, secret" if schema.get("format") == "password" else "text"
     return extra["label"], value, extra["description"]
-
-
-def codes_page() -> str:
-    """Every stable code, with what it means."""
-    return "\n".join(
-        [
-            "# Codes",
-            NOTICE,
-            CODES_INTRODUCTION,
-            *table(("code", "what it means"), [(code(name), said) for name, said in CODES.items()]),
-            "",
-        ]
-    )
 
 
 PAGES: dict[str, Callable[[], str]] = {

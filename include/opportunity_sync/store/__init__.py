@@ -10,10 +10,10 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from opportunity_sync.store.books.backlog import note_backlog
+from opportunity_sync.store.books.checks import write_check
 from opportunity_sync.store.books.column_shares import measure_shares, record_shares
 from opportunity_sync.store.books.events import note_event
 from opportunity_sync.store.books.lags import lag_quantile
-from opportunity_sync.store.books.checks import write_check
 from opportunity_sync.store.books.owed_columns import (
     WHOLE_RECORD,
     count_owed_by_column,

@@ -1,0 +1,146 @@
+"""The stable code of every message that a person may meet beside the classes of errors.
+
+An alert, the page, the runbook, a metric and the check must mean the same by one name, so the
+names stand here once, each with what it means and where the runbook says more. A code is never
+renamed: people write rules on it. `docs/codes.md` is generated from this list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A name that never changes, what it means, the next step, and the runbook's heading of it."""
+
+    name: str
+    meaning: str
+    next_step: str
+    entry: str
+
+    def __str__(self) -> str:
+        """As messages, tables and metrics have it."""
+        return self.name
+
+
+SYNC_LATE = Code(
+    "sync.late",
+    "No run has brought what changed for longer than OPPORTUNITY_SYNC_LATE_AFTER_MINUTES.",
+    "see whether dynamics_opportunity_sync is paused, red or waits, and whether Airflow's "
+    "scheduler runs",
+    "The sync is late",
+)
+SYNC_FAILING = Code(
+    "sync.failing",
+    "Runs of dynamics_opportunity_sync fail: the last one needs a person, or three in a row.",
+    "open the red task of the last run; the end of its log says what to do",
+    "Runs that fail",
+)
+RECONCILIATION_FAILING = Code(
+    "reconciliation.failing",
+    "The last reconciliation failed: what windows can't see is not mended.",
+    "open the red task of dynamics_opportunity_reconcile; the end of its log says what to do",
+    "Runs that fail",
+)
+QUICK_SYNC_FAILING = Code(
+    "quick_sync.failing",
+    "The last quick sync failed, and is not started again by itself.",
+    "mend the cause, then clear it or trigger dynamics_quick_sync",
+    "The quick sync failed",
+)
+STORE_AWAY = Code(
+    "store.away",
+    "A run could not write its books: the store can't be reached.",
+    "see whether the database runs, and whether the connection marketo_store is right",
+    "StoreUnavailableError",
+)
+REFUSED_ROWS = Code(
+    "rows.refused",
+    "Many records of a table can't be taken; those of them that are stored stay as they were.",
+    "look at refused_row for what they have in common, and mend them in Dynamics",
+    "Records that are refused",
+)
+VOLUME_HIGH = Code(
+    "volume.high",
+    "The last hour changed ten times as many rows as an usual hour of the week before.",
+    "look in Dynamics for an import or a bulk edit; if none is meant, find out who did it",
+    "An unusual volume",
+)
+VOLUME_NONE = Code(
+    "volume.none",
+    "Nothing has changed for a day, though the days of the week before had changes.",
+    "change a record in Dynamics and see whether it comes; if not, look at the user's roles",
+    "An unusual volume",
+)
+DRIFT = Code(
+    "rows.drift",
+    "The last reconciliation mended an unusual share of a table.",
+    "look what it inserted, updated and deleted, and why no scheduled run had brought that",
+    "Drift",
+)
+SYNC_EMPTY = Code(
+    "sync.empty",
+    "No sync has ended yet.",
+    "switch on dynamics_opportunity_sync, or wait for its run",
+    "The sync is late",
+)
+SYNC_PAUSED = Code(
+    "sync.paused",
+    "dynamics_opportunity_sync is switched off in Airflow.",
+    "switch it on",
+    "The sync is late",
+)
+
+_CHECKED = {
+    "airflow.connections": "A connection is missing, or has faults that are named.",
+    "airflow.pool": "The pool of the tasks can't be seen from here.",
+    "airflow.settings": "A setting is unknown, or its value does not fit.",
+    "check.broken": "The check itself broke on this item: a fault of the program.",
+    "check.not_asked": "The item was not asked, since another one did not pass or time was up.",
+    "dynamics.address": "Nothing that speaks the Web API answers at the connection's host.",
+    "dynamics.application_user": "The application user is missing, disabled or has no rights.",
+    "dynamics.change_tracking_off": "A table's change tracking is off: it is read by window.",
+    "dynamics.clock_skew": "Dynamics' clock and the worker's differ by more than a minute.",
+    "dynamics.columns": "Selected columns of a table do not exist or can't be read.",
+    "dynamics.fact": "A fact of the organisation can't be found out from here.",
+    "dynamics.page": "A page of a table did not come within the page time-out.",
+    "dynamics.read_privilege": "The user does not see every row of a table.",
+    "dynamics.secret_expired": "The client secret or certificate has expired.",
+    "dynamics.secret_expires_soon": "The secret or certificate expires within 30 days.",
+    "dynamics.secret_expiry": "Nobody has told when the client secret expires.",
+    "dynamics.sync_filter_gone": "The sync filter's column is gone, and rows were left out by it.",
+    "dynamics.token": "The token service refuses the credentials, or Dataverse the token.",
+    "fields.columns": "The store has no column for a selected field, or another kind of column.",
+    "fields.file": "The fields file can't be read or has faults.",
+    "staging.not_shared": "A worker does not see what another one has staged.",
+    "staging.unwritable": "The staging folder can't be written.",
+    "staging.world_readable": "Everybody on the machine may read staged rows.",
+    "store.foreign_tables": "The store's schema also holds tables that the store did not make.",
+    "store.name_taken": "A table of the store's names was made by somebody else.",
+    "store.privileges": "The store's role or user may not do what runs need.",
+    "store.schema": "The store's schema is not that of this version.",
+    "store.timeouts": "The database ends statements or transactions sooner than a load may take.",
+    "store.unreachable": "The store's database does not answer.",
+    "store.wrong_organization": "The store holds another organisation's rows.",
+    "store.world_readable": "Everybody on the machine may read the store's file.",
+}
+CHECK_CODES = tuple(
+    Code(name, meaning, "do what the item says, then check again", "The check has failed")
+    for name, meaning in _CHECKED.items()
+)
+
+CODES = (
+    SYNC_LATE,
+    SYNC_FAILING,
+    SYNC_EMPTY,
+    SYNC_PAUSED,
+    RECONCILIATION_FAILING,
+    QUICK_SYNC_FAILING,
+    STORE_AWAY,
+    REFUSED_ROWS,
+    VOLUME_HIGH,
+    VOLUME_NONE,
+    DRIFT,
+    *CHECK_CODES,
+)
