@@ -49,7 +49,8 @@ from airflow.sdk import (
 
 from opportunity_sync.model import EXTRACT_TASKS
 from sync_forms import quick_sync_form, sync_form
-from sync_task_retries import FIRST_WAIT, LONGEST_WAIT, RETRIES, SyncRetryPolicy
+from sync_patience import RETRIES
+from sync_task_retries import FIRST_WAIT, LONGEST_WAIT, SyncRetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
 from opportunity_sync.errors import ConfigError, SyncError, TransientError
 from opportunity_sync.model import EXTRACT_TASKS
+from sync_patience import is_last_try
 from sync_report import describe_unforeseen, without_promise
 from sync_request import is_quick_sync
 
@@ -104,12 +105,6 @@ class telling:  # noqa: N801 - read as a word: with telling(context)
             task.xcom_push(key=FAILURE, value=word)
         except Exception:  # the task's own error is the one that counts
             log.warning("The failure can't be told to `finish`.", exc_info=True)
-
-
-def is_last_try(context: Mapping[str, Any]) -> bool:
-    """Whether Airflow will not try the task again, whatever comes of it."""
-    task = context["ti"]
-    return bool(task.try_number > task.max_tries)
 
 
 def error_code(error: SyncError) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import settings_from
+from sync_patience import with_patience
 from sync_report import describe_unforeseen
 from sync_request import is_quick_sync, mode_of, request, started_run
 from sync_task_outcomes import Failure, RunFailedError, failure_of, states_of, telling
@@ -47,7 +48,7 @@ def begin(context: Mapping[str, Any]) -> Summary:
 
     quiet_migrations()
     with timing(context), telling(context):
-        chosen = settings()
+        chosen = with_patience(settings(), context)
         asked = request(started_run(context))
         with dynamics_client(chosen) as client, store(chosen) as engine:
             return beginning.begin(client, engine, request=asked, settings=chosen)
@@ -58,8 +59,10 @@ def extract(context: Mapping[str, Any]) -> Summary:
     from opportunity_sync.pipeline import extraction
     from sync_run_connections import dynamics_client
 
-    with timing(context), telling(context), dynamics_client(settings()) as client:
-        return extraction.extract(client, require_begun(context), task=context["ti"].task_id)
+    with timing(context), telling(context):
+        chosen = with_patience(settings(), context)
+        with dynamics_client(chosen) as client:
+            return extraction.extract(client, require_begun(context), task=context["ti"].task_id)
 
 
 def transform(context: Mapping[str, Any]) -> Summary:
@@ -68,7 +71,7 @@ def transform(context: Mapping[str, Any]) -> Summary:
     from sync_run_connections import dynamics_client, store
 
     with timing(context), telling(context):
-        chosen = settings()
+        chosen = with_patience(settings(), context)
         with dynamics_client(chosen) as client, store(chosen) as engine:
             return transformation.transform(client, engine, require_begun(context), settings=chosen)
 

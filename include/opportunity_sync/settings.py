@@ -85,6 +85,13 @@ class Settings(BaseModel):
         description="Longest time without a whole page, retries and waits included, before the "
         "task fails.",
     )
+    scheduled_page_timeout_seconds: float = Field(
+        default=180,
+        gt=0,
+        le=_DAY,
+        description="The same for scheduled runs of the sync that read no table whole: the next "
+        "one takes over from the same place, so this one had better end.",
+    )
     request_attempts: int = Field(
         default=6,
         ge=1,

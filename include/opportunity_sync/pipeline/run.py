@@ -159,6 +159,15 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     unasked: tuple[str, ...] = ()
     is_read_whole: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing tells what has changed, so that all rows are read."""
+        return (
+            self.link is None
+            and self.offered is None
+            and (self.is_tracked or self.window.is_everything)
+        )
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run that has begun, as it is staged for the tasks.
@@ -212,6 +221,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """What the run knew of a table when it began."""
         return self.tables[entity.name]
 
+    @property
+    def reads_whole(self) -> bool:
+        """Whether it reads a table from its beginning, which can take hours."""
+        return self.mode in {"full", "reconcile", "fill"} or any(
+            self.tables[entity.name].is_whole
+            for entity in self.model
+            if not entity.is_always_read_whole
+        )
+
     def save(self) -> dict[str, Any]:
         """Stage the whole run; returns the small dict that the tasks pass on."""
         self.folder.write_json(_PLAN, msgspec.to_builtins(self, str_keys=True))
@@ -222,6 +240,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             "mode": self.mode,
             "staging": self.staging,
             "started_at": self.started_at.isoformat(),
+            "reads_whole": self.reads_whole,
             "to_fill": [
                 f"{name}.{field}" for name, table in self.tables.items() for field in table.unasked
             ],

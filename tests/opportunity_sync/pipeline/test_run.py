@@ -178,6 +178,7 @@ def test_a_run_is_opened_as_it_was_saved(tmp_path: Path) -> None:
         "mode": "continue",
         "staging": str(tmp_path),
         "started_at": "2024-05-01T12:00:00+00:00",
+        "reads_whole": False,
         "to_fill": ["contact.phone"],
     }
 
@@ -216,3 +217,26 @@ def test_a_quick_sync_reads_only_the_tables_that_it_fills(tmp_path: Path) -> Non
 
     assert [quick.reads(entity) for entity in (CONTACT, ACCOUNT)] == [True, False]
     assert [usual.reads(entity) for entity in (CONTACT, ACCOUNT)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("mode", "table", "expected"),
+    [
+        ("continue", Baseline(window=Window(NOON)), False),
+        ("range", Baseline(window=Window(NOON, EVENING)), False),
+        ("continue", Baseline(window=Window(NOON), is_tracked=True, link=Link("l", {})), False),
+        ("continue", Baseline(window=Window(NOON), is_tracked=True), True),
+        ("continue", Baseline(window=Window()), True),
+        ("reconcile", Baseline(window=Window(NOON)), True),
+    ],
+    ids=["window", "range", "link", "first tracked pass", "no watermark", "reconciliation"],
+)
+def test_a_run_says_whether_it_reads_a_table_whole(
+    tmp_path: Path, mode: Mode, table: Baseline, expected: object
+) -> None:
+    """Roles, a handful, are always read whole and do not count; all others do."""
+    tables = {entity.name: table for entity in DEFAULT_MODEL}
+    tables[CONNECTION_ROLE.name] = Baseline(window=Window())
+    run = a_run(tmp_path, mode=mode, tables=tables)
+
+    assert run.save()["reads_whole"] is expected
