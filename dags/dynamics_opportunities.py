@@ -138,11 +138,11 @@ def announce_changes(summary: dict[str, Any]) -> dict[str, Any]:
     return summary
 
 
-@task(execution_timeout=SHORT)
-def finish() -> None:
+@task(execution_timeout=SHORT, multiple_outputs=False)
+def finish() -> dict[str, Any]:
     import sync_tasks
 
-    sync_tasks.finish(get_current_context())
+    return sync_tasks.finish(get_current_context())
 
 
 def opportunity_dag(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import settings_from
+from sync_alerts import tell_people
 from sync_patience import with_patience
 from sync_report import describe_unforeseen
 from sync_request import is_quick_sync, mode_of, request, started_run
@@ -98,8 +99,10 @@ def fill(context: Mapping[str, Any]) -> Summary:
             return filling.fill(engine, require_begun(context), settings=chosen)
 
 
-def finish(context: Mapping[str, Any]) -> None:
-    """Close the run's books and its staging; raises `ConfigError` for a run without a load.
+def finish(context: Mapping[str, Any]) -> Summary:
+    """Close the run's books and its staging; returns how it went, in words and numbers.
+
+    Raises `ConfigError` for a run without a load.
 
     Airflow judges the run by this task alone: tasks that were skipped, as they are when somebody
     marks a stuck run as failed, would else leave it green.
@@ -108,12 +111,14 @@ def finish(context: Mapping[str, Any]) -> None:
     with telling(context):
         chosen = settings()
         if has_loaded(context):
-            close_succeeded(context, settings=chosen)
+            summary = close_succeeded(context, settings=chosen)
             record_times(context, settings=chosen)
-            return
+            tell_people(context, settings=chosen)
+            return summary
         failure = failure_of(context)
         close_failed(context, failure, settings=chosen)
         record_times(context, settings=chosen)
+        tell_people(context, settings=chosen)
         if is_quick_sync(context["params"]):
             raise RunFailedError(failure, left="the pages that it wrote stay")
         raise RunFailedError(failure)
@@ -124,19 +129,26 @@ def has_loaded(context: Mapping[str, Any]) -> bool:
     return states_of(context).get("load") == "success" and result(context, "load") is not None
 
 
-def close_succeeded(context: Mapping[str, Any], *, settings: Settings) -> None:
-    """Remove the staged rows; where that fails the run has still done its work, and stays green."""
+def close_succeeded(context: Mapping[str, Any], *, settings: Settings) -> Summary:
+    """Remove the staged rows and say how the run went.
+
+    Where that fails the run has still done its work, and stays green.
+    """
     from opportunity_sync.pipeline import ending
+    from opportunity_sync.pipeline.telling.summary import report_run
     from sync_run_connections import store
 
     try:
         with store(settings) as engine:
-            ending.finish(engine, require_begun(context), succeeded=True, settings=settings)
+            run = require_begun(context)
+            ending.finish(engine, run, succeeded=True, settings=settings)
+            return report_run(engine, run)
     except Exception as error:  # noqa: BLE001 - whatever it is: the rows are in the store
         log.warning(
-            "The run's staged rows can't be removed: %s. A later run removes them by their age.",
+            "The run has loaded, but its end is not tidy: %s. A later run removes what is staged.",
             error if isinstance(error, SyncError) else describe_unforeseen(error),
         )
+        return {"summary": "The run has loaded; its books can't be read now."}
 
 
 def close_failed(context: Mapping[str, Any], failure: Failure, *, settings: Settings) -> None:

@@ -120,7 +120,9 @@ def default_of(field: FieldInfo) -> str:
     """The default as a person would write it."""
     if isinstance(field.default, bool):
         return code(str(field.default).lower())
-    return "empty" if field.default in {None, ""} else code(f"{field.default:g}")
+    if field.default in {None, ""}:
+        return "empty"
+    return code(field.default if isinstance(field.default, str) else f"{field.default:g}")
 
 
 def extra_cells(extra: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -46,6 +46,16 @@ def _without_password(url: str) -> str:
     return url
 
 
+def _ways_to_tell(given: str) -> str:
+    """The ways as they are written, if each is one that there is."""
+    for way in given.split(","):
+        kind, _, target = way.strip().partition(":")
+        if (kind == "log") is bool(target) or kind not in {"log", "webhook", "email", "slack"}:
+            message = f"{way.strip()!r} is none of log, webhook:..., email:..., slack:..."
+            raise ValueError(message)
+    return given
+
+
 class Settings(BaseModel):
     """All settings; the variable is `OPPORTUNITY_SYNC_` and the name in capitals."""
 
@@ -164,6 +174,25 @@ class Settings(BaseModel):
         le=3650,
         description="Days after which a row that was deleted in Dynamics is emptied in the store, "
         "but for key and bookkeeping columns. Empty: never.",
+    )
+    alerts: Annotated[str, AfterValidator(_ways_to_tell)] = Field(
+        default="log",
+        description="Where alerts go, joined by commas: `log`, `webhook:<HTTP connection>`, "
+        "`email:<address>` (connection smtp_default), `slack:<Slack webhook connection>` "
+        "(docs/alerts.md).",
+    )
+    alert_refused_rows: int = Field(
+        default=50,
+        ge=0,
+        le=10_000_000,
+        description="Refused records of a table above which an alert tells of them.",
+    )
+    alert_drift_share: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of a table that a reconciliation may mend without an alert; 50 rows "
+        "are always allowed.",
     )
     demo: Path | None = Field(
         default=None,

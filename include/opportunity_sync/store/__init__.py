@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from opportunity_sync.store.books.alerts import (
+    Alert,
+    AlertChange,
+    change_alerts,
+    is_alert_change,
+    note_told,
+    open_alerts,
+)
 from opportunity_sync.store.books.backlog import note_backlog
 from opportunity_sync.store.books.checks import write_check
 from opportunity_sync.store.books.column_shares import measure_shares, record_shares
 from opportunity_sync.store.books.events import note_event
+from opportunity_sync.store.books.figures import Figures, read_figures
 from opportunity_sync.store.books.lags import lag_quantile
 from opportunity_sync.store.books.owed_columns import (
     WHOLE_RECORD,
@@ -39,6 +48,7 @@ from opportunity_sync.store.books.runs import (
     seconds_per_request,
 )
 from opportunity_sync.store.books.selections import note_selection, selected_since
+from opportunity_sync.store.books.signs import Signs, read_signs
 from opportunity_sync.store.books.state import (
     DeltaLink,
     StoreState,
@@ -95,15 +105,20 @@ __all__ = [
     "COUNTS",
     "ROLE",
     "WHOLE_RECORD",
+    "Alert",
+    "AlertChange",
     "Change",
     "Connection",
     "Counts",
     "DeltaLink",
+    "Figures",
     "FittedModel",
+    "Signs",
     "StoreState",
     "begin_epoch",
     "begin_run",
     "bump_revision",
+    "change_alerts",
     "check_organization",
     "claim_organization",
     "complete_columns",
@@ -128,6 +143,7 @@ __all__ = [
     "holds_all",
     "holds_no",
     "holds_nothing",
+    "is_alert_change",
     "is_made",
     "known_labels",
     "lag_quantile",
@@ -147,11 +163,15 @@ __all__ = [
     "note_refused",
     "note_roles",
     "note_selection",
+    "note_told",
     "offer_link",
+    "open_alerts",
     "owe_rows_since",
     "owed_ids",
     "pass_refused",
     "purge_deleted",
+    "read_figures",
+    "read_signs",
     "read_state",
     "read_store",
     "record_errors",

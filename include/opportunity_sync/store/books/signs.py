@@ -1,0 +1,144 @@
+"""What the books of runs say of the sync's health, as plain values: alerts are judged by them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, func, select
+
+from opportunity_sync.store.books.runs import FAILED, RUNNING, SUCCEEDED
+from opportunity_sync.store.schema.tables import (
+    CHANGES,
+    refused_row,
+    sync_check,
+    sync_run,
+    sync_run_entity,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection, Join
+
+_LOOKED_AT = 3  # runs of a mode
+_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """How a run ended, and why where it failed."""
+
+    is_failed: bool
+    error: str
+    error_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedItem:
+    """An item of the check that fails."""
+
+    name: str
+    found: str
+    next_step: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """What the store tells of the sync.
+
+    `ended`: by mode the last runs that have ended, the newest first. `changed_hour` and
+    `changed_day`: rows that continuing runs have changed in them, first syncs left aside;
+    `changed_week`: in the week before this day; `days_known`: how much of it there is. `mended`: by
+    table the rows that the last reconciliation changed, and those that it compared.
+    """
+
+    last_success_at: datetime | None
+    ended: dict[str, list[EndedRun]]
+    refused: dict[str, int]
+    changed_hour: int
+    changed_day: int
+    changed_week: int
+    days_known: float
+    mended: dict[str, tuple[int, int]]
+    failed_items: list[FailedItem]
+
+
+def read_signs(connection: Connection, *, now: datetime) -> Signs:
+    """All signs as of an instant; a few small queries on the books of runs."""
+    is_good = and_(sync_run.c.mode == "continue", sync_run.c.outcome == SUCCEEDED)
+    day = now - timedelta(days=1)
+    first = connection.scalar(select(func.min(sync_run.c.started_at)).where(is_good))
+    return Signs(
+        last_success_at=connection.scalar(select(func.max(sync_run.c.ended_at)).where(is_good)),
+        ended={mode: _ended(connection, mode) for mode in ("continue", "reconcile", "fill")},
+        refused=_refused(connection),
+        changed_hour=_changed(connection, now - timedelta(hours=1), now),
+        changed_day=_changed(connection, day, now),
+        changed_week=_changed(connection, day - _WEEK, day),
+        days_known=max(0.0, min(7.0, (day - first).total_seconds() / 86_400)) if first else 0.0,
+        mended=_mended(connection),
+        failed_items=_failed_items(connection),
+    )
+
+
+def _ended(connection: Connection, mode: str) -> list[EndedRun]:
+    is_ended = and_(sync_run.c.mode == mode, sync_run.c.outcome != RUNNING)
+    newest = select(sync_run).where(is_ended).order_by(sync_run.c.started_at.desc())
+    return [
+        EndedRun(row.outcome == FAILED, row.error or "", row.error_code or "")
+        for row in connection.execute(newest.limit(_LOOKED_AT))
+    ]
+
+
+def _refused(connection: Connection) -> dict[str, int]:
+    query = select(refused_row.c.entity, func.count()).group_by(refused_row.c.entity)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _changed(connection: Connection, start: datetime, end: datetime) -> int:
+    """Rows changed by continuing runs that began in [start, end), first syncs left aside."""
+    is_meant = and_(
+        sync_run.c.mode == "continue",
+        sync_run.c.outcome == SUCCEEDED,
+        sync_run.c.window_start.is_not(None),
+        sync_run.c.started_at >= start,
+        sync_run.c.started_at < end,
+    )
+    query = select(func.coalesce(func.sum(_changes()), 0)).select_from(_counted())
+    return int(connection.scalar(query.where(is_meant)) or 0)
+
+
+def _mended(connection: Connection) -> dict[str, tuple[int, int]]:
+    is_meant = and_(sync_run.c.mode == "reconcile", sync_run.c.outcome == SUCCEEDED)
+    newest = select(sync_run.c.dag_id, sync_run.c.run_id).where(is_meant)
+    run = connection.execute(newest.order_by(sync_run.c.started_at.desc()).limit(1)).one_or_none()
+    if run is None:
+        return {}
+    counts = sync_run_entity.c
+    of_run = and_(counts.dag_id == run.dag_id, counts.run_id == run.run_id, counts.compared > 0)
+    rows = connection.execute(select(counts.entity, _changes(), counts.compared).where(of_run))
+    return {entity: (changed, compared) for entity, changed, compared in rows}
+
+
+def _failed_items(connection: Connection) -> list[FailedItem]:
+    query = select(sync_check).where(sync_check.c.state == "failed")
+    return [
+        FailedItem(row.name, row.found, row.next_step or "", row.code or "")
+        for row in connection.execute(query.order_by(sync_check.c.position))
+    ]
+
+
+def _changes() -> ColumnElement[int]:
+    total: ColumnElement[int] = sum(
+        (sync_run_entity.c[name] for name in CHANGES[1:]), sync_run_entity.c[CHANGES[0]]
+    )
+    return total
+
+
+def _counted() -> Join:
+    is_same = and_(
+        sync_run.c.dag_id == sync_run_entity.c.dag_id,
+        sync_run.c.run_id == sync_run_entity.c.run_id,
+    )
+    return sync_run.join(sync_run_entity, is_same)

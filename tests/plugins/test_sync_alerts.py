@@ -1,0 +1,139 @@
+"""Alerts leave the house: by the log, by a webhook, and never at the cost of a run."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import insert
+
+from opportunity_sync.settings import Settings
+from opportunity_sync.store import Alert, AlertChange, migrate, read_store, store_engine
+from opportunity_sync.store.schema.tables import sync_alert, sync_run
+from store_rows import NOON
+from sync_alerts import send, tell_people
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+LATE = Alert("sync.late", "", "The sync is late.", "look at the scheduler")
+REFUSED = Alert("rows.refused", "contact", "contact: 60 records are refused.", "look")
+CHANGE = AlertChange(wrong=(LATE,), well=(REFUSED,))
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes posts of JSON, and keeps them at its server."""
+
+    def do_POST(self) -> None:  # the protocol's name
+        """Keep the path and the body."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((self.path, json.loads(body)))  # type: ignore[attr-defined]
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Any]:
+    """A webhook on this machine; `taken` holds what was posted to it."""
+    server: Any = HTTPServer(("127.0.0.1", 0), Receiver)
+    server.taken = []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def store(
+    tmp_path: Path, give_connection: Callable[[str, dict[str, Any]], None]
+) -> Iterator[Engine]:
+    """The store of the connection, in which the last run that brought changes is of long ago."""
+    path = tmp_path / "store.sqlite"
+    give_connection("marketo_store", {"conn_type": "sqlite", "host": str(path)})
+    engine = store_engine(f"sqlite:///{path}")
+    migrate(engine)
+    run = {"dag_id": "a-dag", "run_id": "a-run", "mode": "continue", "outcome": "succeeded"}
+    with engine.begin() as connection:
+        connection.execute(insert(sync_run), run | {"started_at": NOON, "ended_at": NOON})
+    yield engine
+    engine.dispose()
+
+
+def test_a_webhook_gets_what_is_wrong_and_what_is_well_again(
+    receiver: Any, give_connection: Callable[[str, dict[str, Any]], None]
+) -> None:
+    """With an HTTP connection and nothing else: a text for people, keys for programs."""
+    address = {"host": "127.0.0.1", "port": receiver.server_port, "schema": "http"}
+    give_connection("hook", {"conn_type": "http", **address})
+
+    assert send(CHANGE, {}, settings=Settings(alerts="webhook:hook"))
+
+    told = [(body["state"], body["code"], body["entity"]) for _, body in receiver.taken]
+    assert told == [("wrong", "sync.late", ""), ("well again", "rows.refused", "contact")]
+    assert [body["text"] for _, body in receiver.taken] == [
+        "Dynamics sync: The sync is late. Next step: look at the scheduler. [sync.late]",
+        "Dynamics sync: well again: rows.refused (contact).",
+    ]
+
+
+def test_the_log_tells_where_nothing_else_is_chosen(caplog: pytest.LogCaptureFixture) -> None:
+    """What is wrong is a warning."""
+    caplog.set_level("INFO")
+
+    assert send(CHANGE, {}, settings=Settings())
+
+    told = [(line.levelname, line.getMessage()[:35]) for line in caplog.records]
+    assert told == [
+        ("WARNING", "Alert: Dynamics sync: The sync is l"),
+        ("INFO", "Alert: Dynamics sync: well again: r"),
+    ]
+
+
+@pytest.mark.parametrize("way", ["slack:no_provider", "webhook:no_connection"])
+def test_a_way_that_fails_is_said_and_the_others_are_gone(
+    way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The alert counts as untold, and the log has both what was sent and what was not."""
+    change = AlertChange(wrong=(LATE,), well=())
+
+    assert not send(change, {}, settings=Settings(alerts=f"{way}, log"))
+
+    kind = way.partition(":")[0]
+    assert caplog.messages[0].startswith(f"The alert sync.late can't be sent by {kind}")
+    assert caplog.messages[1].startswith("Alert: Dynamics sync: The sync is late.")
+
+
+def test_a_late_sync_is_told_once(store: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """The second run that finds it late says nothing, and the store knows when it was told."""
+    for _ in range(2):
+        tell_people({}, settings=Settings())
+
+    assert [line for line in caplog.messages if "[sync.late]" in line] == caplog.messages
+    assert len(caplog.messages) == 1
+    with read_store(store) as connection:
+        [row] = connection.execute(sync_alert.select()).all()
+    assert (row.code, row.told_at == row.since) == ("sync.late", True)
+
+
+def test_a_store_that_is_away_fails_no_run(
+    tmp_path: Path,
+    give_connection: Callable[[str, dict[str, Any]], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is said in the log, which ends as it would have."""
+    give_connection("marketo_store", {"conn_type": "sqlite", "host": str(tmp_path / "no" / "x")})
+
+    tell_people({}, settings=Settings())
+
+    assert caplog.messages[-1].startswith("Whether something is to be told can't be found out: ")
