@@ -48,6 +48,8 @@ from airflow.sdk import (
 )
 
 from opportunity_sync.model import EXTRACT_TASKS
+from sync_assets import STORE_ASSETS, announce_changes
+from sync_dag_docs import describe_dag, describe_task
 from sync_forms import quick_sync_form, sync_form
 from sync_patience import RETRIES
 from sync_task_retries import FIRST_WAIT, LONGEST_WAIT, SyncRetryPolicy
@@ -55,10 +57,6 @@ from sync_task_retries import FIRST_WAIT, LONGEST_WAIT, SyncRetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MARKETO_STORE = Asset(
-    "marketo_store", uri="marketo-store://marketo_store", group="opportunity_sync"
-)
-CHANGES = AssetAlias("marketo_store_changes", group="opportunity_sync")
 # That columns were selected which the stored rows do not have yet; it starts the quick sync.
 SELECTION = Asset(
     "dynamics_selected_fields", uri="dynamics://selected_fields", group="opportunity_sync"
@@ -86,7 +84,12 @@ DEFAULTS: dict[str, Any] = {
 
 
 # A task returns one dict that is read as one: not unrolled into an XCom, and a request, per key.
-@task(execution_timeout=SHORT, multiple_outputs=False, outlets=[SELECTIONS])
+@task(
+    execution_timeout=SHORT,
+    multiple_outputs=False,
+    outlets=[SELECTIONS],
+    doc_md=describe_task("begin"),
+)
 def begin() -> dict[str, Any]:
     import sync_tasks
 
@@ -97,14 +100,14 @@ def begin() -> dict[str, Any]:
     return run
 
 
-@task(execution_timeout=LONG, multiple_outputs=False)
+@task(execution_timeout=LONG, multiple_outputs=False, doc_md=describe_task("extract"))
 def extract() -> dict[str, Any]:
     import sync_tasks
 
     return sync_tasks.extract(get_current_context())
 
 
-@task(execution_timeout=LONG, multiple_outputs=False)
+@task(execution_timeout=LONG, multiple_outputs=False, doc_md=describe_task("transform"))
 def transform() -> dict[str, Any]:
     import sync_tasks
 
@@ -115,30 +118,31 @@ def transform() -> dict[str, Any]:
     execution_timeout=LONG,
     multiple_outputs=False,
     max_active_tis_per_dag=1,
-    outlets=[CHANGES],
+    outlets=STORE_ASSETS,
+    doc_md=describe_task("load"),
 )
 def load() -> dict[str, Any]:
     import sync_tasks
 
-    return announce_changes(sync_tasks.load(get_current_context()))
+    context = get_current_context()
+    return announce_changes(context, sync_tasks.load(context))
 
 
-@task(task_id="load", execution_timeout=LONG, multiple_outputs=False, outlets=[CHANGES])
+@task(
+    task_id="load",
+    execution_timeout=LONG,
+    multiple_outputs=False,
+    outlets=STORE_ASSETS,
+    doc_md=describe_task("fill"),
+)
 def fill() -> dict[str, Any]:
     import sync_tasks
 
-    return announce_changes(sync_tasks.fill(get_current_context()))
+    context = get_current_context()
+    return announce_changes(context, sync_tasks.fill(context))
 
 
-def announce_changes(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary, with an asset event where rows of the store have changed."""
-    if summary["changed"]:
-        # Through an alias: an outlet proper would announce every run, changed or not.
-        get_current_context()["outlet_events"][CHANGES].add(MARKETO_STORE, extra=summary)
-    return summary
-
-
-@task(execution_timeout=SHORT, multiple_outputs=False)
+@task(execution_timeout=SHORT, multiple_outputs=False, doc_md=describe_task("finish"))
 def finish() -> dict[str, Any]:
     import sync_tasks
 
@@ -159,7 +163,7 @@ def opportunity_dag(
         allowed_run_types=None if "interval" in modes else ALL_BUT_BACKFILLS,
         default_args=DEFAULTS,
         params=sync_form(modes),
-        doc_md=__doc__,
+        doc_md=describe_dag(dag_id, __doc__),
         tags=["dynamics", "marketo", "opportunities"],
     ) as dag:
         extracts = [extract.override(task_id=name)() for name in EXTRACT_TASKS]
@@ -178,7 +182,7 @@ def quick_sync_dag() -> DAG:
         allowed_run_types=ALL_BUT_BACKFILLS,
         default_args=DEFAULTS,
         params=quick_sync_form(),
-        doc_md=__doc__,
+        doc_md=describe_dag("dynamics_quick_sync", __doc__),
         tags=["dynamics", "marketo", "opportunities"],
     ) as dag:
         extracts = [extract.override(task_id=name)() for name in EXTRACT_TASKS]

@@ -13,8 +13,10 @@ import pytest
 from airflow.sdk import CronDataIntervalTimetable
 from airflow.utils.types import DagRunType
 
+from opportunity_sync.codes import CODES
 from opportunity_sync.model import EXTRACT_TASKS
 from opportunity_sync.settings import Settings
+from sync_dag_docs import DAGS as DAG_PAGES
 from sync_task_retries import SyncRetryPolicy
 
 if TYPE_CHECKING:
@@ -103,11 +105,18 @@ def test_a_quick_sync_starts_by_a_changed_selection_one_at_a_time(bag: DagBag) -
     assert not dag.catchup
 
 
-def test_what_a_quick_sync_fills_is_announced_like_what_a_sync_loads(bag: DagBag) -> None:
-    """Pipelines that are scheduled on the store's asset learn of filled columns as well."""
-    outlets = [outlet.name for dag_id in DAGS for outlet in outlets_of(bag, dag_id, "load")]
+@each_dag
+def test_load_produces_the_store_and_its_tables(bag: DagBag, dag_id: str) -> None:
+    """Outlets proper: active in Airflow's list, with the task that makes them."""
+    outlets = [outlet.name for outlet in outlets_of(bag, dag_id, "load")]
 
-    assert outlets == ["marketo_store_changes"] * len(DAGS)
+    assert outlets == [
+        "marketo_store",
+        "marketo_store_opportunity",
+        "marketo_store_contact",
+        "marketo_store_account",
+        "marketo_store_opportunity_contact_role",
+    ]
 
 
 def test_the_form_of_a_quick_sync_asks_for_fields_and_a_range(bag: DagBag) -> None:
@@ -227,8 +236,18 @@ def test_a_result_is_stored_once(bag: DagBag, dag_id: str) -> None:
 
 @each_dag
 def test_the_runbook_is_on_the_dags_page(bag: DagBag, dag_id: str) -> None:
-    """`doc_md` is the file's own docstring and names the long runbook."""
-    assert "docs/runbook.md" in str(bag.dags[dag_id].doc_md)
+    """What this DAG does comes first, then the codes; the common part names the long runbook."""
+    page = str(bag.dags[dag_id].doc_md)
+
+    assert page.startswith(DAG_PAGES[dag_id])
+    assert all(f"| `{code}` |" in page for code in CODES)
+    assert "docs/runbook.md" in page
+
+
+@each_dag
+def test_every_task_says_what_red_means(bag: DagBag, dag_id: str) -> None:
+    """On its own page, for whoever opens the task before its log."""
+    assert all("Red" in str(task.doc_md) for task in bag.dags[dag_id].tasks)
 
 
 @each_windowed_dag
