@@ -42,13 +42,6 @@ def tell_people(context: Mapping[str, Any], *, settings: Settings) -> None:
         )
 
 
-def tell_late(context: Mapping[str, Any], **_: object) -> None:
-    """What Airflow calls where a run is not over in time, though none of its tasks has ended."""
-    from sync_tasks import settings
-
-    tell_people(context, settings=settings())
-
-
 def send(change: AlertChange, context: Mapping[str, Any], *, settings: Settings) -> bool:
     """Send each alert by each way; returns whether all of them were taken."""
     told = [
