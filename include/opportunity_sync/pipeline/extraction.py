@@ -14,7 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, PageDecoder
-from opportunity_sync.errors import DataError, QueryError
+from opportunity_sync.errors import DataError, QueryError, SyncError
 from opportunity_sync.pipeline.parts import PartState, Reading
 from opportunity_sync.pipeline.readings import (
     find_published_table,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MINUTE = 60  # seconds
+_PAGES_BEFORE_COUNT = 5  # a shorter read is over before anybody asks how long it takes
 _REFUSALS_SAID = 10  # by name, of one table; the others are counted
 
 
@@ -95,6 +97,8 @@ def _read_pages(
     writer = run.folder.writer(run.rows_group(entity), after=staged)
     reading, counted, started = reading_of(run, staged), client.counters.requests, time.monotonic()
     read_before = reading.rows
+    total: int | None = None
+    is_counted = source.way != "whole" or entity.is_always_read_whole
     for page in client.pages(source.link, params=source.params, prefer=source.prefer):
         decoded = decoder.decode(page.body)
         requests, counted = client.counters.requests - counted, client.counters.requests
@@ -103,7 +107,10 @@ def _read_pages(
         _report_refused(entity, decoded.refused, said=len(reading.refusals))
         reading.add(state, decoded.table.num_rows)
         seconds = time.monotonic() - started
-        _report_page(entity, reading, rate=(reading.rows - read_before) / seconds if seconds else 0)
+        if not is_counted and reading.pages >= _PAGES_BEFORE_COUNT:
+            total, is_counted = _count_rows(client, entity), True
+        rate = (reading.rows - read_before) / seconds if seconds else 0
+        _report_page(entity, reading, rate=rate, total=total)
     _report_whole(entity, reading)
     return _summary(publish_table(run, entity, writer.parts, reading=reading))
 
@@ -128,14 +135,42 @@ def _report_refused(entity: Entity, refused: Sequence[DataError], *, said: int) 
         log.warning("%s: refused as well, by column: %s", entity.set_name, columns)
 
 
-def _report_page(entity: Entity, reading: Reading, *, rate: float) -> None:
+def _count_rows(client: DataverseClient, entity: Entity) -> int | None:
+    """About how many rows the table has, as Dataverse counted them in the last day.
+
+    None where the organisation does not say: nothing but the log depends on it.
+    """
+    try:
+        answer = client.get_json(f"RetrieveTotalRecordCount(EntityNames=['{entity.name}'])")
+        [total] = answer["EntityRecordCountCollection"]["Values"]
+        return int(total)
+    except (SyncError, KeyError, TypeError, ValueError) as error:
+        log.info("%s: how many rows there are can't be asked: %s", entity.set_name, error)
+        return None
+
+
+def _report_page(entity: Entity, reading: Reading, *, rate: float, total: int | None) -> None:
     log.info(
-        "%s: page %s, %s rows so far, %.0f rows/s",
+        "%s: page %s, %s%s rows so far, %.0f rows/s%s",
         entity.set_name,
         reading.pages,
         f"{reading.rows:,}",
+        f" of about {total:,}" if total else "",
         rate,
+        say_time_left((total or 0) - reading.rows, rate=rate),
     )
+
+
+def say_time_left(rows: int, *, rate: float) -> str:
+    """How long the rows that are left take at this rate; nothing where that is not known."""
+    if rows <= 0 or rate <= 0:
+        return ""
+    seconds = rows / rate
+    if seconds < _MINUTE:
+        return ", less than a minute to go"
+    minutes = round(seconds / _MINUTE)
+    hours, rest = divmod(minutes, 60)
+    return f", about {f'{hours} h {rest} min' if hours else f'{minutes} min'} to go"
 
 
 def _report_whole(entity: Entity, reading: Reading) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import pytest
+
 from opportunity_sync.errors import DataError
 from opportunity_sync.model import CONTACT
 from opportunity_sync.pipeline import extraction
 
 if TYPE_CHECKING:
-    import pytest
+    from sync_runs import SyncRuns
 
 
 def refused(count: int, field: str | None) -> list[DataError]:
@@ -36,3 +38,33 @@ def test_a_bad_page_is_ten_lines_and_a_count(caplog: pytest.LogCaptureFixture) -
         "contacts: refused as well, by column: createdon: 4,987, the whole row: 3"
     )
     assert len(caplog.messages) == extraction._REFUSALS_SAID + 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "rate", "expected"),
+    [
+        (0, 100, ""),
+        (-5, 100, ""),
+        (500, 0, ""),
+        (500, 100, ", less than a minute to go"),
+        (60_000, 100, ", about 10 min to go"),
+        (1_000_000, 100, ", about 2 h 47 min to go"),
+    ],
+)
+def test_the_time_that_is_left_is_told(rows: int, rate: float, expected: str) -> None:
+    """In the unit that a person plans in; nothing where it is not known."""
+    assert extraction.say_time_left(rows, rate=rate) == expected
+
+
+def test_a_long_whole_read_tells_its_total(
+    sqlite_runs: SyncRuns, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the fifth page on; before, the read may be over sooner than the question is answered."""
+    caplog.set_level(logging.INFO)
+    settings = sqlite_runs.settings.model_copy(update={"page_size": 20})
+    sqlite_runs.settings = settings
+
+    sqlite_runs.extract(sqlite_runs.begin(), "extract_opportunities")
+
+    pages = [line for line in caplog.messages if line.startswith("opportunities: page ")]
+    assert [" of about 150 rows so far" in line for line in pages] == [False] * 4 + [True] * 4
