@@ -10,8 +10,7 @@ from opportunity_sync.check.facts import report_facts
 from opportunity_sync.check.items import Item
 
 if TYPE_CHECKING:
-    from conftest import Asked
-
+    from asked_check import Asked
     from dynamics_sandbox import Organisation
 
 

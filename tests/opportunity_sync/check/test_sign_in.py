@@ -13,8 +13,7 @@ from opportunity_sync.dynamics import DynamicsConnection
 from opportunity_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from conftest import Asked
-
+    from asked_check import Asked
     from dynamics_sandbox import Organisation, Sandbox
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)

@@ -11,8 +11,7 @@ from opportunity_sync.store import migrate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Asked
-
+    from asked_check import Asked
     from dynamics_sandbox import Organisation, Sandbox
     from opportunity_sync.check.items import Item
 
@@ -86,18 +85,23 @@ def test_one_table_that_cannot_be_read_does_not_hide_the_others(
     assert outcome(asked.item("dynamics.columns.account")) == ("passed", None)
 
 
-def test_a_sync_filter_that_was_never_there_is_no_fault(
-    asked: Asked, organisation: Organisation
-) -> None:
-    """Without it every row is synced."""
-    organisation.remove_column("contacts", "new_synctomkto")
+def test_a_sync_filter_that_is_there_passes(asked: Asked, organisation: Organisation) -> None:
+    """And says what it does."""
+    organisation.add_column("contacts", "new_synctomkto")
 
+    assert asked.item("dynamics.sync_filter.contact").found == (
+        "new_synctomkto can be read: rows with an explicit No are left out."
+    )
+
+
+def test_a_sync_filter_that_was_never_there_is_no_fault(asked: Asked) -> None:
+    """Without it every row is synced."""
     assert asked.item("dynamics.sync_filter.contact").found == (
         "There is no new_synctomkto: every row is synced."
     )
 
 
-def test_a_sync_filter_that_is_gone_has_failed(asked: Asked, organisation: Organisation) -> None:
+def test_a_sync_filter_that_is_gone_has_failed(asked: Asked) -> None:
     """Where the store has left out rows by it."""
     migrate(asked.engine)
     with asked.engine.begin() as connection:
@@ -105,7 +109,6 @@ def test_a_sync_filter_that_is_gone_has_failed(asked: Asked, organisation: Organ
             "INSERT INTO fact_contact (contact_id, version_number, sync_filter, is_deleted)"
             " VALUES ('00000000-0000-0000-0000-000000000001', 1, 0, 0)"
         )
-    organisation.remove_column("contacts", "new_synctomkto")
 
     assert outcome(asked.item("dynamics.sync_filter.contact")) == (
         "failed",
