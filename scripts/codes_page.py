@@ -12,6 +12,12 @@ Alerts, the page, the runbook, metrics and `sync_run.error_code` agree by these 
 is ever renamed. A class of errors is the code of a run that it ended.
 """
 
+OTHERS = """
+Beside them a run may end by `RunStopped` (no task says why:
+[A run that nobody explains](runbook.md#a-run-that-nobody-explains)), by `AirflowTaskTimeout` (a
+task took longer than it may), or by the class of an error that nobody foresaw
+([Classes of errors](runbook.md#classes-of-errors))."""
+
 
 def codes_page() -> str:
     """Every code with what it means, the next step and its entry in the runbook."""
@@ -31,6 +37,7 @@ def codes_page() -> str:
             *table(("code", "what it means", "next step"), told),
             "\n## Classes of errors\n",
             *table(("code", "what it means", "in the runbook"), classes),
+            OTHERS,
             "",
         ]
     )

@@ -11,27 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from opportunity_sync import errors
+from opportunity_sync import codes
+from opportunity_sync.core.standing import code_of_failure, is_late
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.status.figures import table_figures
-from opportunity_sync.store.books.runs import FAILED, RUNNING, SUCCEEDED
+from opportunity_sync.store.books.runs import RUNNING
+from opportunity_sync.store.books.signs import EndedRun, read_ended, read_last_success
 from opportunity_sync.store.schema.tables import sync_alert, sync_run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Connection
 
+    from opportunity_sync.errors import SyncError
     from opportunity_sync.model import Model
 
 SYNC_DAG = "dynamics_opportunity_sync"
-# Runs after which the store has all that had changed by then.
-_CONTINUING = ("continue", "full")
-_HEALING = {
-    each.__name__
-    for each in vars(errors).values()
-    if isinstance(each, type) and issubclass(each, errors.TransientError)
-}
 _MOST_RUNNING = 50
 
 
@@ -56,11 +53,13 @@ def overview(
     model: Model = DEFAULT_MODEL,
 ) -> Overview:
     """How the sync stands; `is_paused`: the DAG of the running sync is switched off."""
-    success, last = _last_success(connection), _last_ended(connection)
-    succeeded_at = success.ended_at if success else None
-    failure = last if last is not None and last.outcome == FAILED else None
+    succeeded_at = read_last_success(connection)
     state, sentence, code = _verdict(
-        succeeded_at, failure, now=now, late_after=late_after, is_paused=is_paused
+        succeeded_at,
+        read_ended(connection),
+        now=now,
+        late_after=late_after,
+        is_paused=is_paused,
     )
     return Overview(
         state=state,
@@ -72,9 +71,10 @@ def overview(
     )
 
 
-def broken_overview(error: errors.SyncError) -> Overview:
+def broken_overview(error: SyncError) -> Overview:
     """How the sync stands where the store can't be asked."""
-    return Overview("broken", f"Broken: {error.problem} {_as_step(error.next_step)}", error.code)
+    sentence = f"Broken: {error.problem} Next step: {error.next_step}"
+    return Overview("broken", sentence, error.code)
 
 
 def empty_overview() -> Overview:
@@ -85,50 +85,39 @@ def empty_overview() -> Overview:
 _EMPTY = (
     "empty",
     f"Empty: no sync has ended yet. Next step: switch on DAG {SYNC_DAG}, or wait for its run.",
-    "sync.empty",
+    codes.SYNC_EMPTY.name,
 )
 
 
 def _verdict(
     succeeded_at: datetime | None,
-    failure: Row[Any] | None,
+    ended: Sequence[EndedRun],
     *,
     now: datetime,
     late_after: timedelta,
     is_paused: bool,
 ) -> tuple[str, str, str | None]:
-    """State, sentence and code.
-
-    A failure that heals by itself is no more than lateness, which tells of it once it lasts.
-    """
-    needs_a_person = failure is not None and failure.error_code not in _HEALING
-    if succeeded_at is None and not needs_a_person:
+    """State, sentence and code, the latter as that of an alert about the same."""
+    failing = code_of_failure([run.failure for run in ended])
+    if succeeded_at is None and failing is None:
         return _EMPTY
     if is_paused:
         step = f"Next step: switch on DAG {SYNC_DAG}."
-        return "paused", f"Paused: the sync is switched off. {step}", "sync.paused"
-    if failure is not None and needs_a_person:
-        return "broken", f"Broken: the last sync failed. {_reason(failure)}", _code(failure)
-    age = now - (succeeded_at or now)
-    if age <= late_after:
-        return "well", f"All is well: the last sync ended {_in_words(age)} ago.", None
-    sentence = f"Late: the last successful sync ended {_in_words(age)} ago."
-    if failure is not None:
-        return "late", f"{sentence} {_reason(failure)}", _code(failure)
+        return "paused", f"Paused: the sync is switched off. {step}", codes.SYNC_PAUSED.name
+    if failing is not None:
+        return "broken", f"Broken: the sync fails. {_reason(ended[0])}", failing
+    age = _in_words(now - (succeeded_at or now))
+    if not is_late(succeeded_at, now=now, after=late_after):
+        return "well", f"All is well: the last sync ended {age} ago.", None
+    sentence = f"Late: the last successful sync ended {age} ago."
+    if ended[0].is_failed:
+        return "late", f"{sentence} {_reason(ended[0])}", codes.SYNC_LATE.name
     step = f"Next step: see that the scheduler runs, and what holds up DAG {SYNC_DAG}."
-    return "late", f"{sentence} {step}", "sync.late"
+    return "late", f"{sentence} {step}", codes.SYNC_LATE.name
 
 
-def _reason(failure: Row[Any]) -> str:
+def _reason(failure: EndedRun) -> str:
     return failure.error or "Next step: look into the log of its failed task."
-
-
-def _code(failure: Row[Any]) -> str:
-    return failure.error_code or "sync.failed"
-
-
-def _as_step(next_step: str) -> str:
-    return f"Next step: {next_step}"
 
 
 def _in_words(span: timedelta) -> str:
@@ -137,20 +126,6 @@ def _in_words(span: timedelta) -> str:
         if minutes >= 2 * size:
             return f"{minutes // size} {noun}s"
     return f"{minutes} minute" if minutes == 1 else f"{minutes} minutes"
-
-
-def _last_success(connection: Connection) -> Row[Any] | None:
-    succeeded = select(sync_run).where(
-        sync_run.c.outcome == SUCCEEDED, sync_run.c.mode.in_(_CONTINUING)
-    )
-    return connection.execute(succeeded.order_by(sync_run.c.ended_at.desc()).limit(1)).one_or_none()
-
-
-def _last_ended(connection: Connection) -> Row[Any] | None:
-    ended = select(sync_run).where(
-        sync_run.c.ended_at.is_not(None), sync_run.c.mode.in_(_CONTINUING)
-    )
-    return connection.execute(ended.order_by(sync_run.c.ended_at.desc()).limit(1)).one_or_none()
 
 
 def _running(connection: Connection) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from opportunity_sync import codes, errors
-from opportunity_sync.errors import ConfigError
+from opportunity_sync import codes
+from opportunity_sync.core.standing import code_of_failure, is_failing, is_late
 from opportunity_sync.store import Alert
 
 if TYPE_CHECKING:
@@ -28,16 +28,15 @@ _LEAST_VOLUME = 1_000  # rows of an hour that are worth a word, however quiet it
 _LEAST_USUAL = 100  # rows of an usual day, below which a day without any means nothing
 _LEAST_DAYS = 3  # of history, below which nothing is usual
 _LEAST_DRIFT = 50  # rows
-_FAILURES = 3  # in a row, of those that heal
 
 
 def judge(signs: Signs, *, settings: Settings, now: datetime) -> list[Alert]:
     """Everything that is wrong now, the most urgent first."""
     return [
         *_late(signs, after=timedelta(minutes=settings.late_after_minutes), now=now),
-        *_failing(codes.SYNC_FAILING, signs.ended["continue"]),
-        *_failing(codes.RECONCILIATION_FAILING, signs.ended["reconcile"], failures=1),
-        *_failing(codes.QUICK_SYNC_FAILING, signs.ended["fill"], failures=1),
+        *_failing(signs.ended["continue"]),
+        *_failed(codes.RECONCILIATION_FAILING, signs.ended["reconcile"]),
+        *_failed(codes.QUICK_SYNC_FAILING, signs.ended["fill"]),
         *_check_failing(signs),
         *_many_refused(signs, limit=settings.alert_refused_rows),
         *_unusual_volume(signs),
@@ -47,25 +46,29 @@ def judge(signs: Signs, *, settings: Settings, now: datetime) -> list[Alert]:
 
 def _late(signs: Signs, *, after: timedelta, now: datetime) -> Iterator[Alert]:
     last = signs.last_success_at
-    if last is not None and now - last > after:
+    if is_late(last, now=now, after=after):
         yield _alert(
             codes.SYNC_LATE, f"The sync is late: nothing came in since {last:%Y-%m-%d %H:%M} UTC."
         )
 
 
-def _failing(code: Code, ended: list[EndedRun], *, failures: int = _FAILURES) -> Iterator[Alert]:
-    """One failure that needs a person, or several that should have healed."""
-    if not ended or not ended[0].is_failed:
-        return
-    in_a_row = next((n for n, run in enumerate(ended) if not run.is_failed), len(ended))
-    if in_a_row >= failures or needs_person(ended[0].error_code):
-        yield _alert(code, f"{code.meaning} {ended[0].error}".strip())
+def _failing(ended: list[EndedRun]) -> Iterator[Alert]:
+    """The sync, by the code of its error where that needs a person."""
+    code = code_of_failure([run.failure for run in ended])
+    if code is not None:
+        yield _alert_of_run(codes.SYNC_FAILING, ended[0], code)
 
 
-def needs_person(error_code: str) -> bool:
-    """Whether trying again can't help with an error of this code."""
-    kind = getattr(errors, error_code, None)
-    return isinstance(kind, type) and issubclass(kind, ConfigError)
+def _failed(code: Code, ended: list[EndedRun]) -> Iterator[Alert]:
+    """What runs seldom: one failure is one too many."""
+    if is_failing([run.failure for run in ended], failures=1):
+        yield _alert_of_run(code, ended[0], code.name)
+
+
+def _alert_of_run(code: Code, run: EndedRun, name: str) -> Alert:
+    """The run's own words, with the step that they end in where they have one."""
+    said, _, step = run.error.partition(" Next step: ")
+    return Alert(name, "", f"{code.meaning} {said}".strip(), step or code.next_step)
 
 
 def _many_refused(signs: Signs, *, limit: int) -> Iterator[Alert]:
@@ -95,11 +98,10 @@ def _drift(signs: Signs, *, limit: float) -> Iterator[Alert]:
 
 
 def _check_failing(signs: Signs) -> Iterator[Alert]:
-    """An alert for each code; items without one share theirs."""
-    by_code = {item.code or codes.CHECK_FAILING.name: item for item in signs.failed_items}
-    for code, item in by_code.items():
-        step = item.next_step or codes.CHECK_FAILING.next_step
-        yield Alert(code, "", f"The check fails: {item.name}: {item.found}", step)
+    """An alert for each code, of the first item that has it."""
+    by_code = {item.code: item for item in reversed(signs.failed_items)}
+    for code, item in reversed(by_code.items()):
+        yield Alert(code, "", f"The check fails: {item.name}: {item.found}", item.next_step)
 
 
 def _alert(code: Code, message: str, entity: str = "") -> Alert:

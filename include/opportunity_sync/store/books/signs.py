@@ -20,7 +20,9 @@ from opportunity_sync.store.schema.tables import (
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Join
 
-_LOOKED_AT = 3  # runs of a mode
+# Runs after which the store has all that had changed by then.
+CONTINUING = ("continue", "full")
+_LOOKED_AT = 3  # runs of a kind
 _WEEK = timedelta(days=7)
 
 
@@ -31,6 +33,11 @@ class EndedRun:
     is_failed: bool
     error: str
     error_code: str
+
+    @property
+    def failure(self) -> str | None:
+        """The error's code, empty where the run left no word; None where it ended well."""
+        return self.error_code if self.is_failed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +54,11 @@ class FailedItem:
 class Signs:
     """What the store tells of the sync.
 
-    `ended`: by mode the last runs that have ended, the newest first. `changed_hour` and
-    `changed_day`: rows that continuing runs have changed in them, first syncs left aside;
-    `changed_week`: in the week before this day; `days_known`: how much of it there is. `mended`: by
-    table the rows that the last reconciliation changed, and those that it compared.
+    `ended`: by mode the last runs that have ended, the newest first; full runs are among those that
+    continue. `changed_hour` and `changed_day`: rows that continuing runs have changed in them,
+    first syncs left aside; `changed_week`: in the week before this day; `days_known`: how much of
+    it there is. `mended`: by table the rows that the last reconciliation changed, and those that it
+    compared.
     """
 
     last_success_at: datetime | None
@@ -66,12 +74,14 @@ class Signs:
 
 def read_signs(connection: Connection, *, now: datetime) -> Signs:
     """All signs as of an instant; a few small queries on the books of runs."""
-    is_good = and_(sync_run.c.mode == "continue", sync_run.c.outcome == SUCCEEDED)
     day = now - timedelta(days=1)
-    first = connection.scalar(select(func.min(sync_run.c.started_at)).where(is_good))
+    first = connection.scalar(select(func.min(sync_run.c.started_at)).where(_has_continued()))
     return Signs(
-        last_success_at=connection.scalar(select(func.max(sync_run.c.ended_at)).where(is_good)),
-        ended={mode: _ended(connection, mode) for mode in ("continue", "reconcile", "fill")},
+        last_success_at=read_last_success(connection),
+        ended={
+            "continue": read_ended(connection),
+            **{mode: read_ended(connection, mode) for mode in ("reconcile", "fill")},
+        },
         refused=_refused(connection),
         changed_hour=_changed(connection, now - timedelta(hours=1), now),
         changed_day=_changed(connection, day, now),
@@ -82,8 +92,14 @@ def read_signs(connection: Connection, *, now: datetime) -> Signs:
     )
 
 
-def _ended(connection: Connection, mode: str) -> list[EndedRun]:
-    is_ended = and_(sync_run.c.mode == mode, sync_run.c.outcome != RUNNING)
+def read_last_success(connection: Connection) -> datetime | None:
+    """When a run last ended well after which the store had all that had changed."""
+    return connection.scalar(select(func.max(sync_run.c.ended_at)).where(_has_continued()))
+
+
+def read_ended(connection: Connection, *modes: str) -> list[EndedRun]:
+    """The last runs that have ended, the newest first; of the continuing ones without `modes`."""
+    is_ended = and_(sync_run.c.mode.in_(modes or CONTINUING), sync_run.c.outcome != RUNNING)
     newest = select(sync_run).where(is_ended).order_by(sync_run.c.started_at.desc())
     return [
         EndedRun(row.outcome == FAILED, row.error or "", row.error_code or "")
@@ -127,6 +143,10 @@ def _failed_items(connection: Connection) -> list[FailedItem]:
         FailedItem(row.name, row.found, row.next_step or "", row.code or "")
         for row in connection.execute(query.order_by(sync_check.c.position))
     ]
+
+
+def _has_continued() -> ColumnElement[bool]:
+    return and_(sync_run.c.mode.in_(CONTINUING), sync_run.c.outcome == SUCCEEDED)
 
 
 def _changes() -> ColumnElement[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_a_sync_that_is_well_tells_nothing() -> None:
     [
         (signs(last_success_at=NOW - timedelta(minutes=16)), [("sync.late", "")]),
         (signs(last_success_at=None), []),
-        (signs(ended={"continue": [REFUSED, WELL]}), [("sync.failing", "")]),
+        (signs(ended={"continue": [REFUSED, WELL]}), [("PrivilegeError", "")]),
         (signs(ended={"continue": [THROTTLED, THROTTLED, WELL]}), []),
         (signs(ended={"continue": [THROTTLED] * 3}), [("sync.failing", "")]),
         (signs(ended={"continue": [WELL, REFUSED]}), []),
@@ -88,20 +89,25 @@ def test_a_sign_gives_its_alert(given: Signs, expected: list[tuple[str, str]]) -
     assert codes_of(given) == expected
 
 
+def test_a_failed_run_is_told_in_its_own_words() -> None:
+    """With the step that they end in, and not a second one."""
+    ended = replace(REFUSED, error="begin: No read access. Next step: give it.")
+
+    [told] = judge(signs(ended={"continue": [ended]}), settings=Settings(), now=NOW)
+
+    assert told.message.endswith("three in a row. begin: No read access.")
+    assert told.next_step == "give it."
+
+
 def test_an_item_of_the_check_is_told_by_its_own_code() -> None:
-    """So an expired secret has one name everywhere; an item without a code has a common one."""
-    secret = FailedItem("secret", "expired yesterday", "make a new one", "dynamics.secret_expired")
-    staging = FailedItem("staging", "it is full", "", "")
+    """So an expired secret has one name everywhere, however many items have found it."""
+    token = FailedItem("token", "refused", "make a new one", "dynamics.secret_expired")
+    secret = FailedItem("secret", "expired yesterday", "make one", "dynamics.secret_expired")
+    staging = FailedItem("staging", "it is full", "make room", "staging.unwritable")
 
-    told = judge(signs(failed_items=[secret, staging]), settings=Settings(), now=NOW)
+    told = judge(signs(failed_items=[token, secret, staging]), settings=Settings(), now=NOW)
 
-    step = "do what the item says, then run the check again"
     assert told == [
-        Alert(
-            "dynamics.secret_expired",
-            "",
-            "The check fails: secret: expired yesterday",
-            "make a new one",
-        ),
-        Alert("check.failing", "", "The check fails: staging: it is full", step),
+        Alert("dynamics.secret_expired", "", "The check fails: token: refused", "make a new one"),
+        Alert("staging.unwritable", "", "The check fails: staging: it is full", "make room"),
     ]
