@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from annotated_types import Ge, Gt, Le
 
 from codes_page import codes_page
+from metrics_page import metrics_page
 from opportunity_sync.settings import PREFIX, Settings
 from opportunity_sync_provider import FIELDS, FORM
 from page_tables import NOTICE, code, table
@@ -140,6 +141,7 @@ def extra_cells(extra: Mapping[str, Any]) -> tuple[str, str, str]:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/codes.md": codes_page,
+    "docs/metrics.md": metrics_page,
     "docs/settings.md": settings_page,
     "docs/store.md": store_page,
 }

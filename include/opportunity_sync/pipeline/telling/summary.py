@@ -30,13 +30,14 @@ _COUNTED = ("read", "inserted", "updated", "deleted", "rewritten", "refused")
 _MANY_WAITING = 5_000  # begin counts no further
 
 
-def report_run(engine: Engine, run: Mapping[str, Any]) -> dict[str, Any]:
-    """Log how a run went; returns the same as a flat dict, for Airflow to show and keep.
-
-    Raises `StoreUnavailableError` where the store can't be read.
-    """
+def figures_of(engine: Engine, run: Mapping[str, Any]) -> Figures | None:
+    """The run in numbers; raises `StoreUnavailableError` where the store can't be read."""
     with store.read_store(engine) as connection:
-        figures = store.read_figures(connection, run["dag_id"], run["run_id"])
+        return store.read_figures(connection, run["dag_id"], run["run_id"])
+
+
+def report_run(figures: Figures | None, run: Mapping[str, Any]) -> dict[str, Any]:
+    """Log how a run went; returns the same as a flat dict, for Airflow to show and keep."""
     if figures is None:
         return {"summary": "The store has no record of this run."}
     is_first = bool(run.get("reads_whole")) and figures.mode == "continue"

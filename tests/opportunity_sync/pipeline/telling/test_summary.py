@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opportunity_sync.pipeline.telling.summary import (
+    figures_of,
     report_run,
     say_freshness,
     say_refused,
@@ -99,7 +100,7 @@ def test_the_summary_is_flat(sqlite_engine: Engine) -> None:
         done = {"contact": Counts(read=3, inserted=2, unchanged=1)}
         end_run(connection, **run, attempt="1", outcome="succeeded", counts=done, requests=4)
 
-    told = report_run(sqlite_engine, run)
+    told = report_run(figures_of(sqlite_engine, run), run)
 
     assert told["summary"].startswith("Full sync: 3 records read, 2 inserted (4 requests,")
     assert (told["read"], told["inserted"], told["refused_now"]) == (3, 2, 0)
