@@ -48,8 +48,9 @@ from airflow.sdk import (
 )
 
 from opportunity_sync.model import EXTRACT_TASKS
-from sync_assets import STORE_ASSETS, announce_changes
+from sync_assets import MARKETO_STORE, STORE_ASSETS, announce_changes
 from sync_dag_docs import describe_dag, describe_task
+from sync_deadlines import deadlines
 from sync_forms import quick_sync_form, sync_form
 from sync_patience import RETRIES
 from sync_task_retries import FIRST_WAIT, LONGEST_WAIT, SyncRetryPolicy
@@ -142,7 +143,12 @@ def fill() -> dict[str, Any]:
     return announce_changes(context, sync_tasks.fill(context))
 
 
-@task(execution_timeout=SHORT, multiple_outputs=False, doc_md=describe_task("finish"))
+@task(
+    execution_timeout=SHORT,
+    multiple_outputs=False,
+    inlets=[MARKETO_STORE],
+    doc_md=describe_task("finish"),
+)
 def finish() -> dict[str, Any]:
     import sync_tasks
 
@@ -163,6 +169,8 @@ def opportunity_dag(
         allowed_run_types=None if "interval" in modes else ALL_BUT_BACKFILLS,
         default_args=DEFAULTS,
         params=sync_form(modes),
+        # Only the running sync is ever late.
+        deadline=deadlines() if modes[0] == "continue" else None,
         doc_md=describe_dag(dag_id, __doc__),
         tags=["dynamics", "marketo", "opportunities"],
     ) as dag:

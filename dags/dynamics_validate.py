@@ -4,7 +4,8 @@ Once a day and by hand. `validate` asks item by item (connections, token, secret
 tracking, selected columns, a page of each table, clocks, store, staging) and is red where one has
 failed. Its log lists the failed items first, each with its next step and a stable code
 (`docs/codes.md`). It writes nothing but its result: to the table `sync_check` of the store, and to
-Airflow's state store, so that it is there when the store is not.
+Airflow's state store, so that it is there when the store is not. What fails is told to people once,
+and so is a sync that is late (`docs/alerts.md`).
 
 `mark` and `look` ask as many workers as answer whether they see the same staging folder.
 """
@@ -23,6 +24,7 @@ from airflow.sdk import (
     task,
 )
 
+from sync_assets import MARKETO_STORE
 from sync_check import WORKERS_ASKED
 from sync_task_retries import SyncRetryPolicy
 
@@ -47,6 +49,7 @@ def look(number: int) -> dict[str, Any] | None:  # noqa: ARG001 - one task for e
 @task(
     execution_timeout=LONGEST,
     multiple_outputs=False,
+    inlets=[MARKETO_STORE],
     outlets=[CHECK],
     trigger_rule=TriggerRule.ALL_DONE,
 )

@@ -3,15 +3,22 @@
 Airflow's log is the way that is always there; a webhook needs only an HTTP connection. E-mail
 and Slack are their providers' notifiers, imported only where they are asked for. A way that fails
 fails no run: the rows are in the store, and the next run tells again.
+
+What was told stands in the store. Where that is what is broken, Airflow's state store remembers.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync.errors import SyncError
+from opportunity_sync.codes import STORE_AWAY
+from opportunity_sync.errors import ConfigError, SyncError
+from sync_assets import MARKETO_STORE
+from sync_metrics import send_metrics
+from sync_patience import is_last_try
 from sync_report import describe_unforeseen
 
 if TYPE_CHECKING:
@@ -23,23 +30,71 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUBJECT = "Dynamics sync"
+LOST = "lost"  # the alert of a store that can't be asked, as it was told
 
 
 def tell_people(context: Mapping[str, Any], *, settings: Settings) -> None:
-    """Tell what has newly gone wrong or is well again; whatever fails here is only logged."""
-    from opportunity_sync.pipeline.telling.telling_alerts import tell_alerts
-    from sync_run_connections import books
+    """Tell what has newly gone wrong or is well again; whatever fails here is only logged.
 
+    `context`: a task's, or of a deadline, in which Airflow's state store can't be asked.
+    """
     try:
-        with books(settings) as engine:
-            tell_alerts(
-                engine, lambda change: send(change, context, settings=settings), settings=settings
-            )
+        tell_of_books(context, settings=settings)
+        tell_store_is_back(context, settings=settings)
     except Exception as error:  # noqa: BLE001 - the run's own end is what counts
         log.warning(
             "Whether something is to be told can't be found out: %s",
             error if isinstance(error, SyncError) else describe_unforeseen(error),
         )
+        if isinstance(error, SyncError):
+            tell_store_is_lost(error, context, settings=settings)
+
+
+def tell_of_books(context: Mapping[str, Any], *, settings: Settings) -> None:
+    """Tell what the books of all runs say. Raises `SyncError` where they can't be opened."""
+    from opportunity_sync.pipeline.telling.metrics import metrics_of_alerts, metrics_of_well
+    from opportunity_sync.pipeline.telling.telling_alerts import tell_alerts
+    from sync_run_connections import books
+
+    def tell(change: AlertChange) -> bool:
+        send_metrics(metrics_of_well(change.well))
+        return send(change, context, settings=settings)
+
+    with books(settings) as engine:
+        send_metrics(metrics_of_alerts(tell_alerts(engine, tell, settings=settings)))
+
+
+def tell_store_is_lost(error: SyncError, context: Mapping[str, Any], *, settings: Settings) -> None:
+    """Tell once that the books can't be opened; what may heal only where no try is left."""
+    from opportunity_sync.store import Alert, AlertChange
+
+    memory = memory_of(context)
+    if memory is None or memory.get(LOST):
+        return
+    if not isinstance(error, ConfigError) and not is_last_try(context):
+        return
+    alert = Alert(
+        STORE_AWAY.name, "", f"The store can't be asked: {error.problem}", error.next_step
+    )
+    if send(AlertChange(wrong=(alert,), well=()), context, settings=settings):
+        memory.set(LOST, asdict(alert))
+
+
+def tell_store_is_back(context: Mapping[str, Any], *, settings: Settings) -> None:
+    """Tell once that the books can be opened again, if it was told that they can't."""
+    from opportunity_sync.store import Alert, AlertChange
+
+    memory = memory_of(context)
+    told = memory.get(LOST) if memory is not None else None
+    if told:
+        send(AlertChange(wrong=(), well=(Alert(**told),)), context, settings=settings)
+        memory.delete(LOST)
+
+
+def memory_of(context: Mapping[str, Any]) -> Any:
+    """Airflow's state store of the store's asset; None outside of a task that names it."""
+    states = context.get("asset_state_store")
+    return None if states is None else states[MARKETO_STORE]
 
 
 def send(change: AlertChange, context: Mapping[str, Any], *, settings: Settings) -> bool:

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.errors import ConfigError, SyncError
+from sync_alerts import tell_people
+from sync_metrics import send_metrics
 from sync_tasks import quiet_migrations, settings
 
 if TYPE_CHECKING:
@@ -72,7 +74,21 @@ def validate(context: Mapping[str, Any], *, state: Any) -> dict[str, int]:
     keep_in_store(items, moment=moment)
     for line in table(items):
         log.info("%s", line)
+    tell(items, context)
     return judge(items)
+
+
+def tell(items: Sequence[Item], context: Mapping[str, Any]) -> None:
+    """Tell dashboards and people; with settings that can't be read, nobody knows whom."""
+    from opportunity_sync.pipeline.telling.metrics import metrics_of_check
+
+    send_metrics(metrics_of_check([item.state for item in items]))
+    try:
+        chosen = settings()
+    except SyncError as error:
+        log.warning("Nobody is told: %s", error)
+    else:
+        tell_people(context, settings=chosen)
 
 
 def sightings_of(found: Sequence[dict[str, Any] | None]) -> list[Sighting]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import settings_from
 from sync_alerts import tell_people
+from sync_metrics import send_metrics
 from sync_patience import with_patience
 from sync_report import describe_unforeseen
 from sync_request import is_quick_sync, mode_of, request, started_run
@@ -110,18 +111,28 @@ def finish(context: Mapping[str, Any]) -> Summary:
     quiet_migrations()
     with telling(context):
         chosen = settings()
-        if has_loaded(context):
-            summary = close_succeeded(context, settings=chosen)
-            record_times(context, settings=chosen)
+        try:
+            return close(context, settings=chosen)
+        finally:
+            # Also where the store can't be opened: that is what has to be told then.
             tell_people(context, settings=chosen)
-            return summary
-        failure = failure_of(context)
-        close_failed(context, failure, settings=chosen)
-        record_times(context, settings=chosen)
-        tell_people(context, settings=chosen)
-        if is_quick_sync(context["params"]):
-            raise RunFailedError(failure, left="the pages that it wrote stay")
-        raise RunFailedError(failure)
+
+
+def close(context: Mapping[str, Any], *, settings: Settings) -> Summary:
+    """Close the books and tidy up. Raises `RunFailedError` for a run without a load."""
+    from opportunity_sync.pipeline.telling.metrics import metrics_of_failure
+
+    if has_loaded(context):
+        summary = close_succeeded(context, settings=settings)
+        record_times(context, settings=settings)
+        return summary
+    failure = failure_of(context)
+    close_failed(context, failure, settings=settings)
+    record_times(context, settings=settings)
+    send_metrics(metrics_of_failure(failure.code))
+    if is_quick_sync(context["params"]):
+        raise RunFailedError(failure, left="the pages that it wrote stay")
+    raise RunFailedError(failure)
 
 
 def has_loaded(context: Mapping[str, Any]) -> bool:
@@ -135,14 +146,17 @@ def close_succeeded(context: Mapping[str, Any], *, settings: Settings) -> Summar
     Where that fails the run has still done its work, and stays green.
     """
     from opportunity_sync.pipeline import ending
-    from opportunity_sync.pipeline.telling.summary import report_run
+    from opportunity_sync.pipeline.telling.metrics import metrics_of_run
+    from opportunity_sync.pipeline.telling.summary import figures_of, report_run
     from sync_run_connections import store
 
     try:
         with store(settings) as engine:
             run = require_begun(context)
             ending.finish(engine, run, succeeded=True, settings=settings)
-            return report_run(engine, run)
+            figures = figures_of(engine, run)
+            send_metrics(metrics_of_run(figures) if figures else ())
+            return report_run(figures, run)
     except Exception as error:  # noqa: BLE001 - whatever it is: the rows are in the store
         log.warning(
             "The run has loaded, but its end is not tidy: %s. A later run removes what is staged.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ from opportunity_sync.store import Alert, AlertChange, migrate, read_store, stor
 from opportunity_sync.store.schema.tables import sync_alert, sync_run
 from store_rows import NOON
 from sync_alerts import send, tell_people
+from sync_assets import MARKETO_STORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +126,56 @@ def test_a_late_sync_is_told_once(store: Engine, caplog: pytest.LogCaptureFixtur
     with read_store(store) as connection:
         [row] = connection.execute(sync_alert.select()).all()
     assert (row.code, row.told_at == row.since) == ("sync.late", True)
+
+
+class Memory(dict[str, Any]):
+    """Where values are kept by key, as Airflow's state store does."""
+
+    set, delete = dict.__setitem__, dict.__delitem__
+
+
+def a_context(memory: Memory, *, try_number: int = 7) -> dict[str, Any]:
+    """What `finish` of a run by hand has of Airflow; without a number, its last try."""
+    run = SimpleNamespace(dag_id="a-dag", run_id="a-run", run_type="manual")
+    task = SimpleNamespace(try_number=try_number, max_tries=6)
+    return {"ti": task, "dag_run": run, "asset_state_store": {MARKETO_STORE: memory}}
+
+
+def test_a_store_that_is_away_is_told_once_and_so_is_its_return(
+    receiver: Any, tmp_path: Path, give_connection: Callable[[str, dict[str, Any]], None]
+) -> None:
+    """Airflow remembers what was told, for the store can't."""
+    address = {"host": "127.0.0.1", "port": receiver.server_port, "schema": "http"}
+    give_connection("hook", {"conn_type": "http", **address})
+    folder = tmp_path / "disk"
+    give_connection("marketo_store", {"conn_type": "sqlite", "host": str(folder / "store.sqlite")})
+    settings, memory = Settings(alerts="webhook:hook"), Memory()
+
+    for _ in range(2):
+        tell_people(a_context(memory), settings=settings)
+    folder.mkdir()
+    migrate(store_engine(f"sqlite:///{folder / 'store.sqlite'}"))
+    for _ in range(2):
+        tell_people(a_context(memory), settings=settings)
+
+    told = [(body["state"], body["code"]) for _, body in receiver.taken]
+    assert told == [("wrong", "store.away"), ("well again", "store.away")]
+    assert memory == {}
+
+
+def test_a_store_that_may_come_back_is_told_by_the_last_try(
+    give_connection: Callable[[str, dict[str, Any]], None],
+) -> None:
+    """A restart of the database wakes nobody."""
+    nobody = {"host": "127.0.0.1", "port": 1, "login": "a", "password": "b", "schema": "c"}
+    give_connection("marketo_store", {"conn_type": "postgres", **nobody})
+    told = []
+    for try_number in (6, 7):
+        memory = Memory()
+        tell_people(a_context(memory, try_number=try_number), settings=Settings())
+        told.append(memory.get("lost", {}).get("code"))
+
+    assert told == [None, "store.away"]
 
 
 def test_a_store_that_is_away_fails_no_run(

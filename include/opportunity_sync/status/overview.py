@@ -74,7 +74,7 @@ def overview(
 def broken_overview(error: SyncError) -> Overview:
     """How the sync stands where the store can't be asked."""
     sentence = f"Broken: {error.problem} Next step: {error.next_step}"
-    return Overview("broken", sentence, error.code)
+    return Overview("broken", sentence, codes.STORE_AWAY.name)
 
 
 def empty_overview() -> Overview:

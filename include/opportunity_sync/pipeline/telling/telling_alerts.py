@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from opportunity_sync.settings import Settings
-    from opportunity_sync.store import AlertChange
+    from opportunity_sync.store import Alert, AlertChange
 
 
 def tell_alerts(
@@ -28,19 +28,20 @@ def tell_alerts(
     *,
     settings: Settings,
     clock: Callable[[], datetime] = utc_now,
-) -> None:
-    """Judge the store's signs, and tell what has changed; `tell` says whether it arrived.
+) -> list[Alert]:
+    """Judge the store's signs, and tell what has changed; returns what is wrong now.
 
-    Raises `StoreUnavailableError` where the store can't be read or written.
+    `tell` says whether what it was given has arrived. Raises `StoreUnavailableError` where the
+    store can't be read or written.
     """
     now = clock().replace(microsecond=0)
     with store.read_store(engine) as connection:
         found = judge(store.read_signs(connection, now=now), settings=settings, now=now)
         if not store.is_alert_change(connection, found):
-            return
+            return found
     with store.writing(engine, on_wait=report_wait) as connection:
         change = store.change_alerts(connection, found, moment=now)
-    if not tell(change):
-        return
-    with store.writing(engine, on_wait=report_wait) as connection:
-        store.note_told(connection, change.wrong, moment=now)
+    if tell(change):
+        with store.writing(engine, on_wait=report_wait) as connection:
+            store.note_told(connection, change.wrong, moment=now)
+    return found

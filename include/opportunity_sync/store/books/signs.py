@@ -94,7 +94,9 @@ def read_signs(connection: Connection, *, now: datetime) -> Signs:
 
 def read_last_success(connection: Connection) -> datetime | None:
     """When a run last ended well after which the store had all that had changed."""
-    return connection.scalar(select(func.max(sync_run.c.ended_at)).where(_has_continued()))
+    newest = select(func.max(sync_run.c.ended_at)).where(_has_continued())
+    ended_at: datetime | None = connection.scalar(newest)
+    return ended_at
 
 
 def read_ended(connection: Connection, *modes: str) -> list[EndedRun]:
