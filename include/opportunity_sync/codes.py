@@ -92,42 +92,136 @@ SYNC_PAUSED = Code(
     "The sync is late",
 )
 
+# What an item says is more exact; this is for whoever has the code alone.
 _CHECKED = {
-    "airflow.connections": "A connection is missing, or has faults that are named.",
-    "airflow.pool": "The pool of the tasks can't be seen from here.",
-    "airflow.settings": "A setting is unknown, or its value does not fit.",
-    "check.broken": "The check itself broke on this item: a fault of the program.",
-    "check.not_asked": "The item was not asked, since another one did not pass or time was up.",
-    "dynamics.address": "Nothing that speaks the Web API answers at the connection's host.",
-    "dynamics.application_user": "The application user is missing, disabled or has no rights.",
-    "dynamics.change_tracking_off": "A table's change tracking is off: it is read by window.",
-    "dynamics.clock_skew": "Dynamics' clock and the worker's differ by more than a minute.",
-    "dynamics.columns": "Selected columns of a table do not exist or can't be read.",
-    "dynamics.fact": "A fact of the organisation can't be found out from here.",
-    "dynamics.page": "A page of a table did not come within the page time-out.",
-    "dynamics.read_privilege": "The user does not see every row of a table.",
-    "dynamics.secret_expired": "The client secret or certificate has expired.",
-    "dynamics.secret_expires_soon": "The secret or certificate expires within 30 days.",
-    "dynamics.secret_expiry": "Nobody has told when the client secret expires.",
-    "dynamics.sync_filter_gone": "The sync filter's column is gone, and rows were left out by it.",
-    "dynamics.token": "The token service refuses the credentials, or Dataverse the token.",
-    "fields.columns": "The store has no column for a selected field, or another kind of column.",
-    "fields.file": "The fields file can't be read or has faults.",
-    "staging.not_shared": "A worker does not see what another one has staged.",
-    "staging.unwritable": "The staging folder can't be written.",
-    "staging.world_readable": "Everybody on the machine may read staged rows.",
-    "store.foreign_tables": "The store's schema also holds tables that the store did not make.",
-    "store.name_taken": "A table of the store's names was made by somebody else.",
-    "store.privileges": "The store's role or user may not do what runs need.",
-    "store.schema": "The store's schema is not that of this version.",
-    "store.timeouts": "The database ends statements or transactions sooner than a load may take.",
-    "store.unreachable": "The store's database does not answer.",
-    "store.wrong_organization": "The store holds another organisation's rows.",
-    "store.world_readable": "Everybody on the machine may read the store's file.",
+    "airflow.connections": (
+        "A connection is missing, or has faults that are named.",
+        "make or mend the connection (README, 'A real organisation')",
+    ),
+    "airflow.pool": (
+        "The pool of the tasks can't be seen from here.",
+        "trigger dynamics_validate, which runs as a task",
+    ),
+    "airflow.settings": (
+        "A setting is unknown, or its value does not fit.",
+        "correct the variable; docs/settings.md lists all of them",
+    ),
+    "check.broken": (
+        "The check itself broke on this item: a fault of the program.",
+        "report it, with the item and the version",
+    ),
+    "check.not_asked": (
+        "The item was not asked, since another one did not pass or time was up.",
+        "mend the item that is named, or trigger dynamics_validate, then look again",
+    ),
+    "dynamics.address": (
+        "Nothing that speaks the Web API answers at the connection's host.",
+        "correct the host of the connection, or open the way to it (proxy, firewall, DNS)",
+    ),
+    "dynamics.application_user": (
+        "The application user is missing, disabled or has no rights.",
+        "enable the application user, and give it its roles, in the Power Platform admin center",
+    ),
+    "dynamics.change_tracking_off": (
+        "A table's change tracking is off: it is read by window.",
+        "switch on 'Track changes' of the table, and publish",
+    ),
+    "dynamics.clock_skew": (
+        "Dynamics' clock and the worker's differ by more than a minute.",
+        "let the workers' clocks follow a time server",
+    ),
+    "dynamics.columns": (
+        "Selected columns of a table do not exist or can't be read.",
+        "let the application user read them, or take them out of the fields file",
+    ),
+    "dynamics.fact": (
+        "A fact of the organisation can't be found out from here.",
+        "nothing: it is only worth knowing",
+    ),
+    "dynamics.page": (
+        "A page of a table did not come within the page time-out.",
+        "look at the network and at Dynamics' load; else a smaller OPPORTUNITY_SYNC_PAGE_SIZE",
+    ),
+    "dynamics.read_privilege": (
+        "The user does not see every row of a table.",
+        "give the application user Read at Organization level of the table",
+    ),
+    "dynamics.secret_expired": (
+        "The client secret or certificate has expired.",
+        "make a new secret or certificate, and put it and its day into the connection",
+    ),
+    "dynamics.secret_expires_soon": (
+        "The secret or certificate expires within 30 days.",
+        "make a new one now, while the old one still works",
+    ),
+    "dynamics.secret_expiry": (
+        "Nobody has told when the client secret expires.",
+        "put the day into the connection's extra secret_expires_on",
+    ),
+    "dynamics.sync_filter_gone": (
+        "The sync filter's column is gone, and rows were left out by it.",
+        "let the user read the column, or trigger mode full with accept_filter_gone",
+    ),
+    "dynamics.token": (
+        "The token service refuses the credentials, or Dataverse the token.",
+        "correct client id, secret, tenant and authority of the connection",
+    ),
+    "fields.columns": (
+        "The store has no column for a selected field, or another kind of column.",
+        "take the free name that the item tells in the fields file",
+    ),
+    "fields.file": (
+        "The fields file can't be read or has faults.",
+        "mend the lines that are named; until then no run reads or writes",
+    ),
+    "staging.not_shared": (
+        "A worker does not see what another one has staged.",
+        "set OPPORTUNITY_SYNC_STAGING_URL to a folder that every worker sees",
+    ),
+    "staging.unwritable": (
+        "The staging folder can't be written.",
+        "let the workers' user write the folder, and make room",
+    ),
+    "staging.world_readable": (
+        "Everybody on the machine may read staged rows.",
+        "chmod -R o-rwx the staging folder",
+    ),
+    "store.foreign_tables": (
+        "The store's schema also holds tables that the store did not make.",
+        "keep other tables in a schema or database of their own",
+    ),
+    "store.name_taken": (
+        "A table of the store's names was made by somebody else.",
+        "give the store a database of its own",
+    ),
+    "store.privileges": (
+        "The store's role or user may not do what runs need.",
+        "grant what is named to the role of the connection's login",
+    ),
+    "store.schema": (
+        "The store's schema is not that of this version.",
+        "nothing while runs are green: the next one upgrades; else see its error",
+    ),
+    "store.timeouts": (
+        "The database ends statements or transactions sooner than a load may take.",
+        "raise them for the store's role",
+    ),
+    "store.unreachable": (
+        "The store's database does not answer.",
+        "see whether the database runs, and whether the connection is right",
+    ),
+    "store.wrong_organization": (
+        "The store holds another organisation's rows.",
+        "correct one of the two connections, or start a new store",
+    ),
+    "store.world_readable": (
+        "Everybody on the machine may read the store's file.",
+        "chmod 600 the file, or 640 for a group",
+    ),
 }
 CHECK_CODES = tuple(
-    Code(name, meaning, "do what the item says, then check again", "The check has failed")
-    for name, meaning in _CHECKED.items()
+    Code(name, meaning, next_step, "The check has failed")
+    for name, (meaning, next_step) in _CHECKED.items()
 )
 
 CODES = (
