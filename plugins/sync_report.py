@@ -22,7 +22,10 @@ RUNBOOK: Final = "docs/runbook.md"
 NO_PROMISE: Final = "mend the cause and clear the task with everything downstream"
 _PROMISE: Final = re.compile(r"\b(re)?tried\b|\bnext try\b")
 _OPENING: Final = re.compile(r"^(if it stays,|otherwise)\s+")
-_QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"|\([^()]*\)|\[[^\[\]]*\]|\d{3,}")
+# Addresses as well: the path of a webhook's is its secret.
+_QUOTED: Final = re.compile(
+    r"'[^']*'|\"[^\"]*\"|\([^()]*\)|\[[^\[\]]*\]|\d{3,}|https?://\S+|(?<=url: )\S+"
+)
 
 
 class UnforeseenError(Exception):

@@ -116,6 +116,23 @@ def test_a_way_that_fails_is_said_and_the_others_are_gone(
     assert caplog.messages[1].startswith("Alert: Dynamics sync: The sync is late.")
 
 
+def test_the_secret_of_a_webhook_is_in_no_log(
+    give_connection: Callable[[str, dict[str, Any]], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The path of its address is one, and libraries quote addresses that can't be reached."""
+    caplog.set_level("DEBUG")
+    give_connection("hook", {"conn_type": "http", "host": "http://127.0.0.1:1/services/SeCrEt"})
+
+    assert not send(
+        AlertChange(wrong=(LATE,), well=()), {}, settings=Settings(alerts="webhook:hook")
+    )
+
+    assert "can't be sent by webhook: ConnectionError" in caplog.text
+    assert "SeCrEt" not in "".join(
+        line.getMessage() for line in caplog.records if line.levelname != "DEBUG"
+    )
+
+
 def test_a_late_sync_is_told_once(store: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """The second run that finds it late says nothing, and the store knows when it was told."""
     for _ in range(2):
