@@ -10,6 +10,7 @@ from sqlalchemy import make_url, text
 
 from dag_runs import connect, run_dag, store_connection
 from dynamics_sandbox import Organisation, Sandbox
+from sync_assets import STORE_ASSETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,15 +22,26 @@ SYNC = "dynamics_opportunity_sync"
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 
-def store_events() -> int:
-    """How often the asset `marketo_store` was announced as changed."""
+def events_since(number: int) -> list[tuple[str, dict[str, Any]]]:
+    """Which assets were announced as changed after an event of this number, and with what."""
     from airflow.models.asset import AssetEvent, AssetModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        query = select(AssetModel.name, AssetEvent.extra).join(AssetEvent.asset)
+        found = session.execute(query.where(AssetEvent.id > number)).all()
+        return sorted((row[0], row[1]) for row in found)
+
+
+def last_event() -> int:
+    """The number of the last event."""
+    from airflow.models.asset import AssetEvent
     from airflow.utils.session import create_session
     from sqlalchemy import func, select
 
     with create_session() as session:
-        query = select(func.count()).select_from(AssetEvent).join(AssetEvent.asset)
-        return session.scalar(query.where(AssetModel.name == "marketo_store")) or 0
+        return session.scalar(select(func.max(AssetEvent.id))) or 0
 
 
 def last_tries() -> dict[str, tuple[str, int]]:
@@ -44,19 +56,29 @@ def last_tries() -> dict[str, tuple[str, int]]:
         return {ti.task_id: (str(ti.state), ti.try_number) for ti in run.task_instances}
 
 
-def test_the_store_is_announced_as_changed_only_when_it_is(
+def test_a_table_is_announced_only_when_a_run_changed_it(
     monkeypatch: pytest.MonkeyPatch, sqlite_url: str, tmp_path: Path
 ) -> None:
-    """The first run brings rows and an asset event; the second one neither."""
-    before = store_events()
-    with Sandbox(Organisation.generated(seed=5, opportunities=50)) as sandbox:
+    """The first run changes all of them, the second none, the third a single account."""
+    told = []
+    organisation = Organisation.generated(seed=5, opportunities=50)
+    with Sandbox(organisation) as sandbox:
         connect(monkeypatch, sandbox, make_url(sqlite_url), tmp_path / "staging")
+        for number in range(3):
+            before = last_event()
+            assert run_dag(SYNC) == "success"
+            told.append(events_since(before))
+            if number == 1:
+                account = organisation.rows("accounts")[0]["accountid"]
+                organisation.update("accounts", account, {"name": "Renamed"})
 
-        assert run_dag(SYNC) == "success"
-        assert store_events() == before + 1
-
-        assert run_dag(SYNC) == "success"
-        assert store_events() == before + 1
+    first, second, third = told
+    assert [name for name, _ in first] == sorted(asset.name for asset in STORE_ASSETS)
+    assert second == []
+    assert [(name, extra["updated"]) for name, extra in third[1:]] == [("marketo_store_account", 1)]
+    assert third[0][0] == "marketo_store"
+    assert (third[0][1]["changed"], third[0][1]["account_updated"]) == (1, 1)
+    assert not any(isinstance(value, dict | list) for _, extra in first for value in extra.values())
 
 
 def last_record(engine: Engine) -> dict[str, Any]:
