@@ -50,9 +50,9 @@ from airflow.sdk import (
 from opportunity_sync.model import EXTRACT_TASKS
 from sync_assets import MARKETO_STORE, STORE_ASSETS, announce_changes
 from sync_dag_docs import describe_dag, describe_task
-from sync_deadlines import deadlines
+from sync_deadlines import WatchedDag, deadlines
 from sync_forms import quick_sync_form, sync_form
-from sync_patience import RETRIES
+from sync_patience import RETRIES, SYNC
 from sync_task_retries import FIRST_WAIT, LONGEST_WAIT, SyncRetryPolicy
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def opportunity_dag(
     dag_id: str, cron: str, *, modes: Sequence[str], description: str, max_active_runs: int
 ) -> DAG:
     """One DAG over the common graph."""
-    with DAG(
+    with WatchedDag(
         dag_id,
         description=description,
         # Not a plain cron string: those give windows of zero width.
@@ -170,7 +170,7 @@ def opportunity_dag(
         default_args=DEFAULTS,
         params=sync_form(modes),
         # Only the running sync is ever late.
-        deadline=deadlines() if modes[0] == "continue" else None,
+        deadline=deadlines() if dag_id == SYNC else None,
         doc_md=describe_dag(dag_id, __doc__),
         tags=["dynamics", "marketo", "opportunities"],
     ) as dag:
@@ -204,7 +204,7 @@ def closing() -> Any:
 
 
 opportunity_dag(
-    "dynamics_opportunity_sync",
+    SYNC,
     "*/5 * * * *",
     modes=("continue", "range", "full"),
     description="What changed in Dynamics since the last successful run, every five minutes.",

@@ -119,6 +119,15 @@ def test_load_produces_the_store_and_its_tables(bag: DagBag, dag_id: str) -> Non
     ]
 
 
+def test_somebody_looks_after_a_hanging_run_of_the_sync(bag: DagBag) -> None:
+    """The first time soon after the sync counts as late; runs of the others may take long."""
+    first, *_ = bag.dags[SYNC].deadline or []
+
+    assert first.interval == timedelta(minutes=Settings().late_after_minutes + 1)
+    assert first.callback.path == "sync_deadlines.look_again"
+    assert [dag_id for dag_id in DAGS if bag.dags[dag_id].deadline] == [SYNC]
+
+
 def test_the_form_of_a_quick_sync_asks_for_fields_and_a_range(bag: DagBag) -> None:
     """Fields first, one a line; an untouched form means all that wait, of all records."""
     params = bag.dags[QUICK_SYNC].params
