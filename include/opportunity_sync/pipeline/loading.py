@@ -126,10 +126,17 @@ def _as_the_store_is_now(
         log.warning("%s: the sync filter is gone, so rows that it left out are synced.", name)
         if store.forget_filter(connection, run.model[name]):
             store.bump_revision(connection, change.revision)
-    if not run.new_epoch and revision == outcome.revision:
+    if not run.new_epoch and revision == outcome.revision and not _has_only_erased(connection, run):
         return outcome
     log.info("The store has changed since transform: resolving again.")
     return resolve_again(connection, run, outcome)
+
+
+def _has_only_erased(connection: Connection, run: Run) -> bool:
+    """Whether somebody was erased from a store that is nobody's: its revision can't tell that."""
+    if run.revision:
+        return False
+    return any(store.erased_ids(connection, entity) for entity in run.model)
 
 
 def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
