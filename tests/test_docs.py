@@ -144,7 +144,7 @@ def test_every_reason_and_kind_is_documented() -> None:
         line_of(DOCS / "store.md", "| `reason` | text | text | no | `contact_not_found`")
     ) - {"reason", "refused_row"}
     kinds = codes(
-        line_of(DOCS / "store.md", "| `kind` | text | text | no | `customer_contact`")
+        line_of(DOCS / "store.md", "| `kind` | text | text | key | `customer_contact`")
     ) - {"kind"}
     shown = re.findall(r"\b(\w+_\w+) [acr]\d+ (\w+_\w+)", text_of(DOCS / "associations.md"))
 
