@@ -3,6 +3,7 @@
     make bench                              the figures of docs/performance.md, about half an hour
     make bench ARGS=--quick                 a look, some minutes
     make bench ARGS=--incremental           incremental runs alone
+    make bench ARGS=--page                  the questions of the page alone
     make bench ARGS="--rows 50000 --large 500000 --repeats 5 --save"
 
 Rows are those of all tables together, in the proportions 100 contacts : 40 accounts :
@@ -24,6 +25,7 @@ from incremental import changes_for, incremental
 from incremental_figures import costs, growth, incremental_aims, touches
 from made_pages import SHARES, organisation_of
 from measuring import start_seconds
+from page_questions import ask_page
 from report import Aim, aims, lines, machine, medians, plain_phases, single
 from saving import render_page, save
 from scenarios import extract_of, transform_of, whole_pass
@@ -43,9 +45,17 @@ def main() -> int:
     """Measure, print, and save if asked; an aim that is missed is no failure."""
     given = arguments(sys.argv[1:])
     started, folder = time.monotonic(), PROJECT / ".bench" / str(os.getpid())
-    figures, ratios = ({}, []) if given.incremental else measure(given, folder)
-    more, of_more = measure_incremental(given, folder)
-    figures, ratios = figures | more, ratios + of_more
+    figures: Figures = {}
+    ratios: list[Aim] = []
+    if not (given.incremental or given.page):
+        figures, ratios = measure(given, folder)
+    if not given.page:
+        more, of_more = measure_incremental(given, folder)
+        figures, ratios = {**figures, **more}, ratios + of_more
+    if not given.incremental:
+        _say(f"the page's questions: {given.page_rows:,} opportunities")
+        title = f"The page: a store of {given.page_rows:,} opportunities"
+        figures = {**figures, title: ask_page(folder, given.page_rows)}
     print(f"\n{render_page(machine(), figures, ratios)}")
     print(f"{time.monotonic() - started:.0f} s")
     if given.save:
@@ -67,15 +77,19 @@ def arguments(given: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--changes", type=int, default=200, help="rows that change in each of them")
     parser.add_argument("--incremental", action="store_true", help="incremental runs alone")
+    parser.add_argument("--page", action="store_true", help="the questions of the page alone")
+    parser.add_argument(
+        "--page-rows", type=int, default=1_000_000, help="opportunities of the page's store"
+    )
     parser.add_argument("--made-from", type=int, default=6_000, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="small sizes, one pass")
     parser.add_argument("--save", action="store_true", help="write results.json and docs")
     quick = {"rows": 20_000, "large": 60_000, "repeats": 1, "made_from": 500}
-    quick |= {"store": 50_000, "growth": 500, "changes": 20}
+    quick |= {"store": 50_000, "growth": 500, "changes": 20, "page_rows": 20_000}
     if "--quick" in given:
         parser.set_defaults(**quick)
     parsed = parser.parse_args(given)
-    if parsed.save and parsed.incremental:
+    if parsed.save and (parsed.incremental or parsed.page):
         parser.error("--save writes all figures, so all have to be measured")
     return parsed
 

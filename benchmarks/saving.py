@@ -34,7 +34,8 @@ def render_page(machine: Mapping[str, Any], figures: Figures, aims: Sequence[Aim
     shown = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     parts = [f"Measured on: {shown}."]
     parts += [f"### {title}\n\n{table(body)}" for title, body in figures.items()]
-    parts.append(f"### Promises\n\n{table(aims)}")
+    if aims:
+        parts.append(f"### Promises\n\n{table(aims)}")
     return "\n\n".join(parts) + "\n"
 
 

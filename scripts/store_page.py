@@ -57,6 +57,7 @@ TABLES = {
     "sync_check": "The result of the last check, item by item.",
     "sync_alert": "What has been told and is not well again.",
     "table_backlog": "What waited in Dynamics when a run last began.",
+    "left_out_field": "Selected fields that the last run could not read, and why.",
     "column_share": "Which share of the live rows has a value, of each column.",
     "history": "What changed of an opportunity, by change of the store.",
     "owed_column": "Columns that a row was written without, though the store has or is filling "
@@ -78,6 +79,12 @@ MEANINGS = {
     "sync_run_lag.entity": "the table",
     "table_backlog.entity": "the table",
     "column_share.entity": "the table",
+    "left_out_field.entity": "the table",
+    "left_out_field.field": "name of the field in the store",
+    "left_out_field.source": "its Dynamics column",
+    "left_out_field.state": "`missing`, `secured`, `masked`, `retyped`, `refused`; or "
+    "`postponed`: its column could not be made yet",
+    "left_out_field.reason": "the same in words",
     "column_share.column_name": "the column",
     "sync_run_lag.seconds": "upper bound of a class of lags: from the change in Dynamics to the "
     "commit of the load",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DOCUMENT = Path(__file__).parents[2] / "docs" / "associations.md"
 OPPORTUNITY_ID = "o1"
 _REFUSED = re.compile(r"refused (contact|account|role) (\w\d)")
+_ERASED = re.compile(r"erased contact (\w\d)")
 _ENTITIES = {"contact": CONTACT, "account": ACCOUNT, "role": CONNECTION_ROLE}
 
 
@@ -62,9 +63,13 @@ def facts_of(case: Case) -> Facts:
         entity.name: [] for entity in (CONTACT, ACCOUNT, CONNECTION, CONNECTION_ROLE)
     }
     refused: dict[str, list[str]] = {}
+    erased: list[str] = []
     for position, item in enumerate(case.known.split("; ")):
         if match := _REFUSED.fullmatch(item):
             refused.setdefault(_ENTITIES[match[1]].name, []).append(match[2])
+            continue
+        if match := _ERASED.fullmatch(item):
+            erased.append(match[1])
             continue
         entity, record = _record(item, position)
         records[entity.name].append(record)
@@ -75,6 +80,7 @@ def facts_of(case: Case) -> Facts:
         connections=frame_of(CONNECTION, records["connection"]),
         roles=frame_of(CONNECTION_ROLE, records["connectionrole"]),
         refused={name: IdSet.from_strings(ids) for name, ids in refused.items()},
+        erased=IdSet.from_strings(erased),
     )
 
 

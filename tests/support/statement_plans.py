@@ -25,11 +25,15 @@ _EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 @dataclass(frozen=True)
 class Reading:
-    """A table that a statement reads from end to end; `again`: for each row of something else."""
+    """A table that a statement reads from end to end; `again`: for each row of something else.
+
+    `in_sequence`: not even by an index, which is smaller, and gives an order.
+    """
 
     table: str
     again: bool
     statement: str
+    in_sequence: bool
 
 
 @contextmanager
@@ -55,15 +59,15 @@ def _readings(connection: Connection, statement: str, parameters: Any) -> Iterat
     driver: Any = connection.connection.driver_connection
     if connection.dialect.name == "sqlite":
         rows = driver.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
-        yield from (Reading(table, again, statement) for table, again in _of_sqlite(rows))
+        yield from (Reading(table, again, statement, way) for table, again, way in _of_sqlite(rows))
         return
     with driver.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
         plan = cursor.fetchone()[0][0]["Plan"]
-    yield from (Reading(table, again, statement) for table, again in _of_postgres(plan))
+    yield from (Reading(table, again, statement, way) for table, again, way in _of_postgres(plan))
 
 
-def _of_sqlite(rows: list[tuple[int, int, int, str]]) -> Iterator[tuple[str, bool]]:
+def _of_sqlite(rows: list[tuple[int, int, int, str]]) -> Iterator[tuple[str, bool, bool]]:
     """Steps below one parent are loops, each inside the one before it."""
     details = {number: detail for number, _parent, _unused, detail in rows}
     parents = {number: parent for number, parent, _unused, _detail in rows}
@@ -77,7 +81,11 @@ def _of_sqlite(rows: list[tuple[int, int, int, str]]) -> Iterator[tuple[str, boo
         is_whole = words[0] == "SCAN" or "AUTOMATIC" in words
         if is_whole and words[1] not in {"CONSTANT", "SUBQUERY"}:
             repeated = _is_correlated(number, parents, details)
-            yield words[1], repeated or (is_inner and words[0] == "SCAN")
+            yield (
+                words[1],
+                repeated or (is_inner and words[0] == "SCAN"),
+                "INDEX" not in words or "AUTOMATIC" in words,
+            )
 
 
 def _is_correlated(number: int, parents: dict[int, int], details: dict[int, str]) -> bool:
@@ -87,7 +95,7 @@ def _is_correlated(number: int, parents: dict[int, int], details: dict[int, str]
     return False
 
 
-def _of_postgres(plan: dict[str, Any], *, again: bool = False) -> Iterator[tuple[str, bool]]:
+def _of_postgres(plan: dict[str, Any], *, again: bool = False) -> Iterator[tuple[str, bool, bool]]:
     """A step inside a loop is run for each row of the outside, however few PostgreSQL expects.
 
     It expects a handful of tables that it knows nothing of, such as one that this load has filled.
@@ -97,7 +105,7 @@ def _of_postgres(plan: dict[str, Any], *, again: bool = False) -> Iterator[tuple
     in_sequence = plan["Node Type"] == "Seq Scan"
     is_whole = in_sequence or (plan["Node Type"] in _BY_INDEX and "Index Cond" not in plan)
     if is_whole and not plan["Relation Name"].startswith("pg_"):
-        yield plan["Relation Name"], again and in_sequence
+        yield plan["Relation Name"], again and in_sequence, in_sequence
     for child in plan.get("Plans", ()):
         is_inner = plan["Node Type"] == "Nested Loop" and child["Parent Relationship"] == "Inner"
         is_hashed = f"hashed {child.get('Subplan Name')}" in str(plan)

@@ -55,6 +55,8 @@ OPPORTUNITY = Entity(
     has_roles=True,
     has_unresolved=True,
     keeps_history=True,
+    named_by=("name",),
+    is_found_by_name=True,
     sync_filter=_SYNC_FILTER.column,
 )
 
@@ -118,6 +120,7 @@ CONTACT = Entity(
         _SYNC_FILTER,
     ),
     read_by="extract_contacts",
+    named_by=("firstname", "lastname"),
     searched=("parent_id", "master_id"),
     carries_account=True,
     has_roles=True,
@@ -153,6 +156,7 @@ ACCOUNT = Entity(
     ),
     facts=(*_MERGE, _SYNC_FILTER),
     read_by="extract_accounts",
+    named_by=("name",),
     searched=("master_id",),
     sync_filter=_SYNC_FILTER.column,
 )

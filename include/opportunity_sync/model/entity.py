@@ -18,7 +18,8 @@ class Entity:
     `searched`: fact columns by which the rules find what a changed row affects. `carries_account`:
     the public row has an `account_id` that the rules derive. `has_roles`, `has_unresolved`: contact
     roles and unresolved associations are of this entity's rows and go with them. `sync_filter`: the
-    fact that tells whether a row is excluded.
+    fact that tells whether a row is excluded. `named_by`: the Dynamics columns that make its name;
+    `is_found_by_name`: people look for records by the first of them.
     """
 
     name: str  # logical name; also the name of the public table
@@ -36,6 +37,8 @@ class Entity:
     has_unresolved: bool = False
     sync_filter: str | None = None
     keeps_history: bool = False  # which columns a change wrote is noted, row by row
+    named_by: tuple[str, ...] = ()
+    is_found_by_name: bool = False
 
     @property
     def is_public(self) -> bool:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from opportunity_sync.model import Model
 
 
-def record_backlog(
+def record_backlog(  # noqa: PLR0913 - what `begin` knows by then, in plain values
     client: DataverseClient,
     engine: Engine,
     *,
     model: Model,
     organization_id: str,
     moment: datetime,
+    wait_seconds: float,
 ) -> None:
     """Count what was modified since the watermark of each table, and write it by itself.
 
@@ -40,7 +41,7 @@ def record_backlog(
         for entity in model
         if not entity.is_always_read_whole
     }
-    with store.writing(engine, on_wait=report_wait) as connection:
+    with store.writing(engine, wait_seconds=wait_seconds, on_wait=report_wait) as connection:
         for name, found in counted.items():
             store.note_backlog(
                 connection, name, waiting=found.count, oldest_at=found.oldest_at, as_of=moment

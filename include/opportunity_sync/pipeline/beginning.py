@@ -22,6 +22,7 @@ from opportunity_sync.model.fields_reader import read_selection
 from opportunity_sync.pipeline.backlog import record_backlog
 from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.bookkeeping.events import Events, noting_guard
+from opportunity_sync.pipeline.bookkeeping.left_out import unread_fields
 from opportunity_sync.pipeline.fields_to_fill import fields_asked_for
 from opportunity_sync.pipeline.run import (
     Baseline,
@@ -76,6 +77,7 @@ def begin(
         model=fitted.model,
         organization_id=plan.organization_id,
         moment=started_at,
+        wait_seconds=wait,
     )
     name = request.dag_id, request.run_id
     with (
@@ -95,6 +97,7 @@ def begin(
         )
         events = Events(connection, name, started_at)
         _report_selection(connection, selection, events=events)
+        store.note_left_out(connection, unread_fields(selection, plan))
         events.note_columns(fitted.added)
         run = _begun(connection, found, requests=client.counters.requests, settings=settings)
         _record(run, request, connection)

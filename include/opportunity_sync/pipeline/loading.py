@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from opportunity_sync.model import Entity
     from opportunity_sync.settings import Settings
     from opportunity_sync.staging import Part
+    from opportunity_sync.store import StoreState
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _write_everything(
     require_same_epoch(run, state.epoch)
     store.claim_organization(connection, run.plan.organization_id, handed_to=run.new_organization)
     change = Change(state.revision + 1, run.revision, moment, run=(run.dag_id, run.run_id))
-    outcome = _as_the_store_is_now(connection, run, outcome, change=change, revision=state.revision)
+    outcome = _as_the_store_is_now(connection, run, outcome, change=change, state=state)
     write = Write(connection, run, outcome, change)
     overtaken = [
         entity
@@ -116,7 +117,7 @@ def _write_everything(
 
 
 def _as_the_store_is_now(
-    connection: Connection, run: Run, outcome: Outcome, *, change: Change, revision: int
+    connection: Connection, run: Run, outcome: Outcome, *, change: Change, state: StoreState
 ) -> Outcome:
     """The outcome, resolved again if the store has changed since `transform` looked at it."""
     if run.new_epoch:
@@ -126,7 +127,8 @@ def _as_the_store_is_now(
         log.warning("%s: the sync filter is gone, so rows that it left out are synced.", name)
         if store.forget_filter(connection, run.model[name]):
             store.bump_revision(connection, change.revision)
-    if not run.new_epoch and revision == outcome.revision:
+    is_as_seen = state.revision == outcome.revision and not state.is_erased_before
+    if is_as_seen and not run.new_epoch:
         return outcome
     log.info("The store has changed since transform: resolving again.")
     return resolve_again(connection, run, outcome)

@@ -11,6 +11,7 @@ from opportunity_sync.status.explained import explain_opportunity
 from opportunity_sync.status.last_check import last_check
 from opportunity_sync.status.listing import Answer, Question, QuestionError, empty_answer
 from opportunity_sync.status.open_records import refused_records, unresolved_associations
+from opportunity_sync.status.opportunity_search import find_opportunities
 from opportunity_sync.status.overview import Overview, broken_overview, empty_overview, overview
 from opportunity_sync.status.selected_columns import selected_columns
 from opportunity_sync.status.timeline import list_runs
@@ -24,6 +25,7 @@ __all__ = [
     "empty_answer",
     "empty_overview",
     "explain_opportunity",
+    "find_opportunities",
     "last_check",
     "list_runs",
     "overview",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, func, select, true
 
+from opportunity_sync.store.books.lags import lag_quantile
 from opportunity_sync.store.schema.tables import (
     public_table,
     sync_run,
@@ -20,7 +21,6 @@ from opportunity_sync.store.schema.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection, Subquery
@@ -84,7 +84,7 @@ def _backlog(connection: Connection) -> dict[str, dict[str, Any]]:
     return {row["entity"]: {name: row[name] for name in _UNKNOWN} for row in rows}
 
 
-def _freshness(connection: Connection, *, since: datetime) -> dict[str, dict[str, int]]:
+def _freshness(connection: Connection, *, since: datetime) -> dict[str, dict[str, float | None]]:
     """Median and 95 % of the lags that runs noted since then, by table."""
     lately, lags = _runs_since(since), sync_run_lag.c
     is_of_run = and_(lags.dag_id == lately.c.dag_id, lags.run_id == lately.c.run_id)
@@ -94,17 +94,6 @@ def _freshness(connection: Connection, *, since: datetime) -> dict[str, dict[str
     for row in connection.execute(query.group_by(lags.entity, lags.seconds)):
         classes.setdefault(row.entity, {})[row.seconds] = int(row.total)
     return {
-        entity: {name: percentile(found, share) for name, share in _PERCENTILES.items()}
+        entity: {name: lag_quantile(found, share) for name, share in _PERCENTILES.items()}
         for entity, found in classes.items()
     }
-
-
-def percentile(classes: Mapping[int, int], share: float) -> int:
-    """The lowest bound that this share of the rows does not exceed; `classes`: rows by bound."""
-    wanted, seen = share * sum(classes.values()), 0
-    bounds: Sequence[int] = sorted(classes)
-    for bound in bounds:
-        seen += classes[bound]
-        if seen >= wanted:
-            return bound
-    return bounds[-1]

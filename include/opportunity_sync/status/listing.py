@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, select, union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Select, Subquery, Table
+    from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Subquery, Table
 
 COUNTED = 10_000
 MOST_PER_PAGE = 500
 # Beyond it no list has rows, and databases no numbers.
 LAST_PAGE = 1_000_000_000
-_AFTER_ALL = "\U0010ffff"
+LAST_CHARACTER = "\U0010ffff"  # a text with it comes after all that begin alike
 
 
 class QuestionError(ValueError):
@@ -84,13 +84,13 @@ class Listing:
     searched: tuple[str, ...]
     is_lower: bool = True
 
-    def rows(self, connection: Connection, question: Question) -> list[Mapping[str, Any]]:
+    def rows(self, connection: Connection, question: Question) -> Sequence[RowMapping]:
         """The rows of the page that is asked for. Raises `QuestionError` for an unknown sort."""
         page = self.page_of(question)
         is_on_page = [self.table.c[name] == page.c[name] for name in self._key]
         query = select(self.table).join_from(page, self.table, and_(*is_on_page))
         rows = connection.execute(query.order_by(*self._order(question, self.table)))
-        return list(rows.mappings())
+        return rows.mappings().all()
 
     def page_of(self, question: Question) -> Subquery:
         """The keys of the page's rows."""
@@ -125,7 +125,7 @@ class Listing:
     def _begins(self, name: str, prefix: str) -> ColumnElement[bool]:
         column = self.table.c[name]
         if self.is_lower:
-            return and_(column >= prefix, column < prefix + _AFTER_ALL)
+            return and_(column >= prefix, column < prefix + LAST_CHARACTER)
         return func.lower(column).startswith(prefix, autoescape=True)
 
     def _order(self, question: Question, table: Table) -> list[Any]:
@@ -146,7 +146,7 @@ def answer_page(
     listing: Listing,
     question: Question,
     *,
-    render: Callable[[Mapping[str, Any]], dict[str, Any]] = dict,
+    render: Callable[[RowMapping], dict[str, Any]] = dict,
 ) -> Answer:
     """The page of a list, each row as `render` makes it. Raises `QuestionError`."""
     rows = [render(row) for row in listing.rows(connection, question)]

@@ -6,22 +6,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import column, select, table
 
-from opportunity_sync.model import ACCOUNT, CONTACT, OPPORTUNITY
 from opportunity_sync.store.schema.tables import store_column
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnClause, Connection
 
     from opportunity_sync.model import Entity
-
-# By the names in the store that the default selection gives them.
-_NAMED_BY = {
-    OPPORTUNITY.name: ("name",),
-    CONTACT.name: ("first_name", "last_name"),
-    ACCOUNT.name: ("company",),
-}
 
 
 def record_names(
@@ -29,25 +21,25 @@ def record_names(
 ) -> dict[str, str]:
     """The names of an entity's records by id; a record without one, or not synced, has none."""
     wanted = sorted({each for each in ids if each})
-    columns = _name_columns(connection, entity)
+    columns = name_columns(connection, entity)
     if not wanted or not columns:
         return {}
-    key = column(entity.key_column)
+    key: ColumnClause[str] = column(entity.key_column)
     stored = table(entity.name, key, *(column(name) for name in columns))
     rows = connection.execute(select(stored).where(stored.c[entity.key_column].in_(wanted)))
     named = {row[0]: " ".join(part for part in row[1:] if part) for row in rows}
     return {record_id: name for record_id, name in named.items() if name}
 
 
-def _name_columns(connection: Connection, entity: Entity) -> list[str]:
+def name_columns(connection: Connection, entity: Entity) -> list[str]:
     """The columns of the store that are read from what holds the name, in reading order.
 
     A user may have given them other names, or select none of them.
     """
-    sources = {field.column: field.source for field in entity.fields}
-    wanted = [sources[name] for name in _NAMED_BY[entity.name]]
     query = select(store_column.c.source, store_column.c.column_name).where(
-        store_column.c.entity == entity.name, store_column.c.source.in_(wanted)
+        store_column.c.entity == entity.name, store_column.c.source.in_(entity.named_by)
     )
-    made: dict[str, str] = {row[0]: row[1] for row in connection.execute(query)}
-    return [made[source] for source in wanted if source in made]
+    # The last one counts: of two columns the one that still changes.
+    rows = connection.execute(query.order_by(store_column.c.is_wanted))
+    made: dict[str, str] = {row[0]: row[1] for row in rows}
+    return [made[source] for source in entity.named_by if source in made]

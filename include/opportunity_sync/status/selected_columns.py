@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.selection import is_selectable
+from opportunity_sync.store.books.left_out_fields import left_out_fields
 from opportunity_sync.store.books.runs import last_failure
 from opportunity_sync.store.books.selections import selected_since
 from opportunity_sync.store.schema.tables import (
@@ -23,43 +24,67 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row
 
-    from opportunity_sync.model import Model
+    from opportunity_sync.model import Entity, Model
+    from opportunity_sync.store.books.left_out_fields import LeftOutField
 
-READ, FILLING, FAILED, STOPPED, MISSING = "read", "filling", "failed", "stopped", "missing"
+READ, FILLING, FAILED, STOPPED = "read", "filling", "failed", "stopped"
+_NEVER = {"filled_share": None, "as_of": None}
+Answered = dict[str, Any]
 
 
 def selected_columns(
     connection: Connection, model: Model = DEFAULT_MODEL
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, list[Answered]]:
     """By public table, each selected column that the store has, and selected fields without one.
 
-    `filled_share` was computed by a run, `as_of` then; both are None where none has yet.
+    `reason` says why a column is not read. `filled_share` was computed by a run, `as_of` then; both
+    are None where none has yet.
     """
-    selected = _selected_fields(connection)
+    selected, shares = _selected_fields(connection), _shares(connection)
+    left_out = {(each.entity, each.field): each for each in left_out_fields(connection)}
     unfilled = FAILED if _fill_has_failed(connection) else FILLING
-    shares = _shares(connection)
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[str, list[Answered]] = {}
     for entity in model.public:
-        name, standing = entity.name, _standing_fields(model, entity.name)
-        wanted = None if selected is None else selected.get(name, set()) | standing
+        name = entity.name
+        wanted = None if selected is None else selected.get(name, set()) | _standing_fields(entity)
         held, made = _held_fields(connection, name), _made_columns(connection, name)
-        columns = [_column(row, _state(row.field, wanted, held, unfilled=unfilled)) for row in made]
-        lacking = sorted((wanted or set()) - standing - {row.field for row in made})
-        columns += [
-            {"column": field, "source": None, "type": None, "state": MISSING} for field in lacking
+        columns = [
+            _made_column(
+                row,
+                left_out.get((name, row.field)),
+                otherwise=_state(row.field, wanted, held, unfilled=unfilled),
+            )
+            for row in made
         ]
-        none = {"filled_share": None, "as_of": None}
-        found[name] = [row | shares.get((name, row["column"]), none) for row in columns]
+        has_column = {row.field for row in made}
+        columns += [
+            _column_to_come(each)
+            for (of, field), each in left_out.items()
+            if of == name and field not in has_column
+        ]
+        found[name] = [row | shares.get((name, row["column"]), _NEVER) for row in columns]
     return found
 
 
-def _column(row: Row[Any], state: str) -> dict[str, Any]:
+def _made_column(row: Row[Any], out: LeftOutField | None, *, otherwise: str) -> Answered:
     return {
         "column": row.column_name,
         "source": row.source,
         "type": row.value_kind,
-        "state": state,
+        "state": otherwise if out is None else _state_of(out),
+        "reason": None if out is None else out.reason,
     }
+
+
+def _column_to_come(out: LeftOutField) -> Answered:
+    state = _state_of(out)
+    named = {"column": out.field, "source": out.source, "type": None}
+    return named | {"state": state, "reason": out.reason}
+
+
+def _state_of(out: LeftOutField) -> str:
+    """A column that could not be made yet is tried again by every run, and then filled."""
+    return FILLING if out.state == "postponed" else out.state
 
 
 def _state(
@@ -87,9 +112,9 @@ def _selected_fields(connection: Connection) -> dict[str, set[str]] | None:
     return selected
 
 
-def _standing_fields(model: Model, name: str) -> set[str]:
+def _standing_fields(entity: Entity) -> set[str]:
     """Fields that are read without being selected, such as the currency, which money brings."""
-    return {field.column for field in model[name].fields if not is_selectable(field)}
+    return {field.column for field in entity.fields if not is_selectable(field)}
 
 
 def _held_fields(connection: Connection, name: str) -> set[str] | None:

@@ -23,6 +23,7 @@ from opportunity_sync.store.books.column_shares import measure_shares, record_sh
 from opportunity_sync.store.books.events import note_event
 from opportunity_sync.store.books.figures import Figures, read_figures
 from opportunity_sync.store.books.lags import lag_quantile
+from opportunity_sync.store.books.left_out_fields import LeftOutField, note_left_out
 from opportunity_sync.store.books.owed_columns import (
     WHOLE_RECORD,
     count_owed_by_column,
@@ -113,6 +114,7 @@ __all__ = [
     "DeltaLink",
     "Figures",
     "FittedModel",
+    "LeftOutField",
     "Signs",
     "StoreState",
     "begin_epoch",
@@ -160,6 +162,7 @@ __all__ = [
     "note_deleted_rows",
     "note_event",
     "note_fill",
+    "note_left_out",
     "note_refused",
     "note_roles",
     "note_selection",

@@ -67,6 +67,30 @@ def test_no_run_brings_an_erased_contact_back(
     assert told["sync_event"] == []
 
 
+def test_a_run_that_read_the_person_before_does_not_bring_it_back(
+    sqlite_runs: SyncRuns, organisation: Organisation, tmp_path: Path
+) -> None:
+    """Its staged rows lie where the wish does not reach; they are set aside as they are loaded."""
+    contact = organisation.create("contacts", {"lastname": "Doe", "emailaddress1": "a@example.com"})
+    opportunity = organisation.create(
+        "opportunities", {"name": "Mine", "_customerid_value": contact}
+    )
+    run = sqlite_runs.begin()
+    sqlite_runs.extract(run)
+    sqlite_runs.transform(run)
+    elsewhere = sqlite_runs.settings.model_copy(update={"staging_url": str(tmp_path / "other")})
+    erase(sqlite_runs.engine, contact, settings=elsewhere)
+    sqlite_runs.load(run)
+
+    told = dump(sqlite_runs.engine, public_table(CONTACT), unresolved_association)
+    assert [row for row in told["contact"] if row["contact_id"] == contact] == []
+    assert [
+        each["reason"]
+        for each in told["unresolved_association"]
+        if each["opportunity_id"] == opportunity
+    ] == ["contact_erased"]
+
+
 def test_staged_rows_go_with_it(sqlite_runs: SyncRuns, tmp_path: Path) -> None:
     """What a failed run has left on disk may hold the person."""
     run = sqlite_runs.begin()

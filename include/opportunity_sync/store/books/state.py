@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, exists, func, insert, or_, select, true, update
 
 from opportunity_sync.errors import WrongOrganizationError
+from opportunity_sync.model import CONTACT
 from opportunity_sync.store.schema.tables import (
     fact_table,
     owed_column,
@@ -59,7 +60,8 @@ class StoreState:
     is the usual one); `link_columns` are those that the delta link gives. Either is None if it is
     not known, in a store that an earlier version made. `offered`: the links with which whole passes
     of a quick sync ended; `offered_at`: the store's revision at that time. `fill_begun`: columns
-    that the last quick sync began to fill, each with its interpretation.
+    that the last quick sync began to fill, each with its interpretation. `is_erased_before`:
+    somebody was erased before any load, which no revision tells.
     """
 
     organization_id: str | None
@@ -73,11 +75,12 @@ class StoreState:
     offered: dict[str, DeltaLink] = field(default_factory=dict)
     offered_at: dict[str, int] = field(default_factory=dict)
     fill_begun: dict[str, Interpretations] = field(default_factory=dict)
+    is_erased_before: bool = False
 
     @property
     def is_empty(self) -> bool:
-        """Whether no load has changed the store yet."""
-        return self.revision == 0
+        """Whether the store knows nothing of any record yet."""
+        return self.revision == 0 and not self.is_erased_before
 
 
 def read_state(connection: Connection) -> StoreState:
@@ -101,7 +104,14 @@ def read_state(connection: Connection) -> StoreState:
         offered_at={row.entity: row.offered_at or 0 for row in rows},
         fill_begun={row.entity: _interpretations(row.fill_begun) or {} for row in rows},
         whole_passes={row.entity: row.whole_passes for row in linked},
+        is_erased_before=not (store and store.revision) and _knows_of_erased(connection),
     )
+
+
+def _knows_of_erased(connection: Connection) -> bool:
+    """It reads the contacts' facts, and is asked of a store that has hardly any."""
+    erased = select(fact_table(CONTACT).c.contact_id).where(fact_table(CONTACT).c.is_erased)
+    return connection.scalar(erased.limit(1)) is not None
 
 
 def check_organization(

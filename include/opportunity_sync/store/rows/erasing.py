@@ -19,6 +19,7 @@ from opportunity_sync.store.books.owed_columns import WHOLE_RECORD, add_owed, re
 from opportunity_sync.store.rows.purging import empty_rows
 from opportunity_sync.store.schema.tables import (
     fact_table,
+    history,
     opportunity_contact_role,
     public_table,
     refused_row,
@@ -50,11 +51,20 @@ def erase_contact(connection: Connection, contact_id: str, *, change: Change) ->
     for table in (public, role):
         is_live = table.c.contact_id == contact_id, ~table.c.is_deleted
         found += connection.execute(update(table).values(marks).where(*is_live)).rowcount
+    _forget_history(connection, contact_id)
     remove_owed(connection, CONTACT, key)
     for listed in (refused_row, sync_error):
         is_its = listed.c.entity == CONTACT.name, listed.c.record_id == contact_id
         connection.execute(delete(listed).where(*is_its))
     return found > 0
+
+
+def _forget_history(connection: Connection, contact_id: str) -> None:
+    """Remove the lines that name the contact: they are of opportunities that it had a role in."""
+    role = opportunity_contact_role
+    related = select(role.c.opportunity_id).where(role.c.contact_id == contact_id)
+    names_it = history.c.changes.contains(contact_id)
+    connection.execute(delete(history).where(history.c.opportunity_id.in_(related), names_it))
 
 
 def erased_ids(connection: Connection, entity: Entity) -> frozenset[str]:

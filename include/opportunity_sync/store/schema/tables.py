@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from opportunity_sync.core.sync_filter import is_excluded_sql, is_synced_sql
 from opportunity_sync.model import VERSION, Entity
+from opportunity_sync.store.schema.folded_names import FoldedName
 from opportunity_sync.store.schema.types import STORED_AS, Identifier, Instant
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ ROLE = "role"
 # What became of the rows that were read; these numbers add up to `read`.
 OUTCOMES = ("inserted", "updated", "unchanged", "filtered", "refused", "superseded")
 COUNTS = ("read", *OUTCOMES, "deleted", "rewritten", "compared")
+OF_COLUMN = "column"  # in an index: the selected column with which it is made
 # Rows of the store that are not as they were before.
 CHANGES = ("inserted", "updated", "deleted", "rewritten")
 
@@ -102,7 +104,25 @@ def public_table(entity: Entity) -> Table:
     _index_deleted(table)
     if with_account:
         _index(table, ACCOUNT_ID)
+    for name in _searched_names(entity):
+        _index_name(table, name)
     return table
+
+
+def _searched_names(entity: Entity) -> list[str]:
+    """The columns that hold the name by which people look for a record; it may not be selected."""
+    if not entity.is_found_by_name:
+        return []
+    return [field.column for field in entity.fields if field.source == entity.named_by[0]]
+
+
+def _index_name(table: Table, name: str) -> None:
+    Index(
+        f"ix_{table.name}_by_{name}",
+        FoldedName(table.c[name]),
+        *table.primary_key,
+        info={OF_COLUMN: name},
+    )
 
 
 def _index_deleted(table: Table) -> None:
@@ -392,6 +412,17 @@ table_backlog = Table(
     Column("waiting", BigInteger),
     Column("oldest_waiting_at", Instant),
     Column("as_of", Instant, nullable=False),
+)
+
+left_out_field = Table(
+    "left_out_field",
+    METADATA,
+    Column("entity", Identifier),
+    Column("field", Identifier),
+    Column("source", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("entity", "field"),
 )
 
 column_share = Table(

@@ -22,7 +22,7 @@ from opportunity_sync.store.books.owed_columns import (
     forget_owed_columns,
 )
 from opportunity_sync.store.books.state import forget_interpretations
-from opportunity_sync.store.schema.tables import fact_table, public_table, store_column
+from opportunity_sync.store.schema.tables import OF_COLUMN, fact_table, public_table, store_column
 from opportunity_sync.store.sessions.lock import lock_store, read_store
 from opportunity_sync.store.statements.upsert import dialect_insert
 
@@ -233,6 +233,10 @@ def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> No
                     definition = CreateColumn(table.c[column.name]).compile(connection)
                     connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
                 _list_column(connection, entity.name, field, name=column.name)
+        made = {column.name for field in fields for column in field.columns}
+        for index in table.indexes:
+            if index.info.get(OF_COLUMN) in made:
+                index.create(connection, checkfirst=True)
         # Somebody has dropped a column that rows had: its values have to be read again.
         lost = {made.field for made in table_seen.made.values()} & {f.column for f in fields}
         live = select(fact_table(entity).c[entity.key_column]).where(

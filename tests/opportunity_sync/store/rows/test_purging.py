@@ -1,21 +1,47 @@
-"""Rows that were deleted long ago lose their values, and nothing by which runs are told apart."""
+"""Rows that were deleted long ago, or erased, lose their values, and keep what tells runs apart."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+from sqlalchemy import insert, text
 
-from opportunity_sync.model import CONTACT
+from opportunity_sync.model import CONTACT, DEFAULT_MODEL, OPPORTUNITY
+from opportunity_sync.store.books.owed_columns import owed_ids
+from opportunity_sync.store.books.runs import record_errors
 from opportunity_sync.store.rows.deletions import write_deleted
+from opportunity_sync.store.rows.erasing import erase_contact
+from opportunity_sync.store.rows.filling import fill_columns
+from opportunity_sync.store.rows.labels import write_labels
 from opportunity_sync.store.rows.purging import purge_deleted
-from opportunity_sync.store.schema.tables import fact_table, public_table
-from store_rows import NOON, a_change, dump, guid, later, write
+from opportunity_sync.store.schema.tables import (
+    fact_table,
+    history,
+    opportunity_contact_role,
+    public_table,
+    sync_error,
+)
+from store_rows import NOON, a_change, dump, fields_of, guid, later, part, write
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 PUBLIC, FACT = public_table(CONTACT), fact_table(CONTACT)
+KEPT = {
+    *("contact_id", "version_number", "owner_id", "owner_type", "created_at", "modified_at"),
+    *("is_deleted", "deleted_at", "synced_at", "revision"),
+}
+PERSON = {
+    "id": 1,
+    "last_name": "Doe",
+    "email": "a@example.com",
+    "person_status_code": 1,
+    "parent_id": guid(9),
+    "account_id": guid(9),
+    "owner_id": guid(8),
+    "modified_at": NOON,
+}
 
 
 def delete_contact(engine: Engine, number: int, *, minute: int) -> None:
@@ -60,3 +86,113 @@ def test_a_record_that_comes_back_has_its_values_again(engine: Engine) -> None:
 
     (row,) = dump(engine, PUBLIC)["contact"]
     assert (row["email"], row["is_deleted"]) == ("a@example.com", False)
+
+
+def erase(engine: Engine, number: int = 1, *, begun: int = 1) -> bool:
+    """Erase a contact, by the change after that of this number."""
+    with engine.begin() as connection:
+        return erase_contact(connection, guid(number), change=a_change(begun, later(5)))
+
+
+def stored_person(engine: Engine) -> dict[str, object]:
+    """All that the database has in the person's public row, in whatever column."""
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM contact")).mappings().one()
+        return {name: value for name, value in row.items() if value is not None}
+
+
+def test_of_an_erased_contact_only_key_and_bookkeeping_stay(engine: Engine) -> None:
+    """The row is deleted and has the change's number; the fact keeps its version, for ever."""
+    write(engine, CONTACT, PERSON | {"version_number": 7})
+    assert erase(engine)
+
+    row = stored_person(engine)
+    assert row.keys() - KEPT == set()
+    assert (row["version_number"], row["revision"]) == (7, 2)
+    (fact,) = dump(engine, FACT)["fact_contact"]
+    assert (fact["version_number"], fact["is_deleted"], fact["parent_id"]) == (7, True, None)
+
+
+def test_nothing_that_a_run_writes_brings_an_erased_contact_back(engine: Engine) -> None:
+    """Neither rows read before the wish or after it, newer or not, nor a fill, nor a new label."""
+    write(engine, CONTACT, PERSON)
+    erase(engine)
+    before = stored_person(engine)
+    for begun, version in ((0, 1), (1, 9), (50, 9), (60, 10)):
+        counts = write(engine, CONTACT, PERSON | {"version_number": version}, begun=begun)
+        assert counts.superseded == 1
+    with engine.begin() as connection:
+        change, rows = a_change(70), part(CONTACT, PERSON | {"version_number": 99})
+        assert fill_columns(connection, CONTACT, rows, fields=["email"], change=change) == 0
+        labels = {"contact": {"person_status": {1: "Renamed"}}}
+        model_change = a_change(80)
+        assert write_labels(connection, labels, model=DEFAULT_MODEL, change=model_change) == {
+            "contact": 0
+        }
+        assert list(owed_ids(connection, CONTACT, fields_of(CONTACT))) == []
+    assert stored_person(engine) == before
+
+
+def test_a_contact_can_be_erased_before_it_was_ever_seen(engine: Engine) -> None:
+    """Its first row is set aside; there is no table that is filled unseen."""
+    assert not erase(engine, begun=0)
+    counts = write(engine, CONTACT, PERSON, begun=9)
+    assert (counts.inserted, dump(engine, PUBLIC)["contact"]) == (0, [])
+
+
+def test_errors_and_history_that_name_an_erased_contact_go(engine: Engine) -> None:
+    """What was noted of others stays."""
+    write(engine, CONTACT, PERSON, PERSON | {"id": 2})
+    line = {"at": NOON, "dag_id": "sync", "run_id": "r"}
+    role = {"is_primary": True, "source": "customer", "synced_at": NOON, "role": "Champion"}
+    with engine.begin() as connection:
+        for number in (1, 2):
+            key = {"opportunity_id": guid(number)}
+            changes = f'{{"roles":{{"written":["{guid(number)}"],"deleted":[]}}}}'
+            given = line | {"revision": 1, "changes": changes}
+            connection.execute(insert(history).values(key | given))
+            contact = {"contact_id": guid(number)}
+            connection.execute(insert(opportunity_contact_role).values(key | contact | role))
+        refused = [
+            {
+                "entity": "contact",
+                "record_id": guid(number),
+                "field": "",
+                "code": "x",
+                "message": "",
+            }
+            for number in (1, 2)
+        ]
+        record_errors(connection, "sync", "r", refused)
+    erase(engine)
+
+    told = dump(engine, history, sync_error, opportunity_contact_role)
+    assert [row["opportunity_id"] for row in told["history"]] == [guid(2)]
+    assert [row["record_id"] for row in told["sync_error"]] == [guid(2)]
+    assert [row["is_deleted"] for row in told["opportunity_contact_role"]] == [True, False]
+
+
+def test_opportunities_of_an_erased_contact_are_asked_for_again(engine: Engine) -> None:
+    """The next run resolves them without it."""
+    write(engine, CONTACT, PERSON)
+    mine = {"customer_id": guid(1), "customer_type": "contact"}
+    write(engine, OPPORTUNITY, mine | {"id": 11}, {"id": 12})
+    erase(engine)
+    with engine.connect() as connection:
+        assert list(owed_ids(connection, OPPORTUNITY, fields_of(OPPORTUNITY))) == [guid(11)]
+
+
+def test_a_purged_opportunity_has_no_history_and_no_stopped_column_left(engine: Engine) -> None:
+    """A column that is not selected any more is emptied as well."""
+    write(engine, OPPORTUNITY, {"id": 1, "name": "Mine", "customer_id": guid(5)})
+    with engine.begin() as connection:
+        gone = pa.table({"opportunity_id": [guid(1)]})
+        change = a_change(1, later(1))
+        write_deleted(connection, OPPORTUNITY, [gone], change=change, recheck=False)
+        line = {"at": NOON, "dag_id": "sync", "run_id": "r", "changes": "{}", "revision": 1}
+        connection.execute(insert(history).values(line | {"opportunity_id": guid(1)}))
+        purge_deleted(connection, OPPORTUNITY, before=later(2), change=a_change(5, later(9)))
+    told = dump(engine, history, public_table(OPPORTUNITY), fact_table(OPPORTUNITY))
+    (row,), (fact,) = told["opportunity"], told["fact_opportunity"]
+    assert (told["history"], row["name"], row["customer_id"]) == ([], None, None)
+    assert (fact["customer_id"], fact["deleted_revision"]) == (None, 2)

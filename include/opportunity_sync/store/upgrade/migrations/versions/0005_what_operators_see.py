@@ -26,10 +26,12 @@ _MADE = (
     "sync_check",
     "sync_alert",
     "table_backlog",
+    "left_out_field",
     "column_share",
     "history",
 )
 
+_NAMES = "SELECT column_name FROM store_column WHERE entity = 'opportunity' AND source = 'name'"
 _PUBLIC = ("opportunity", "contact", "account")
 # Lists that a page shows, with their keys and the further columns by which they are put in order.
 _LISTS = {
@@ -65,6 +67,7 @@ def upgrade() -> None:
     _make_tables_of_operators()
     _make_tables_of_rows()
     _make_indexes()
+    _index_names()
     for entity in _FACTS:
         op.add_column(
             f"fact_{entity}",
@@ -135,6 +138,13 @@ def _make_tables_of_rows() -> None:
         sa.PrimaryKeyConstraint("entity", name="pk_table_backlog"),
     )
     op.create_table(
+        "left_out_field",
+        _column("entity", Identifier, required=True),
+        _column("field", Identifier, required=True),
+        *(_column(name, sa.Text(), required=True) for name in ("source", "state", "reason")),
+        sa.PrimaryKeyConstraint("entity", "field", name="pk_left_out_field"),
+    )
+    op.create_table(
         "column_share",
         _column("entity", Identifier, required=True),
         _column("column_name", Identifier, required=True),
@@ -170,8 +180,28 @@ def _make_indexes() -> None:
         )
 
 
+def _index_names() -> None:
+    """By which opportunities are found by name, if that is selected; later columns bring theirs.
+
+    PostgreSQL takes no long text into an index; SQLite knows the case of ASCII letters only.
+    """
+    connection = op.get_bind()
+    quote = connection.dialect.identifier_preparer.quote
+    for name in connection.scalars(sa.text(_NAMES)).all():
+        column = quote(name)
+        folded = {
+            "postgresql": f'(left(lower({column}), 100) COLLATE "C")',
+            "sqlite": f"{column} COLLATE NOCASE",
+        }[connection.dialect.name]
+        index = quote(f"ix_opportunity_by_{name}")
+        op.execute(f"CREATE INDEX {index} ON opportunity ({folded}, opportunity_id)")
+
+
 def downgrade() -> None:
     """Forget all of it."""
+    connection = op.get_bind()
+    for name in connection.scalars(sa.text(_NAMES)).all():
+        op.drop_index(f"ix_opportunity_by_{name}", "opportunity")
     for table in _PUBLIC:
         op.drop_index(f"ix_{table}_is_deleted", table)
     op.drop_index("ix_sync_run_success", "sync_run")

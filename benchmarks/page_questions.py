@@ -1,0 +1,182 @@
+"""How long each question of the page takes of a large store: its first page, and its last one.
+
+The store is filled by SQL: that is quick, and the questions see rows like any others. Statistics
+and visibility are brought up to date as autovacuum would do it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from opportunity_sync import status
+from opportunity_sync.store import migrate, read_store, store_engine
+from postgres_cluster import DEFAULTS, new_database, running_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Connection, CursorResult, Engine
+
+RUNS = 26_000  # of ninety days, one every five minutes
+REPEATS = 5
+_PER_PAGE = 50
+_AT = "'2026-05-01T12:00:00Z'"
+_ID = {
+    "sqlite": "printf('%08x-0000-4000-8000-000000000000', n * 2654435761 % 4294967296)",
+    "postgresql": "lpad(to_hex((n::bigint * 2654435761) % 4294967296), 8, '0') "
+    "|| '-0000-4000-8000-000000000000'",
+}
+_NUMBERS = {
+    "sqlite": "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) ",
+    "postgresql": "WITH s AS (SELECT generate_series(1, {rows}) AS n) ",
+}
+_BEFORE = {
+    "sqlite": f"strftime('%Y-%m-%dT%H:%M:%SZ', {_AT}, '-' || (n * 5) || ' minutes')",
+    "postgresql": f"timestamptz {_AT} - n * interval '5 minutes'",
+}
+_FILLING = {
+    "opportunity": "(opportunity_id, version_number, synced_at, modified_at, name, customer_id, "
+    "customer_type) "
+    "SELECT {id}, n, {at}, {at}, 'Deal ' || n % 1000 || ' of ' || n, {id}, 'contact'",
+    "fact_opportunity": "(opportunity_id, version_number, customer_id, customer_type) "
+    "SELECT {id}, n, {id}, 'contact'",
+    "contact": "(contact_id, version_number, synced_at) SELECT {id}, n, {at}",
+    "fact_contact": "(contact_id, version_number) SELECT {id}, n",
+    "opportunity_contact_role": "(opportunity_id, contact_id, role, is_primary, source, synced_at) "
+    "SELECT {id}, {id}, 'Potential Customer', true, 'customer', {at}",
+    "unresolved_association": "(opportunity_id, kind, reference_id, reason, first_seen_at) "
+    "SELECT {id}, 'contact_account', {id}, 'account_not_found', {at}",
+    "refused_row": "(entity, record_id, code, message, first_seen_at, last_tried_at, tries, "
+    "next_try_at, tried_by) SELECT 'contact', {id}, 'too_long', 'Too long.', {at}, {at}, n % 9, "
+    "{at}, '1'",
+}
+_OF_RUNS = {
+    "sync_run": "(dag_id, run_id, mode, started_at, ended_at, outcome) "
+    "SELECT 'sync', 'run-' || n, 'continue', {before}, {before}, 'succeeded'",
+    "sync_run_entity": "(dag_id, run_id, entity, updated) SELECT 'sync', 'run-' || n, 'contact', 1",
+    "sync_run_lag": "(dag_id, run_id, entity, seconds, rows) "
+    "SELECT 'sync', 'run-' || n, 'contact', 60, 1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, and how many milliseconds its answer takes of each database."""
+
+    COLUMNS: ClassVar = "question|SQLite ms|PostgreSQL ms"
+
+    question: str
+    sqlite: float
+    postgres: float
+
+    def __str__(self) -> str:
+        """A line of the table."""
+        return f"| {self.question} | {self.sqlite:.1f} | {self.postgres:.1f} |"
+
+
+def ask_page(folder: Path, rows: int) -> list[Asked]:
+    """Ask everything of a store with so many opportunities, of each kind."""
+    found: dict[str, dict[str, float]] = {}
+    for kind, made in (("sqlite", _file), ("postgres", _database)):
+        with made(folder) as engine:
+            migrate(engine)
+            _fill(engine, rows)
+            with read_store(engine) as connection:
+                found[kind] = {
+                    name: _milliseconds(connection, ask)
+                    for name, ask in _questions(engine.dialect.name, rows).items()
+                }
+    return [Asked(name, took, found["postgres"][name]) for name, took in found["sqlite"].items()]
+
+
+@contextmanager
+def _file(folder: Path) -> Iterator[Engine]:
+    folder.mkdir(parents=True, exist_ok=True)
+    yield store_engine(f"sqlite:///{folder / 'page.sqlite'}")
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _database(_folder: Path) -> Iterator[Engine]:
+    with running_cluster(DEFAULTS, as_installed=True) as server, new_database(server) as url:
+        engine = store_engine(url)
+        yield engine
+        engine.dispose()
+
+
+def _fill(engine: Engine, rows: int) -> None:
+    kind = engine.dialect.name
+    at = _AT if kind == "sqlite" else f"timestamptz {_AT}"
+    for tables, count in ((_FILLING, rows), (_OF_RUNS, RUNS)):
+        for table, statement in tables.items():
+            numbers = _NUMBERS[kind].format(rows=count)
+            values = statement.format(id=_ID[kind], at=at, before=_BEFORE[kind])
+            with engine.begin() as connection:
+                _run(connection, f"INSERT INTO {table} {_rewritten(numbers, values)}")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE" if kind == "sqlite" else "VACUUM ANALYZE")
+
+
+def _rewritten(numbers: str, values: str) -> str:
+    """The columns, then the numbers, then what is selected from them."""
+    columns, _, selected = values.partition(") ")
+    return f"{columns}) {numbers}{selected} FROM s"
+
+
+def _run(connection: Connection, statement: str) -> CursorResult[Any]:
+    """Run it as it stands: the driver of PostgreSQL takes a percent sign for a parameter."""
+    is_postgres = connection.dialect.name == "postgresql"
+    return connection.exec_driver_sql(statement.replace("%", "%%") if is_postgres else statement)
+
+
+def _questions(kind: str, rows: int) -> dict[str, Callable[[Connection], Any]]:
+    last = rows // _PER_PAGE
+    now = datetime(2026, 5, 1, 12, 5, tzinfo=UTC)
+
+    def listed(ask: Callable[..., Any], **asked: Any) -> Callable[[Connection], Any]:
+        return lambda connection: ask(connection, status.Question(per_page=_PER_PAGE, **asked))
+
+    def an_id(connection: Connection) -> str:
+        query = f"WITH s AS (SELECT {rows // 2} AS n) SELECT {_ID[kind]} FROM s"  # noqa: S608
+        return str(_run(connection, query).scalar_one())
+
+    return {
+        "status": lambda connection: status.overview(
+            connection, now=now, late_after=timedelta(minutes=15), is_paused=False
+        ),
+        "runs, page 1": listed(status.list_runs),
+        "runs, last page": listed(status.list_runs, page=RUNS // _PER_PAGE),
+        "errors, page 1": listed(status.refused_records),
+        "errors, last page": listed(status.refused_records, page=last),
+        "errors by tries, last page": listed(status.refused_records, page=last, sort="-tries"),
+        "unresolved, page 1": listed(status.unresolved_associations),
+        "unresolved, last page": listed(status.unresolved_associations, page=last),
+        "unresolved by kind, last page": listed(
+            status.unresolved_associations, page=last, sort="kind"
+        ),
+        "unresolved, one prefix": listed(status.unresolved_associations, search="00a"),
+        "an opportunity": lambda connection: status.explain_opportunity(
+            connection, an_id(connection)
+        ),
+        "opportunities by name": listed(status.find_opportunities, search="deal 7"),
+        "opportunities, last page": listed(status.find_opportunities, search="deal", page=200),
+        "fields": status.selected_columns,
+        "check": status.last_check,
+    }
+
+
+def _milliseconds(connection: Connection, ask: Callable[[Connection], Any]) -> float:
+    """The median over some repeats, after one to warm up."""
+    ask(connection)
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        ask(connection)
+        times.append((time.perf_counter() - started) * 1000)
+    return round(sorted(times)[len(times) // 2], 1)

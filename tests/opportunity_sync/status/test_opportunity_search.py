@@ -1,0 +1,100 @@
+"""Tests of the search for opportunities, by the beginning of the name or by the id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import delete, text
+
+from opportunity_sync.model import OPPORTUNITY
+from opportunity_sync.status import find_opportunities
+from opportunity_sync.status.listing import Question, QuestionError
+from opportunity_sync.store.schema.tables import store_column
+from statement_plans import plans_watched
+from store_rows import NOON, guid, write
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+NAMES = ("Alpha", "ALPINE tour", "alp", "Beta", "Ärger", "100% off", None)
+
+
+@pytest.fixture
+def named(engine: Engine) -> Engine:
+    """A store with an opportunity of each name, numbered from 1."""
+    rows = [
+        {"id": number, "name": name, "account_id": guid(99), "modified_at": NOON}
+        for number, name in enumerate(NAMES, start=1)
+    ]
+    write(engine, OPPORTUNITY, *rows)
+    return engine
+
+
+def found(engine: Engine, search: str, **how: Any) -> list[str | None]:
+    """The names that a search finds, in their order."""
+    with engine.connect() as connection:
+        answer = find_opportunities(connection, Question(search=search, **how))
+    return [row["name"] for row in answer.rows]
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("al", ["alp", "Alpha", "ALPINE tour"]),
+        ("ALP", ["alp", "Alpha", "ALPINE tour"]),
+        (" beta ", ["Beta"]),
+        ("ärg", ["Ärger"]),
+        ("100%", ["100% off"]),
+        ("%", []),
+        ("lpha", []),
+        (guid(4).upper(), ["Beta"]),
+        (guid(7), [None]),
+    ],
+)
+def test_names_are_found_by_their_beginning_whatever_the_case(
+    named: Engine, search: str, expected: list[str | None]
+) -> None:
+    """A whole id is that of one opportunity; no character has a meaning of its own."""
+    assert expected == found(named, search)
+
+
+def test_a_match_is_told_with_what_leads_on(named: Engine) -> None:
+    """The columns by which a page shows it."""
+    with named.connect() as connection:
+        answer = find_opportunities(connection, Question(search="beta"))
+    row = {"name": "Beta", "opportunity_id": guid(4), "account_id": guid(99)}
+    assert answer.rows == [row | {"modified_at": NOON, "is_deleted": False}]
+    assert (answer.total, answer.more) == (1, False)
+
+
+def test_matches_come_page_by_page_in_either_order(named: Engine) -> None:
+    """The second page goes on where the first one ends."""
+    assert found(named, "al", per_page=2, page=2) == ["ALPINE tour"]
+    assert found(named, "al", per_page=2, sort="-name") == ["ALPINE tour", "Alpha"]
+    with pytest.raises(QuestionError, match="can't be sorted"):
+        found(named, "al", sort="stage")
+
+
+def test_without_names_ids_are_searched(named: Engine) -> None:
+    """Somebody who selects no names still finds an opportunity by how its id begins."""
+    with named.begin() as connection:
+        connection.execute(delete(store_column).where(store_column.c.source == "name"))
+        answer = find_opportunities(connection, Question(search=guid(3)[:8]))
+    try:
+        assert [row["opportunity_id"] for row in answer.rows] == [guid(3)]
+    finally:
+        with named.begin() as connection:
+            row = "('opportunity', 'name', 'name', 'name', 'text', false)"
+            connection.execute(text(f"INSERT INTO store_column VALUES {row}"))
+
+
+@pytest.mark.parametrize("search", ["al", "ärg", guid(4)])
+def test_no_search_looks_through_all_opportunities(named: Engine, search: str) -> None:
+    """Each finds its rows by an index."""
+    with named.connect() as connection:
+        if named.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan TO off")
+        with plans_watched() as readings:
+            find_opportunities(connection, Question(search=search))
+    assert [each for each in readings if each.in_sequence and each.table == "opportunity"] == []
