@@ -57,6 +57,7 @@ TABLES = {
     "sync_check": "The result of the last check, item by item.",
     "sync_alert": "What has been told and is not well again.",
     "table_backlog": "What waited in Dynamics when a run last began.",
+    "backlog_sample": "How many waited when each run began, for the line over time.",
     "column_share": "Which share of the live rows has a value, of each column.",
     "history": "What changed of an opportunity, by change of the store.",
     "owed_column": "Columns that a row was written without, though the store has or is filling "
@@ -77,6 +78,8 @@ MEANINGS = {
     "sync_run_task.ended_at": "when that ended; null while it runs",
     "sync_run_lag.entity": "the table",
     "table_backlog.entity": "the table",
+    "backlog_sample.entity": "the table",
+    "backlog_sample.waiting": "as in `table_backlog`",
     "column_share.entity": "the table",
     "column_share.column_name": "the column",
     "sync_run_lag.seconds": "upper bound of a class of lags: from the change in Dynamics to the "

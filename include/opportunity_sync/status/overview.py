@@ -14,7 +14,8 @@ from sqlalchemy import select
 from opportunity_sync import errors
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.status.figures import table_figures
-from opportunity_sync.store.books.runs import FAILED, RUNNING, SUCCEEDED
+from opportunity_sync.status.progress import running_runs
+from opportunity_sync.store.books.runs import FAILED, SUCCEEDED
 from opportunity_sync.store.schema.tables import sync_alert, sync_run
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _HEALING = {
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, errors.TransientError)
 }
-_MOST_RUNNING = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def overview(
         sentence=sentence,
         code=code,
         entities=table_figures(connection, model, now=now, last_success_at=succeeded_at),
-        running=_running(connection),
+        running=running_runs(connection, now=now),
         alerts=_alerts(connection),
     )
 
@@ -151,12 +151,6 @@ def _last_ended(connection: Connection) -> Row[Any] | None:
         sync_run.c.ended_at.is_not(None), sync_run.c.mode.in_(_CONTINUING)
     )
     return connection.execute(ended.order_by(sync_run.c.ended_at.desc()).limit(1)).one_or_none()
-
-
-def _running(connection: Connection) -> list[dict[str, Any]]:
-    columns = (sync_run.c[name] for name in ("dag_id", "run_id", "mode", "started_at"))
-    running = select(*columns).where(sync_run.c.outcome == RUNNING).limit(_MOST_RUNNING)
-    return [dict(row) for row in connection.execute(running).mappings()]
 
 
 def _alerts(connection: Connection) -> list[dict[str, Any]]:
