@@ -40,7 +40,7 @@ async function drawInto(place, { points, value, kind, series, unit }) {
     // It measures its place, which is in the page only after the view is.
     await new Promise(requestAnimationFrame);
     const colour = (token) => getComputedStyle(document.documentElement).getPropertyValue(token).trim();
-    const entities = ORDER.filter((entity) => points.some((point) => point.entity === entity));
+    const entities = ORDER.filter((entity) => points.some((point) => point.entity === entity && value(point) > 0));
     const traces = entities.map((entity) => trace(kind, entity, points.filter((point) => point.entity === entity), value, colour(`--plot-${entity}`)));
     await Plotly.react(place, traces, layout(series, unit, colour), { displayModeBar: false, responsive: true });
     place.dataset.drawn = "true";
@@ -61,12 +61,12 @@ function layout(series, unit, colour) {
   const axis = { color: colour("--faint"), gridcolor: colour("--line"), zerolinecolor: colour("--line"), fixedrange: true };
   return {
     barmode: "stack", bargap: 0.15, height: 260, autosize: true, hovermode: "x unified",
-    margin: { l: 48, r: 12, t: 8, b: 32 },
+    margin: { l: 48, r: 12, t: 44, b: 36 },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: text, family: "system-ui, sans-serif", size: 12 },
     hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: text } },
-    showlegend: true, legend: { orientation: "h", y: -0.2, font: { color: text } },
-    xaxis: { ...axis, type: "date", range: [series.since, series.until], showgrid: false },
+    showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal", font: { color: text } },
+    xaxis: { ...axis, type: "date", range: [series.since, series.until], showgrid: false, nticks: 5, tickangle: 0 },
     yaxis: { ...axis, rangemode: "tozero", title: { text: unit, font: { size: 11 } }, tickformat: ",d", nticks: 5 },
   };
 }

@@ -11,10 +11,10 @@ export function table(caption, columns, rows, heading = plainHeading) {
   const head = make("tr", { role: "row" }, columns.map((column) => heading(column)));
   const body = rows.map((row) => make("tr", { role: "row" }, columns.map((column) =>
     make("td", { role: "cell", "data-label": column.title, class: column.kind }, make("span", {}, column.cell(row))))));
-  return make("table", { role: "table" },
+  return make("div", { class: "scroll" }, make("table", { role: "table" },
     make("caption", {}, caption),
     make("thead", { role: "rowgroup" }, head),
-    make("tbody", { role: "rowgroup" }, body));
+    make("tbody", { role: "rowgroup" }, body)));
 }
 
 function plainHeading(column) {

@@ -9,7 +9,7 @@ export function exact(moment) {
 export function ago(moment) {
   if (!moment) return make("span", { class: "faint" }, "never");
   const seconds = (Date.now() - Date.parse(moment)) / 1000;
-  const text = seconds < 0 ? `in ${span(-seconds)}` : `${span(seconds)} ago`;
+  const text = seconds < 0 ? `in ${span(-seconds, 1)}` : `${span(seconds, 1)} ago`;
   return make("time", { datetime: moment, title: exact(moment) }, text);
 }
 

@@ -81,7 +81,7 @@ function given(row) {
 function unresolved(rows) {
   if (rows.length === 0) return nothing("Nothing: every association is resolved.");
   return make("ul", { class: "reasons" }, rows.map((row) => make("li", {},
-    make("p", {}, make("strong", {}, `Not found for this: ${KINDS[row.kind] ?? row.kind} `), make("code", {}, row.reference_id), " ", copyButton(row.reference_id)),
+    make("p", {}, make("strong", {}, `Missing: ${KINDS[row.kind] ?? row.kind} `), make("code", {}, row.reference_id), " ", copyButton(row.reference_id)),
     make("p", {}, REASONS[row.reason] ?? row.reason, " ", make("code", { class: "faint" }, row.reason), " since ", ago(row.first_seen_at)))));
 }
 

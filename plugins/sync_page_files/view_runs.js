@@ -8,8 +8,9 @@ import { ago, at } from "./times.js";
 import { OUTCOMES, number, span, tableName } from "./words.js";
 
 const TASK_TONES = 8;
+const SHORT = 160;
 const SHOWN_COUNTS = ["inserted", "updated", "deleted", "rewritten", "refused", "filtered", "superseded"];
-const EVENT_ICONS = { selection: "☰", columns: "＋", guard: "✋", alert: "!", drift: "≠" };
+const EVENT_ICONS = { selection: "☰", columns: "+", guard: "✋", alert: "!", drift: "≠" };
 
 export async function showRuns(given) {
   const asked = { ...given };
@@ -54,7 +55,7 @@ function run(row) {
 
 function windowOf(row) {
   if (!row.window_start && !row.window_end) return null;
-  return make("p", { class: "faint" }, "Window ", at(row.window_start), " to ", at(row.window_end));
+  return make("p", { class: "faint" }, "Window from ", at(row.window_start), row.window_end ? [" to ", at(row.window_end)] : " on");
 }
 
 // Only what happened is told; a run that found nothing changed says so.
@@ -88,5 +89,11 @@ function happening(row) {
   return make("li", { class: `event ${row.kind}` },
     make("p", { class: "line" }, make("span", { class: "icon", "aria-hidden": "true" }, EVENT_ICONS[row.kind] ?? "·"), " ",
       badge(row.kind, row.kind === "guard" || row.kind === "alert" ? "late" : "plain"), " ", ago(row.at), " ",
-      row.entity ? make("strong", {}, `${tableName(row.entity)}: `) : null, row.message));
+      row.entity ? make("strong", {}, `${tableName(row.entity)}: `) : null, short(row.message)));
+}
+
+// A first selection names a hundred columns: nobody reads them between two runs.
+function short(message) {
+  if (message.length <= SHORT) return message;
+  return make("details", {}, make("summary", {}, `${message.slice(0, SHORT)}…`), message);
 }

@@ -57,8 +57,8 @@ export function tableName(entity) {
 
 const LENGTHS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
-// A length of time by its two largest units.
-export function span(seconds) {
+// A length of time by its largest units, two if not told otherwise.
+export function span(seconds, units = 2) {
   if (seconds === null || seconds === undefined) return "–";
   let rest = Math.max(0, Math.round(seconds));
   const parts = [];
@@ -67,7 +67,7 @@ export function span(seconds) {
     if (count > 0) parts.push(`${count} ${unit}`);
     else if (parts.length > 0) break;
     rest -= count * size;
-    if (parts.length === 2) break;
+    if (parts.length === units) break;
   }
   return parts.join(" ") || "0 s";
 }

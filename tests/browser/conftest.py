@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, shown_file: Path) -> Iterat
     dynamics = {"conn_type": "dynamics", "host": ORGANISATION, "login": "a", "password": "b"}
     store = {"conn_type": "sqlite", "host": str(shown_file)}
     connections = {
-        "dynamics_default": dynamics | {"extra": {"tenant_id": "t"}},
+        "dynamics_default": dynamics | {"extra": {"tenant_id": "contoso.example"}},
         "marketo_store": store,
         "marketo_store_reader": store,
     }

@@ -95,14 +95,13 @@ def date_back(connection: Connection, runs: int, *, every: timedelta) -> None:
     connection.execute(update(table_backlog).values(as_of=last))
 
 
-def move_run(
-    connection: Connection, run_id: str, began_at: datetime, ended_at: datetime
-) -> None:
+def move_run(connection: Connection, run_id: str, began_at: datetime, ended_at: datetime) -> None:
     """Give a run other times; what it read is what had waited then."""
     is_it = sync_run.c.run_id == run_id
     times = {"started_at": began_at, "ended_at": ended_at}
     connection.execute(update(sync_run).where(is_it).values(times))
-    read = select(sync_run_entity).where(sync_run_entity.c.run_id == run_id)
+    is_counted = sync_run_entity.c.entity.in_(select(table_backlog.c.entity))
+    read = select(sync_run_entity).where(sync_run_entity.c.run_id == run_id, is_counted)
     for row in connection.execute(read).mappings().all():
         sample = {"entity": row["entity"], "as_of": began_at, "waiting": row["read"]}
         connection.execute(insert(backlog_sample).values(sample))
