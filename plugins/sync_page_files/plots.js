@@ -3,6 +3,9 @@ import { make } from "./elements.js";
 import { tableName } from "./words.js";
 
 const ORDER = ["opportunity", "contact", "account", "role", "connection", "connectionrole"];
+// Hours with their day below where it changes, or days: short enough for a phone.
+const DAY = 86_400_000;
+const TICKS = [{ dtickrange: [null, DAY - 1], value: "%H:%M\n%-d %b" }, { dtickrange: [DAY, null], value: "%-d %b" }];
 let library = null;
 
 function loadLibrary() {
@@ -66,7 +69,7 @@ function layout(series, unit, colour) {
     font: { color: text, family: "system-ui, sans-serif", size: 12 },
     hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: text } },
     showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal", font: { color: text } },
-    xaxis: { ...axis, type: "date", range: [series.since, series.until], showgrid: false, nticks: 5, tickangle: 0 },
+    xaxis: { ...axis, type: "date", range: [series.since, series.until], showgrid: false, nticks: 5, tickangle: 0, tickformatstops: TICKS },
     yaxis: { ...axis, rangemode: "tozero", title: { text: unit, font: { size: 11 } }, tickformat: ",d", nticks: 5 },
   };
 }

@@ -1,4 +1,4 @@
-"""One API server and one browser for all tests of the page, and a store that each test gets anew."""
+"""One API server and one browser for all tests of the page, and a store that each gets anew."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from api_server import ApiServer, running_api_server
 from browser import Browser, missing_programs, running_browser
-from page_stores import make_store
 from opportunity_sync.store import store_engine
+from page_stores import make_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
