@@ -56,7 +56,7 @@ def test_a_viewer_is_told_why_nothing_was_tried(
     refuse(store, 1)
     browser.give_cookie("_token", server.token_of("viewer"))
     browser.open(f"{server.page}#errors")
-    browser.click(".tools > button")
+    browser.click("#view .tools > button")
     browser.wait_for("#notice", "whoever gives out rights")
 
 
