@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help set-up set-up-development demo fields plan validate erase test soak check bench ui docs lock clean
+.PHONY: help set-up set-up-development demo fields plan validate erase test soak check bench ui docs screenshots lock clean
 # Targets share .venv and .demo: never two at once.
 .NOTPARALLEL:
 
@@ -65,6 +65,9 @@ bench: set-up-development ## Measure speed and memory beside a plain loop; takes
 
 docs: set-up-development ## Write the generated pages anew: docs/settings.md and docs/store.md
 	@$(python) scripts/generate_docs.py $(ARGS)
+
+screenshots: set-up-development ## Make the pictures of the page in docs/images anew
+	@$(python) tests/support/page_pictures.py $(ARGS)
 
 lock: set-up-development ## Re-make requirements.txt from the groups of pyproject.toml (ARGS=--upgrade)
 	@$(python) scripts/lock.py $(ARGS)

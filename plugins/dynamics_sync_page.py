@@ -26,7 +26,8 @@ class LatePage:
     async def __call__(self, *given: Any) -> None:
         """Answer one request, as ASGI has it."""
         if self.made is None:
-            from sync_page_routes import make_page, settings_or_default
+            from sync_page_routes import make_page
+            from sync_page_sources import settings_or_default
 
             self.made = make_page(open_health=settings_or_default().open_health)
         await self.made(*given)

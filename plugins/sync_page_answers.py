@@ -38,9 +38,14 @@ def error_answer(code: str, message: str, *, next_step: str, status: int) -> Res
     return json_answer({"code": code, "message": message, "next_step": next_step}, status)
 
 
+def in_utc(moment: datetime) -> str:
+    """An instant as all answers write it."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return in_utc(value)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,4 +1,4 @@
-"""What the page answers at which address; docs/page.md describes it for those who ask by program.
+"""The application behind the page: its files, its health, and below `api/` what it asks for.
 
 The login is asked for by the application itself, not by its routes: one that is added can't be
 left open by mistake. The databases are asked in plain functions, which FastAPI runs in threads:
@@ -7,49 +7,34 @@ the server's event loop serves everybody.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator  # noqa: TC003 - FastAPI reads annotations
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from uuid import UUID  # noqa: TC003 - as above
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse
 from starlette.routing import Route
 
-from opportunity_sync import status, store
-from opportunity_sync.errors import ConfigError, SyncError
-from opportunity_sync.settings import Settings, settings_from
-from sync_page_access import Reader, Trigger
-from sync_page_answers import answer_errors, error_answer, json_answer
-from sync_page_sources import airflow_url, is_paused, organization_url, page_store, trigger_retry
+from sync_page_access import Reader
+from sync_page_answers import answer_errors, json_answer
+from sync_page_api import Paused, api, present_overview
+from sync_page_csv import exports
+from sync_page_sources import is_paused
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
     from starlette.requests import Request
 
 HEALTH = "/api/health"
 FILES = Path(__file__).parent / "sync_page_files"
+PLOTS = "plotly.min.js"
 # Nothing but its own files runs in the page: a name of a record that holds a script is a name.
 SAFE = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'self'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; "
+    "frame-ancestors 'self'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",  # the browser asks whether there is a newer one
 }
 HEALTHY = frozenset({"well", "empty"})
-api = APIRouter(prefix="/api")
-
-
-def asked_page(
-    *, page: int = 1, per_page: int = 50, search: str = "", sort: str = ""
-) -> status.Question:
-    """The page of a list that the address asks for. Raises `QuestionError`."""
-    return status.Question(page, per_page, search, sort or None)
-
-
-Asked = Annotated[status.Question, Depends(asked_page)]
-Paused = Annotated[bool, Depends(is_paused)]
 
 
 def make_page(*, open_health: bool) -> FastAPI:
@@ -61,18 +46,11 @@ def make_page(*, open_health: bool) -> FastAPI:
     else:
         page.get(HEALTH)(health)
     page.include_router(api)
+    page.include_router(exports)
     page.get("/")(index)
     page.get("/files/{name}")(static_file)
     answer_errors(page)
     return page
-
-
-def settings_or_default() -> Settings:
-    """The settings, the defaults where they are not valid: each run says so, and opens nothing."""
-    try:
-        return settings_from(os.environ)
-    except ConfigError:
-        return Settings()
 
 
 def index() -> Response:
@@ -80,42 +58,21 @@ def index() -> Response:
     return FileResponse(FILES / "index.html", headers=SAFE)
 
 
-def static_file(name: Literal["page.js", "page.css"]) -> Response:
-    """The page's script and style."""
-    return FileResponse(FILES / name, headers=SAFE)
+def static_file(name: str) -> Response:
+    """A script or style of the page, or the library that draws its plots."""
+    path = plot_library() if name == PLOTS else FILES / name
+    # Compared with what is there, so that no name leads out of the folder.
+    if path is None or (name != PLOTS and path not in FILES.iterdir()):
+        raise HTTPException(404, "The page has no such file.")
+    return FileResponse(path, headers=SAFE)
 
 
-@contextmanager
-def asked_store() -> Iterator[Connection | None]:
-    """A transaction that reads the store; None where no run has made it yet."""
-    with page_store(settings_or_default()) as engine:
-        if engine is None:
-            yield None
-            return
-        with store.read_store(engine) as connection:
-            yield connection if store.is_made(connection) else None
-
-
-def ask(question: Callable[[Connection], Any], *, empty: Any) -> Response:
-    """The answer of the store in JSON, `empty` where no run has made it yet."""
-    with asked_store() as connection:
-        return json_answer(empty if connection is None else question(connection))
-
-
-def present_overview(*, paused: bool) -> status.Overview:
-    """How the sync stands now, also where the store is away."""
-    try:
-        with asked_store() as connection:
-            if connection is None:
-                return status.empty_overview()
-            return status.overview(
-                connection,
-                now=datetime.now(UTC),
-                late_after=timedelta(minutes=settings_or_default().late_after_minutes),
-                is_paused=paused,
-            )
-    except SyncError as error:
-        return status.broken_overview(error)
+def plot_library() -> Path | None:
+    """The script in the installed package; found without an import, which takes long."""
+    package = find_spec("plotly")
+    if package is None or package.origin is None:
+        return None
+    return Path(package.origin).parent / "package_data" / PLOTS
 
 
 def health(paused: Paused) -> Response:
@@ -127,79 +84,3 @@ def health(paused: Paused) -> Response:
 def open_health_answer(_request: Request) -> Response:
     """As `health`, for a monitor outside."""
     return health(is_paused())
-
-
-@api.get("/status")
-def status_answer(paused: Paused) -> Response:
-    """How the sync stands, and the figures of each table."""
-    return json_answer(present_overview(paused=paused))
-
-
-@api.get("/runs")
-def runs(question: Asked) -> Response:
-    """What the runs did, the newest first."""
-    empty = status.empty_answer()
-    return ask(lambda connection: status.list_runs(connection, question), empty=empty)
-
-
-@api.get("/errors")
-def errors(question: Asked) -> Response:
-    """The records that can't be taken."""
-    url = organization_url(settings_or_default())
-    return ask(
-        lambda connection: status.refused_records(
-            connection, question, organization_url=url, airflow_url=airflow_url()
-        ),
-        empty=status.empty_answer(),
-    )
-
-
-@api.post("/errors/retry", dependencies=Trigger)
-def retry() -> Response:
-    """Start a run of the sync that tries all refused records again."""
-    run_id = trigger_retry()
-    if run_id is None:
-        return error_answer(
-            "page.no_dag",
-            "Airflow does not have the sync's DAG yet.",
-            next_step="wait until Airflow has read the DAGs, and ask again.",
-            status=404,
-        )
-    return json_answer({"run_id": run_id})
-
-
-@api.get("/unresolved")
-def unresolved(question: Asked) -> Response:
-    """The associations that are not resolved."""
-    url = organization_url(settings_or_default())
-    return ask(
-        lambda connection: status.unresolved_associations(
-            connection, question, organization_url=url
-        ),
-        empty=status.empty_answer(),
-    )
-
-
-@api.get("/opportunities/{opportunity_id}")
-def opportunity(opportunity_id: UUID) -> Response:
-    """One opportunity, explained."""
-    url = organization_url(settings_or_default())
-    with asked_store() as connection:
-        found = connection and status.explain_opportunity(
-            connection, str(opportunity_id), organization_url=url
-        )
-    if not found:
-        raise HTTPException(404, "The store has no opportunity with this id.")
-    return json_answer(found)
-
-
-@api.get("/fields")
-def fields() -> Response:
-    """The selected columns of each table."""
-    return ask(status.selected_columns, empty={})
-
-
-@api.get("/check")
-def check() -> Response:
-    """The result of the last check."""
-    return ask(status.last_check, empty={"checked_at": None, "items": []})

@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opportunity_sync.errors import SyncError
+from opportunity_sync.errors import ConfigError, SyncError
+from opportunity_sync.settings import Settings, settings_from
 from opportunity_sync.status.overview import SYNC_DAG
+from opportunity_sync.store import is_made, read_store
 from sync_run_connections import closing, dynamics_connection, is_found, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Engine
-
-    from opportunity_sync.settings import Settings
+    from sqlalchemy import Connection, Engine
 
 READER = "marketo_store_reader"
+
+
+def settings_or_default() -> Settings:
+    """The settings, the defaults where they are not valid: each run says so, and opens nothing."""
+    try:
+        return settings_from(os.environ)
+    except ConfigError:
+        return Settings()
+
+
+@contextmanager
+def asked_store() -> Iterator[Connection | None]:
+    """A transaction that reads the store; None where no run has made it yet."""
+    with page_store(settings_or_default()) as engine:
+        if engine is None:
+            yield None
+            return
+        with read_store(engine) as connection:
+            yield connection if is_made(connection) else None
 
 
 @contextmanager

@@ -58,6 +58,7 @@ TABLES = {
     "sync_alert": "What has been told and is not well again.",
     "table_backlog": "What waited in Dynamics when a run last began.",
     "left_out_field": "Selected fields that the last run could not read, and why.",
+    "backlog_sample": "How many waited when each run began, for the line over time.",
     "column_share": "Which share of the live rows has a value, of each column.",
     "history": "What changed of an opportunity, by change of the store.",
     "owed_column": "Columns that a row was written without, though the store has or is filling "
@@ -78,6 +79,8 @@ MEANINGS = {
     "sync_run_task.ended_at": "when that ended; null while it runs",
     "sync_run_lag.entity": "the table",
     "table_backlog.entity": "the table",
+    "backlog_sample.entity": "the table",
+    "backlog_sample.waiting": "as in `table_backlog`",
     "column_share.entity": "the table",
     "left_out_field.entity": "the table",
     "left_out_field.field": "name of the field in the store",

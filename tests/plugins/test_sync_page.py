@@ -331,4 +331,4 @@ def test_the_page_runs_nothing_but_its_own_files(reader: TestClient) -> None:
         answer = reader.get(address)
         assert answer.status_code == 200
         assert "default-src 'self';" in answer.headers["content-security-policy"]
-    assert reader.get("/files/secret").status_code == 422
+    assert reader.get("/files/secret").status_code == 404

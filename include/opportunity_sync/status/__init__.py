@@ -8,28 +8,41 @@ only renders them.
 from __future__ import annotations
 
 from opportunity_sync.status.explained import explain_opportunity
+from opportunity_sync.status.happenings import Happenings, list_events
 from opportunity_sync.status.last_check import last_check
 from opportunity_sync.status.listing import Answer, Question, QuestionError, empty_answer
-from opportunity_sync.status.open_records import refused_records, unresolved_associations
+from opportunity_sync.status.open_records import (
+    every_refused_record,
+    every_unresolved_association,
+    refused_records,
+    unresolved_associations,
+)
 from opportunity_sync.status.opportunity_search import find_opportunities
 from opportunity_sync.status.overview import Overview, broken_overview, empty_overview, overview
 from opportunity_sync.status.selected_columns import selected_columns
+from opportunity_sync.status.series import SPANS, series
 from opportunity_sync.status.timeline import list_runs
 
 __all__ = [
+    "SPANS",
     "Answer",
+    "Happenings",
     "Overview",
     "Question",
     "QuestionError",
     "broken_overview",
     "empty_answer",
     "empty_overview",
+    "every_refused_record",
+    "every_unresolved_association",
     "explain_opportunity",
     "find_opportunities",
     "last_check",
+    "list_events",
     "list_runs",
     "overview",
     "refused_records",
     "selected_columns",
+    "series",
     "unresolved_associations",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, select, union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Subquery, Table
 
@@ -104,6 +104,14 @@ class Listing:
         some = self._found(question).limit(COUNTED + 1).subquery("some")
         total = connection.scalar(select(func.count()).select_from(some)) or 0
         return total if total <= COUNTED else None
+
+    def every_row(self, connection: Connection, question: Question) -> Iterator[Mapping[str, Any]]:
+        """All rows that the question finds, whatever page it asks for, a few at a time."""
+        found = self._found(question).subquery("found")
+        is_found = [self.table.c[name] == found.c[name] for name in self._key]
+        query = select(self.table).join_from(found, self.table, and_(*is_found))
+        ordered = query.order_by(*self._order(question, self.table))
+        yield from connection.execution_options(yield_per=MOST_PER_PAGE).execute(ordered).mappings()
 
     @property
     def _key(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.model import OPPORTUNITY, VERSION
@@ -10,7 +11,7 @@ from opportunity_sync.status.record_links import log_url, record_url
 from opportunity_sync.store.schema.tables import refused_row, unresolved_association
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy import Connection
 
@@ -55,15 +56,20 @@ def refused_records(
 
     Searched is the record's id.
     """
-
-    def render(row: Mapping[str, Any]) -> dict[str, Any]:
-        links = {
-            "record_url": record_url(organization_url, row["entity"], row["record_id"]),
-            "log_url": log_url(airflow_url, row),
-        }
-        return {name: row[name] for name in _SHOWN} | links
-
+    render = partial(_refused, organization_url=organization_url, airflow_url=airflow_url)
     return answer_page(connection, REFUSED, question, render=render)
+
+
+def every_refused_record(
+    connection: Connection,
+    question: Question,
+    *,
+    organization_url: str | None = None,
+    airflow_url: str = "",
+) -> Iterator[dict[str, Any]]:
+    """As `refused_records`, of all pages one row after another."""
+    for row in REFUSED.every_row(connection, question):
+        yield _refused(row, organization_url=organization_url, airflow_url=airflow_url)
 
 
 def unresolved_associations(
@@ -73,9 +79,28 @@ def unresolved_associations(
 
     Searched are the ids of the opportunity and of what it refers to.
     """
-
-    def render(row: Mapping[str, Any]) -> dict[str, Any]:
-        url = record_url(organization_url, OPPORTUNITY.name, row["opportunity_id"])
-        return dict(row) | {"record_url": url}
-
+    render = partial(_unresolved, organization_url=organization_url)
     return answer_page(connection, UNRESOLVED, question, render=render)
+
+
+def every_unresolved_association(
+    connection: Connection, question: Question, *, organization_url: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """As `unresolved_associations`, of all pages one row after another."""
+    for row in UNRESOLVED.every_row(connection, question):
+        yield _unresolved(row, organization_url=organization_url)
+
+
+def _refused(
+    row: Mapping[str, Any], *, organization_url: str | None, airflow_url: str
+) -> dict[str, Any]:
+    links = {
+        "record_url": record_url(organization_url, row["entity"], row["record_id"]),
+        "log_url": log_url(airflow_url, row),
+    }
+    return {name: row[name] for name in _SHOWN} | links
+
+
+def _unresolved(row: Mapping[str, Any], *, organization_url: str | None) -> dict[str, Any]:
+    url = record_url(organization_url, OPPORTUNITY.name, row["opportunity_id"])
+    return dict(row) | {"record_url": url}

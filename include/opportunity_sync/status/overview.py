@@ -15,9 +15,9 @@ from opportunity_sync import codes
 from opportunity_sync.core.standing import code_of_failure, is_late
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.status.figures import table_figures
-from opportunity_sync.store.books.runs import RUNNING
+from opportunity_sync.status.progress import running_runs
 from opportunity_sync.store.books.signs import EndedRun, read_ended, read_last_success
-from opportunity_sync.store.schema.tables import sync_alert, sync_run
+from opportunity_sync.store.schema.tables import sync_alert
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from opportunity_sync.model import Model
 
 SYNC_DAG = "dynamics_opportunity_sync"
-_MOST_RUNNING = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def overview(
         sentence=sentence,
         code=code,
         entities=table_figures(connection, model, now=now, last_success_at=succeeded_at),
-        running=_running(connection),
+        running=running_runs(connection, now=now),
         alerts=_alerts(connection),
     )
 
@@ -126,12 +125,6 @@ def _in_words(span: timedelta) -> str:
         if minutes >= 2 * size:
             return f"{minutes // size} {noun}s"
     return f"{minutes} minute" if minutes == 1 else f"{minutes} minutes"
-
-
-def _running(connection: Connection) -> list[dict[str, Any]]:
-    columns = (sync_run.c[name] for name in ("dag_id", "run_id", "mode", "started_at"))
-    running = select(*columns).where(sync_run.c.outcome == RUNNING).limit(_MOST_RUNNING)
-    return [dict(row) for row in connection.execute(running).mappings()]
 
 
 def _alerts(connection: Connection) -> list[dict[str, Any]]:

@@ -59,6 +59,13 @@ def list_runs(connection: Connection, question: Question) -> Answer:
     )
 
 
+def seconds_by_task(connection: Connection, dag_id: str, run_id: str) -> dict[str, float | None]:
+    """How long each task of a run took, in the order of their beginning; None while one runs."""
+    is_of_run = sync_run_task.c.dag_id == dag_id, sync_run_task.c.run_id == run_id
+    query = select(sync_run_task).where(*is_of_run).order_by(sync_run_task.c.started_at)
+    return {row["task_id"]: _seconds(row) for row in connection.execute(query).mappings()}
+
+
 def _key(row: Any) -> Key:
     return row["dag_id"], row["run_id"]
 

@@ -1,4 +1,4 @@
-"""What waited in Dynamics when a run last began, table by table."""
+"""What waited in Dynamics when runs began, table by table: the last count, and those before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.dialects import postgresql, sqlite
 
-from opportunity_sync.store.schema.tables import table_backlog
+from opportunity_sync.store.schema.tables import backlog_sample, table_backlog
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,8 +22,14 @@ def note_backlog(
     oldest_at: datetime | None,
     as_of: datetime,
 ) -> None:
-    """Replace what was known of a table; `waiting` is None where nobody could tell."""
+    """Replace what was known of a table, and remember the count for the line over time.
+
+    `waiting` is None where nobody could tell, which leaves a gap in the line.
+    """
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     found = {"waiting": waiting, "oldest_waiting_at": oldest_at, "as_of": as_of}
     statement = insert(table_backlog).values({"entity": entity} | found)
     connection.execute(statement.on_conflict_do_update(index_elements=["entity"], set_=found))
+    if waiting is not None:
+        sample = insert(backlog_sample).values(entity=entity, as_of=as_of, waiting=waiting)
+        connection.execute(sample.on_conflict_do_nothing())

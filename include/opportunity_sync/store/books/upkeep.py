@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, delete, exists, inspect
 
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.store.schema.tables import METADATA, history, sync_event, sync_run
+from opportunity_sync.store.schema.tables import (
+    METADATA,
+    backlog_sample,
+    history,
+    sync_event,
+    sync_run,
+)
 from opportunity_sync.store.sessions.lock import writing
 
 if TYPE_CHECKING:
@@ -45,8 +51,8 @@ def forget_runs(engine: Engine, *, keep_days: int) -> int:
             connection.execute(
                 delete(table).where(exists().where(is_its_run, sync_run.c.started_at < before))
             )
-        for table in (history, sync_event):
-            connection.execute(delete(table).where(table.c.at < before))
+        for noted_at in (history.c.at, sync_event.c.at, backlog_sample.c.as_of):
+            connection.execute(delete(noted_at.table).where(noted_at < before))
         return connection.execute(delete(sync_run).where(sync_run.c.started_at < before)).rowcount
 
 

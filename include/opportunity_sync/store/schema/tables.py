@@ -425,6 +425,16 @@ left_out_field = Table(
     PrimaryKeyConstraint("entity", "field"),
 )
 
+backlog_sample = Table(
+    "backlog_sample",
+    METADATA,
+    Column("entity", Text),
+    Column("as_of", Instant),
+    Column("waiting", BigInteger, nullable=False),
+    PrimaryKeyConstraint("entity", "as_of"),
+    Index("ix_backlog_sample_as_of", "as_of"),
+)
+
 column_share = Table(
     "column_share",
     METADATA,

@@ -10,7 +10,14 @@ from sqlalchemy import insert, select
 
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.store.books.upkeep import forget_runs
-from opportunity_sync.store.schema.tables import METADATA, history, sync_error, sync_event, sync_run
+from opportunity_sync.store.schema.tables import (
+    METADATA,
+    backlog_sample,
+    history,
+    sync_error,
+    sync_event,
+    sync_run,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -62,12 +69,15 @@ def test_history_and_events_go_by_their_own_time(engine: Engine) -> None:
             line = {"opportunity_id": "o", "revision": number, "changes": "{}"}
             connection.execute(insert(sync_event), told | event)
             connection.execute(insert(history), told | line)
+            count = {"entity": "contact", "as_of": at, "waiting": days}
+            connection.execute(insert(backlog_sample), count)
 
     forget_runs(engine, keep_days=30)
 
     with engine.connect() as connection:
         for table in (history, sync_event):
             assert connection.scalars(select(table.c.run_id)).all() == ["of 29"]
+        assert connection.scalars(select(backlog_sample.c.waiting)).all() == [29]
 
 
 def test_a_store_that_no_run_has_made_yet_is_no_error(empty_engine: Engine) -> None:

@@ -27,6 +27,7 @@ _MADE = (
     "sync_alert",
     "table_backlog",
     "left_out_field",
+    "backlog_sample",
     "column_share",
     "history",
 )
@@ -144,6 +145,14 @@ def _make_tables_of_rows() -> None:
         *(_column(name, sa.Text(), required=True) for name in ("source", "state", "reason")),
         sa.PrimaryKeyConstraint("entity", "field", name="pk_left_out_field"),
     )
+    op.create_table(
+        "backlog_sample",
+        _column("entity", sa.Text(), required=True),
+        _column("as_of", Instant, required=True),
+        _column("waiting", sa.BigInteger(), required=True),
+        sa.PrimaryKeyConstraint("entity", "as_of", name="pk_backlog_sample"),
+    )
+    op.create_index("ix_backlog_sample_as_of", "backlog_sample", ["as_of"])
     op.create_table(
         "column_share",
         _column("entity", Identifier, required=True),
