@@ -76,7 +76,7 @@ def settings_or_default() -> Settings:
 
 
 def index() -> Response:
-    """The page itself; what it shows it asks for below `api/`."""
+    """The page itself; what it shows it asks the JSON routes for."""
     return FileResponse(FILES / "index.html", headers=SAFE)
 
 
