@@ -61,9 +61,10 @@ def dashboard() -> Iterator[socket.socket]:
 def send_to(dashboard: socket.socket, client: type[Client]) -> None:
     """Let Airflow send its metrics to the dashboard by this client."""
     host, port = dashboard.getsockname()
+    airflows: Any = statsd_logger
 
     def factory() -> Any:
-        return statsd_logger.statsd_logger.get_statsd_logger(
+        return airflows.statsd_logger.get_statsd_logger(
             stats_class=client, host=host, port=port, prefix="airflow"
         )
 
