@@ -204,7 +204,7 @@ def closing() -> Any:
 
 
 opportunity_dag(
-    SYNC,
+    "dynamics_opportunity_sync",
     "*/5 * * * *",
     modes=("continue", "range", "full"),
     description="What changed in Dynamics since the last successful run, every five minutes.",

@@ -54,7 +54,7 @@ def make_page(*, open_health: bool) -> FastAPI:
 
 
 def index() -> Response:
-    """The page itself; what it shows it asks for below `api/`."""
+    """The page itself; what it shows it asks the JSON routes for."""
     return FileResponse(FILES / "index.html", headers=SAFE)
 
 

@@ -40,8 +40,8 @@ SHARED = (
 # Which service knows what opens the organisation, the store, or holds its rows.
 KNOWN_TO = {
     "AIRFLOW_CONN_DYNAMICS_DEFAULT": {"airflow-worker"},
-    "AIRFLOW_CONN_MARKETO_STORE": {"airflow-worker", "airflow-cleaner"},
-    "STORE_DB_PASSWORD": {"airflow-worker", "airflow-cleaner", "store-db"},
+    "AIRFLOW_CONN_MARKETO_STORE": {"airflow-worker", "airflow-triggerer", "airflow-cleaner"},
+    "STORE_DB_PASSWORD": {"airflow-worker", "airflow-triggerer", "airflow-cleaner", "store-db"},
     "METADATA_DB_PASSWORD": {*AIRFLOW, "metadata-db"},
     "REDIS_PASSWORD": {*AIRFLOW, "redis"},
     "FERNET_KEY": AIRFLOW,
@@ -400,3 +400,16 @@ def compose_client() -> list[str]:
             if asked.returncode == 0:
                 return client
     pytest.skip("no Compose client here: the schema test stands in for it")
+
+
+def test_whoever_looks_after_hanging_runs_tells_as_runs_do() -> None:
+    """The triggerer has the worker's store and its settings of alerts."""
+    worker, triggerer = (
+        SERVICES[name]["environment"] for name in ("airflow-worker", "airflow-triggerer")
+    )
+    names = [name for name in worker if "ALERT" in name or "LATE" in name or "STORE" in name]
+
+    assert "AIRFLOW_CONN_MARKETO_STORE" in names
+    assert {name: triggerer.get(name) for name in names if "LOCK" not in name} == {
+        name: worker[name] for name in names if "LOCK" not in name
+    }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +14,7 @@ from opportunity_sync.store.schema.tables import sync_alert, sync_run
 from store_rows import NOON
 from sync_alerts import send, tell_people
 from sync_assets import MARKETO_STORE
+from webhook_receiver import Receiver, running_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,31 +27,11 @@ REFUSED = Alert("rows.refused", "contact", "contact: 60 records are refused.", "
 CHANGE = AlertChange(wrong=(LATE,), well=(REFUSED,))
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """Takes posts of JSON, and keeps them at its server."""
-
-    def do_POST(self) -> None:  # the protocol's name
-        """Keep the path and the body."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append((self.path, json.loads(body)))  # type: ignore[attr-defined]
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        """Say nothing."""
-
-
 @pytest.fixture
-def receiver() -> Iterator[Any]:
-    """A webhook on this machine; `taken` holds what was posted to it."""
-    server: Any = HTTPServer(("127.0.0.1", 0), Receiver)
-    server.taken = []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def receiver() -> Iterator[Receiver]:
+    """A webhook on this machine."""
+    with running_receiver() as running:
+        yield running
 
 
 @pytest.fixture
@@ -73,17 +51,16 @@ def store(
 
 
 def test_a_webhook_gets_what_is_wrong_and_what_is_well_again(
-    receiver: Any, give_connection: Callable[[str, dict[str, Any]], None]
+    receiver: Receiver, give_connection: Callable[[str, dict[str, Any]], None]
 ) -> None:
     """With an HTTP connection and nothing else: a text for people, keys for programs."""
-    address = {"host": "127.0.0.1", "port": receiver.server_port, "schema": "http"}
-    give_connection("hook", {"conn_type": "http", **address})
+    give_connection("hook", receiver.connection())
 
     assert send(CHANGE, {}, settings=Settings(alerts="webhook:hook"))
 
-    told = [(body["state"], body["code"], body["entity"]) for _, body in receiver.taken]
+    told = [(body["state"], body["code"], body["entity"]) for body in receiver.taken]
     assert told == [("wrong", "sync.late", ""), ("well again", "rows.refused", "contact")]
-    assert [body["text"] for _, body in receiver.taken] == [
+    assert [body["text"] for body in receiver.taken] == [
         "Dynamics sync: The sync is late. Next step: look at the scheduler. [sync.late]",
         "Dynamics sync: well again: rows.refused (contact).",
     ]
@@ -159,11 +136,10 @@ def a_context(memory: Memory, *, try_number: int = 7) -> dict[str, Any]:
 
 
 def test_a_store_that_is_away_is_told_once_and_so_is_its_return(
-    receiver: Any, tmp_path: Path, give_connection: Callable[[str, dict[str, Any]], None]
+    receiver: Receiver, tmp_path: Path, give_connection: Callable[[str, dict[str, Any]], None]
 ) -> None:
     """Airflow remembers what was told, for the store can't."""
-    address = {"host": "127.0.0.1", "port": receiver.server_port, "schema": "http"}
-    give_connection("hook", {"conn_type": "http", **address})
+    give_connection("hook", receiver.connection())
     folder = tmp_path / "disk"
     give_connection("marketo_store", {"conn_type": "sqlite", "host": str(folder / "store.sqlite")})
     settings, memory = Settings(alerts="webhook:hook"), Memory()
@@ -175,7 +151,7 @@ def test_a_store_that_is_away_is_told_once_and_so_is_its_return(
     for _ in range(2):
         tell_people(a_context(memory), settings=settings)
 
-    told = [(body["state"], body["code"]) for _, body in receiver.taken]
+    told = [(body["state"], body["code"]) for body in receiver.taken]
     assert told == [("wrong", "store.away"), ("well again", "store.away")]
     assert memory == {}
 

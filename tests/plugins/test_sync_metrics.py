@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.observability import stats
-from airflow.sdk.observability.metrics import stats_utils
-from airflow.sdk.observability.metrics.statsd_logger import statsd_logger
+from airflow.sdk.observability.metrics import stats_utils, statsd_logger
 
 from opportunity_sync.pipeline.telling.metrics import metrics_of_alerts, metrics_of_failure
 from opportunity_sync.store import Alert
@@ -62,9 +61,10 @@ def dashboard() -> Iterator[socket.socket]:
 def send_to(dashboard: socket.socket, client: type[Client]) -> None:
     """Let Airflow send its metrics to the dashboard by this client."""
     host, port = dashboard.getsockname()
+    airflows: Any = statsd_logger
 
-    def factory() -> object:
-        return statsd_logger.get_statsd_logger(
+    def factory() -> Any:
+        return airflows.statsd_logger.get_statsd_logger(
             stats_class=client, host=host, port=port, prefix="airflow"
         )
 

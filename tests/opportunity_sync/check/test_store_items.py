@@ -12,7 +12,7 @@ from opportunity_sync.check.store_items import StoreItems, store_questions
 from opportunity_sync.store import claim_organization, lock_store, migrate, store_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy import Engine
@@ -123,3 +123,56 @@ def test_a_look_makes_no_file(tmp_path: Path, made: Callable[[Path], Engine]) ->
     assert "is not there yet" in items_of(made(tmp_path / "m.sqlite"))["store.reachable"].found
     assert failures_of(made(tmp_path / "no" / "m.sqlite")) == ["store.unreachable"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def server(postgres: str) -> Iterator[Engine]:
+    """An empty PostgreSQL store."""
+    engine = store_engine(postgres)
+    yield engine
+    engine.dispose()
+
+
+def test_a_database_that_lets_a_load_end_passes(server: Engine) -> None:
+    """As it is when it is new: no time-outs, and the owner may do all."""
+    assert failures_of(server) == []
+    assert items_of(server)["store.timeouts"].state == "passed"
+
+
+def test_a_database_that_ends_loads_is_told(server: Engine) -> None:
+    """By the name of the limit, before the first large load is ended by it."""
+    name = server.url.database
+    execute(server, f"ALTER DATABASE {name} SET statement_timeout = '30s'")
+    server.dispose()
+
+    item = items_of(server)["store.timeouts"]
+
+    assert (item.state, item.code) == ("failed", "store.timeouts")
+    assert "statement_timeout is 30 s" in item.found
+
+
+def test_a_role_that_may_not_make_tables_is_told(server: Engine) -> None:
+    """Whoever only reads finds out here, and not in the first run."""
+    role = f"reader_{server.url.database}"
+    execute(server, f"CREATE ROLE {role} LOGIN PASSWORD 'x'")
+    reader = store_engine(server.url.set(username=role, password="x"))
+
+    item = items_of(reader)["store.privileges"]
+    reader.dispose()
+    execute(server, f"DROP ROLE {role}")
+
+    assert (item.state, item.code) == ("failed", "store.privileges")
+    assert item.found == "The store's role lacks CREATE on schema public."
+
+
+def test_a_database_that_does_not_answer_has_failed(server: Engine) -> None:
+    """And what rests on it is not asked."""
+    nowhere = store_engine(server.url.set(port=1))
+    items = items_of(nowhere)
+    nowhere.dispose()
+
+    assert (items["store.reachable"].state, items["store.reachable"].code) == (
+        "failed",
+        "store.unreachable",
+    )
+    assert items["store.schema"].code == "check.not_asked"

@@ -191,7 +191,8 @@ def test_other_refusals_of_a_delta_link_are_not_its_end(status: int, body: Any) 
 def test_an_odd_body_is_no_exception(status: int, body: Any) -> None:
     """The status decides, and what is no text is not shown as one."""
     error = error_of(a_response(status, body))
-    assert type(error) is {400: QueryError, 503: TransientError}[status]
+    kinds: dict[int, type[SyncError]] = {400: QueryError, 503: TransientError}
+    assert type(error) is kinds[status]
     assert str(error).isprintable()
     assert "None" not in error.problem
 

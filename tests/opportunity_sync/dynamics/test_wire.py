@@ -239,7 +239,11 @@ def test_no_answer_is_larger_than_allowed(
     server.say(first.replace(b"200 OK", status.encode()), rest)
     with client_of(server, certificate) as client, pytest.raises(SyncError) as raised:
         list(client.pages("contacts"))
-    kinds = {"200": ResponseError, "400": ConfigError, "503": TransientError}
+    kinds: dict[str, type[SyncError]] = {
+        "200": ResponseError,
+        "400": ConfigError,
+        "503": TransientError,
+    }
     assert isinstance(raised.value, kinds[status[:3]])
 
 
