@@ -6,19 +6,18 @@ and visibility are brought up to date as autovacuum would do it.
 
 from __future__ import annotations
 
-import shutil
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from page_stores import a_database, a_file
+
 from opportunity_sync import status
-from opportunity_sync.store import migrate, read_store, store_engine
-from postgres_cluster import DEFAULTS, new_database, running_cluster
+from opportunity_sync.store import migrate, read_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from sqlalchemy import Connection, CursorResult, Engine
@@ -85,7 +84,7 @@ class Asked:
 def ask_page(folder: Path, rows: int) -> list[Asked]:
     """Ask everything of a store with so many opportunities, of each kind."""
     found: dict[str, dict[str, float]] = {}
-    for kind, made in (("sqlite", _file), ("postgres", _database)):
+    for kind, made in (("sqlite", a_file), ("postgres", a_database)):
         with made(folder) as engine:
             migrate(engine)
             _fill(engine, rows)
@@ -95,21 +94,6 @@ def ask_page(folder: Path, rows: int) -> list[Asked]:
                     for name, ask in _questions(engine.dialect.name, rows).items()
                 }
     return [Asked(name, took, found["postgres"][name]) for name, took in found["sqlite"].items()]
-
-
-@contextmanager
-def _file(folder: Path) -> Iterator[Engine]:
-    folder.mkdir(parents=True, exist_ok=True)
-    yield store_engine(f"sqlite:///{folder / 'page.sqlite'}")
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def _database(_folder: Path) -> Iterator[Engine]:
-    with running_cluster(DEFAULTS, as_installed=True) as server, new_database(server) as url:
-        engine = store_engine(url)
-        yield engine
-        engine.dispose()
 
 
 def _fill(engine: Engine, rows: int) -> None:
