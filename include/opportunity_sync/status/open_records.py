@@ -10,9 +10,7 @@ from opportunity_sync.status.record_links import log_url, record_url
 from opportunity_sync.store.schema.tables import refused_row, unresolved_association
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, RowMapping
 
 REFUSED = Listing(
     refused_row,
@@ -56,10 +54,10 @@ def refused_records(
     Searched is the record's id.
     """
 
-    def render(row: Mapping[str, Any]) -> dict[str, Any]:
+    def render(row: RowMapping) -> dict[str, Any]:
         links = {
             "record_url": record_url(organization_url, row["entity"], row["record_id"]),
-            "log_url": log_url(airflow_url, row),
+            "log_url": log_url(airflow_url, dict(row)),
         }
         return {name: row[name] for name in _SHOWN} | links
 
@@ -74,7 +72,7 @@ def unresolved_associations(
     Searched are the ids of the opportunity and of what it refers to.
     """
 
-    def render(row: Mapping[str, Any]) -> dict[str, Any]:
+    def render(row: RowMapping) -> dict[str, Any]:
         url = record_url(organization_url, OPPORTUNITY.name, row["opportunity_id"])
         return dict(row) | {"record_url": url}
 
