@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from changes import PARTS
 from ground import prepare_ground
+from history_cost import history_costs
 from incremental import changes_for, incremental
 from incremental_figures import costs, growth, incremental_aims, touches
 from made_pages import SHARES, organisation_of
@@ -56,6 +57,9 @@ def main() -> int:
         _say(f"the page's questions: {given.page_rows:,} opportunities")
         title = f"The page: a store of {given.page_rows:,} opportunities"
         figures = {**figures, title: ask_page(folder, given.page_rows)}
+        _say("what the history of opportunities costs")
+        costs_of = history_costs(folder, given.page_rows // 20)
+        figures = {**figures, "The history of opportunities: the best of three loads": costs_of}
     print(f"\n{render_page(machine(), figures, ratios)}")
     print(f"{time.monotonic() - started:.0f} s")
     if given.save:

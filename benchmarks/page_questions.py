@@ -6,19 +6,18 @@ and visibility are brought up to date as autovacuum would do it.
 
 from __future__ import annotations
 
-import shutil
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from page_stores import a_database, a_file
+
 from opportunity_sync import status
-from opportunity_sync.store import migrate, read_store, store_engine
-from postgres_cluster import DEFAULTS, new_database, running_cluster
+from opportunity_sync.store import migrate, read_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from sqlalchemy import Connection, CursorResult, Engine
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 RUNS = 26_000  # of ninety days, one every five minutes
 REPEATS = 5
 _PER_PAGE = 50
+_REFUSED = 10  # one record in so many
 _AT = "'2026-05-01T12:00:00Z'"
 _ID = {
-    "sqlite": "printf('%08x-0000-4000-8000-000000000000', n * 2654435761 % 4294967296)",
-    "postgresql": "lpad(to_hex((n::bigint * 2654435761) % 4294967296), 8, '0') "
-    "|| '-0000-4000-8000-000000000000'",
+    "sqlite": "printf('%08x-0000-4000-8000-000000000000', n)",
+    "postgresql": "lpad(to_hex(n), 8, '0') || '-0000-4000-8000-000000000000'",
 }
 _NUMBERS = {
     "sqlite": "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) ",
@@ -52,6 +51,8 @@ _FILLING = {
     "SELECT {id}, {id}, 'Potential Customer', true, 'customer', {at}",
     "unresolved_association": "(opportunity_id, kind, reference_id, reason, first_seen_at) "
     "SELECT {id}, 'contact_account', {id}, 'account_not_found', {at}",
+}
+_FEW = {
     "refused_row": "(entity, record_id, code, message, first_seen_at, last_tried_at, tries, "
     "next_try_at, tried_by) SELECT 'contact', {id}, 'too_long', 'Too long.', {at}, {at}, n % 9, "
     "{at}, '1'",
@@ -83,7 +84,7 @@ class Asked:
 def ask_page(folder: Path, rows: int) -> list[Asked]:
     """Ask everything of a store with so many opportunities, of each kind."""
     found: dict[str, dict[str, float]] = {}
-    for kind, made in (("sqlite", _file), ("postgres", _database)):
+    for kind, made in (("sqlite", a_file), ("postgres", a_database)):
         with made(folder) as engine:
             migrate(engine)
             _fill(engine, rows)
@@ -95,25 +96,10 @@ def ask_page(folder: Path, rows: int) -> list[Asked]:
     return [Asked(name, took, found["postgres"][name]) for name, took in found["sqlite"].items()]
 
 
-@contextmanager
-def _file(folder: Path) -> Iterator[Engine]:
-    folder.mkdir(parents=True, exist_ok=True)
-    yield store_engine(f"sqlite:///{folder / 'page.sqlite'}")
-    shutil.rmtree(folder)
-
-
-@contextmanager
-def _database(_folder: Path) -> Iterator[Engine]:
-    with running_cluster(DEFAULTS, as_installed=True) as server, new_database(server) as url:
-        engine = store_engine(url)
-        yield engine
-        engine.dispose()
-
-
 def _fill(engine: Engine, rows: int) -> None:
     kind = engine.dialect.name
     at = _AT if kind == "sqlite" else f"timestamptz {_AT}"
-    for tables, count in ((_FILLING, rows), (_OF_RUNS, RUNS)):
+    for tables, count in ((_FILLING, rows), (_FEW, rows // _REFUSED), (_OF_RUNS, RUNS)):
         for table, statement in tables.items():
             numbers = _NUMBERS[kind].format(rows=count)
             values = statement.format(id=_ID[kind], at=at, before=_BEFORE[kind])
@@ -137,6 +123,7 @@ def _run(connection: Connection, statement: str) -> CursorResult[Any]:
 
 def _questions(kind: str, rows: int) -> dict[str, Callable[[Connection], Any]]:
     last = rows // _PER_PAGE
+    last_refused = last // _REFUSED
     now = datetime(2026, 5, 1, 12, 5, tzinfo=UTC)
 
     def listed(ask: Callable[..., Any], **asked: Any) -> Callable[[Connection], Any]:
@@ -153,14 +140,16 @@ def _questions(kind: str, rows: int) -> dict[str, Callable[[Connection], Any]]:
         "runs, page 1": listed(status.list_runs),
         "runs, last page": listed(status.list_runs, page=RUNS // _PER_PAGE),
         "errors, page 1": listed(status.refused_records),
-        "errors, last page": listed(status.refused_records, page=last),
-        "errors by tries, last page": listed(status.refused_records, page=last, sort="-tries"),
+        "errors, last page": listed(status.refused_records, page=last_refused),
+        "errors by tries, last page": listed(
+            status.refused_records, page=last_refused, sort="-tries"
+        ),
         "unresolved, page 1": listed(status.unresolved_associations),
         "unresolved, last page": listed(status.unresolved_associations, page=last),
         "unresolved by kind, last page": listed(
             status.unresolved_associations, page=last, sort="kind"
         ),
-        "unresolved, one prefix": listed(status.unresolved_associations, search="00a"),
+        "unresolved, one prefix": listed(status.unresolved_associations, search="000a"),
         "an opportunity": lambda connection: status.explain_opportunity(
             connection, an_id(connection)
         ),

@@ -1,7 +1,8 @@
 """Pages of long lists: in an order that an index gives, found by prefix, counted only so far.
 
 A list can have a million rows. So its key columns alone are paged through, by an index in the
-wanted order, and only the rows of the page are fetched whole; and nobody counts beyond 10,000.
+wanted order, and only the rows of the page are fetched whole; and nobody counts beyond 10,000. Of
+what a search finds, the first 10,000 are put in order, by what was searched.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, func, select, union
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Subquery, Table
 
@@ -105,7 +106,7 @@ class Listing:
         total = connection.scalar(select(func.count()).select_from(some)) or 0
         return total if total <= COUNTED else None
 
-    def every_row(self, connection: Connection, question: Question) -> Iterator[Mapping[str, Any]]:
+    def every_row(self, connection: Connection, question: Question) -> Iterator[RowMapping]:
         """All rows that the question finds, whatever page it asks for, a few at a time."""
         found = self._found(question).subquery("found")
         is_found = [self.table.c[name] == found.c[name] for name in self._key]
@@ -122,13 +123,20 @@ class Listing:
         prefix = question.search.strip().lower()
         if not prefix:
             return keys
-        by_column = [keys.where(self._begins(name, prefix)) for name in self.searched]
-        if len(by_column) == 1:
-            return by_column[0]
         # Each part by its own index; one condition with OR would be a look at every row.
-        matches = union(*by_column).subquery("matches")
-        is_match = [self.table.c[name] == matches.c[name] for name in self._key]
-        return keys.join_from(matches, self.table, and_(*is_match))
+        matches = union(*(self._first_matches(name, prefix) for name in self.searched))
+        found = matches.subquery("matches")
+        is_match = [self.table.c[name] == found.c[name] for name in self._key]
+        return keys.join_from(found, self.table, and_(*is_match))
+
+    def _first_matches(self, name: str, prefix: str) -> Select[Any]:
+        """Keys of rows in which a column begins so, in its order, up to one more than is counted.
+
+        A short prefix can fit every row, and nobody looks through more than that.
+        """
+        keys = select(*self.table.primary_key).where(self._begins(name, prefix))
+        found = keys.order_by(self.table.c[name]).limit(COUNTED + 1).subquery(f"by_{name}")
+        return select(*found.c)
 
     def _begins(self, name: str, prefix: str) -> ColumnElement[bool]:
         column = self.table.c[name]

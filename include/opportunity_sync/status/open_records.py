@@ -11,9 +11,9 @@ from opportunity_sync.status.record_links import log_url, record_url
 from opportunity_sync.store.schema.tables import refused_row, unresolved_association
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, RowMapping
 
 REFUSED = Listing(
     refused_row,
@@ -91,16 +91,14 @@ def every_unresolved_association(
         yield _unresolved(row, organization_url=organization_url)
 
 
-def _refused(
-    row: Mapping[str, Any], *, organization_url: str | None, airflow_url: str
-) -> dict[str, Any]:
+def _refused(row: RowMapping, *, organization_url: str | None, airflow_url: str) -> dict[str, Any]:
     links = {
         "record_url": record_url(organization_url, row["entity"], row["record_id"]),
-        "log_url": log_url(airflow_url, row),
+        "log_url": log_url(airflow_url, dict(row)),
     }
     return {name: row[name] for name in _SHOWN} | links
 
 
-def _unresolved(row: Mapping[str, Any], *, organization_url: str | None) -> dict[str, Any]:
+def _unresolved(row: RowMapping, *, organization_url: str | None) -> dict[str, Any]:
     url = record_url(organization_url, OPPORTUNITY.name, row["opportunity_id"])
     return dict(row) | {"record_url": url}
