@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -169,7 +170,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A run that has begun, as it is staged for the tasks.
 
     `model`: the tables and columns that the run reads; `plan`: how they are read; `tables`: what
@@ -200,7 +201,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     new_epoch: bool = False
     new_organization: str | None = None
 
-    @property
+    @cached_property
     def folder(self) -> RunFolder:
         """Where the rows of this run are staged."""
         return RunFolder(self.staging)

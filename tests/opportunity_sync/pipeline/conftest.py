@@ -59,6 +59,20 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return made
 
 
+@pytest.fixture(
+    params=[(True, "postgres"), (False, "sqlite")],
+    ids=["change tracking, postgres", "windows, sqlite"],
+)
+def ground(request: pytest.FixtureRequest) -> tuple[bool, Engine]:
+    """Whether changes are tracked, and a store without rows: each way of reading on one database.
+
+    What is read does not know where it is written. The random histories draw the other pairs too.
+    """
+    is_tracked, kind = request.param
+    made: Engine = request.getfixturevalue(f"{kind}_engine")
+    return is_tracked, made
+
+
 @pytest.fixture(params=["sqlite_url", "postgres"], ids=["sqlite", "postgres"])
 def empty_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """A database of each supported kind in which no run has made its tables yet."""

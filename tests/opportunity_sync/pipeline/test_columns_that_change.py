@@ -30,11 +30,17 @@ WAYS: dict[str, Callable[[Organisation], None]] = {
 }
 
 
-@pytest.fixture(params=[True, False], ids=["change tracking", "windows"])
-def world(request: pytest.FixtureRequest) -> Organisation:
+@pytest.fixture
+def engine(ground: tuple[bool, Engine]) -> Engine:
+    """The store of each way of reading."""
+    return ground[1]
+
+
+@pytest.fixture
+def world(ground: tuple[bool, Engine]) -> Organisation:
     """Five contacts with e-mail addresses, with and without change tracking."""
     empty = Organisation.empty()
-    organisation = empty if request.param else untracked(empty)
+    organisation = empty if ground[0] else untracked(empty)
     organisation.now = MORNING
     for number in range(5):
         address = {"lastname": f"Byron {number}", "emailaddress1": f"{number}@example.com"}

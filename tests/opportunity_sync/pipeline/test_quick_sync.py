@@ -26,11 +26,17 @@ WITHOUT = '[contact]\nwithout = ["job_title"]\n'
 PEOPLE = 7
 
 
-@pytest.fixture(params=[True, False], ids=["change tracking", "windows"])
-def world(request: pytest.FixtureRequest) -> Organisation:
+@pytest.fixture
+def engine(ground: tuple[bool, Engine]) -> Engine:
+    """The store of each way of reading."""
+    return ground[1]
+
+
+@pytest.fixture
+def world(ground: tuple[bool, Engine]) -> Organisation:
     """Seven contacts with job titles, with and without change tracking."""
     empty = Organisation.empty()
-    organisation = empty if request.param else untracked(empty)
+    organisation = empty if ground[0] else untracked(empty)
     organisation.now = MORNING
     for number in range(PEOPLE):
         row = {"lastname": f"Byron {number}", "jobtitle": f"title {number}"}
