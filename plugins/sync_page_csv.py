@@ -31,10 +31,12 @@ exports = APIRouter(prefix="/api")
 @exports.get("/errors.csv")
 def errors_csv(question: Asked) -> Response:
     """All records that can't be taken and are searched for, whatever page is asked for."""
-    links = {"organization_url": organization_url(settings_or_default())}
-    links |= {"airflow_url": airflow_url()}
+    url = organization_url(settings_or_default())
     return csv_answer(
-        lambda connection: status.every_refused_record(connection, question, **links), "errors"
+        lambda connection: status.every_refused_record(
+            connection, question, organization_url=url, airflow_url=airflow_url()
+        ),
+        "errors",
     )
 
 

@@ -1,4 +1,4 @@
-"""The application behind the page: its files, its health, and below `api/` what it asks for.
+"""The application behind the page: its files, its health, and the JSON that it asks for.
 
 The login is asked for by the application itself, not by its routes: one that is added can't be
 left open by mistake. The databases are asked in plain functions, which FastAPI runs in threads:
@@ -54,7 +54,7 @@ def make_page(*, open_health: bool) -> FastAPI:
 
 
 def index() -> Response:
-    """The page itself; what it shows it asks the JSON routes for."""
+    """The page itself; what it shows it asks for as JSON."""
     return FileResponse(FILES / "index.html", headers=SAFE)
 
 

@@ -41,7 +41,12 @@ SHARED = (
 KNOWN_TO = {
     "AIRFLOW_CONN_DYNAMICS_DEFAULT": {"airflow-worker"},
     "AIRFLOW_CONN_MARKETO_STORE": {"airflow-worker", "airflow-triggerer", "airflow-cleaner"},
-    "STORE_DB_PASSWORD": {"airflow-worker", "airflow-triggerer", "airflow-cleaner", "store-db"},
+    "AIRFLOW_CONN_MARKETO_STORE_READER": {"airflow-apiserver"},
+    "STORE_DB_PASSWORD": {
+        *("airflow-worker", "airflow-triggerer", "airflow-cleaner", "store-db"),
+        "airflow-apiserver",  # where no reader is given
+    },
+    "STORE_READER_PASSWORD": {"airflow-apiserver"},
     "METADATA_DB_PASSWORD": {*AIRFLOW, "metadata-db"},
     "REDIS_PASSWORD": {*AIRFLOW, "redis"},
     "FERNET_KEY": AIRFLOW,

@@ -19,12 +19,13 @@ const VIEWS = {
 const view = document.getElementById("view");
 let turn = 0;
 
-async function follow() {
+// `quietly`: what is shown stays as it is until the new is there, not even paler.
+async function follow({ quietly = false } = {}) {
   const { view: wanted, asked } = readAddress();
   const name = Object.hasOwn(VIEWS, wanted) ? wanted : "status";
   markLink(name);
   const mine = ++turn;
-  view.setAttribute("aria-busy", "true");
+  if (!quietly) view.setAttribute("aria-busy", "true");
   let parts;
   try {
     parts = await VIEWS[name](asked);
@@ -74,7 +75,7 @@ function keepFresh() {
   if (document.hidden) return;
   showSentence();
   const isLookedAt = view.contains(document.activeElement) && document.activeElement !== view;
-  if (view.dataset.view === "status" && !isLookedAt) follow();
+  if (view.dataset.view === "status" && !isLookedAt) follow({ quietly: true });
 }
 
 document.getElementById("copy-address").addEventListener("click", () => copy(location.href));

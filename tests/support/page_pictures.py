@@ -1,6 +1,6 @@
 """`make screenshots`: the two pictures of the page in the README, of what the sandbox's rows make.
 
-A sandbox, a store that runs have filled, Airflow's API server and a browser, as the tests have them.
+A sandbox, a store that runs have filled, Airflow's API server and a browser, as tests have them.
 """
 
 from __future__ import annotations
