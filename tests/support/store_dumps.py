@@ -21,6 +21,7 @@ OWN_RECORDS = {
     "sync_run_lag",
     "sync_run_task",
     "table_backlog",
+    "column_share",
 }
 
 Dump = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
