@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from page_stores import a_database, a_file
+from empty_stores import a_database, a_file
 
 from opportunity_sync.model import OPPORTUNITY
 from opportunity_sync.store import Change, lock_store, migrate, write_rows

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from page_stores import a_database, a_file
+from empty_stores import a_database, a_file
 
 from opportunity_sync import status
 from opportunity_sync.store import migrate, read_store

@@ -22,6 +22,7 @@ OWN_RECORDS = {
     "sync_run_task",
     "table_backlog",
     "backlog_sample",
+    "column_share",
 }
 
 Dump = dict[str, dict[tuple[Any, ...], dict[str, Any]]]

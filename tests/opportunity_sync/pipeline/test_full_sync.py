@@ -36,7 +36,7 @@ def test_a_second_run_without_changes_changes_no_row(runs: SyncRuns) -> None:
 def test_a_run_after_a_mutation_writes_just_what_changed(
     runs: SyncRuns, organisation: Organisation
 ) -> None:
-    """One renamed opportunity, one cleared amount: two rows differ afterwards, no other."""
+    """One renamed opportunity, one other amount: two rows differ and have a line of history."""
     runs.run()
     before = dump(runs.engine)
     live = [
@@ -57,11 +57,13 @@ def test_a_run_after_a_mutation_writes_just_what_changed(
     }
 
     assert loaded["changed"] == 2
-    assert changed == {
+    written = {
         (table, (identifier,))
         for table in ("opportunity", "fact_opportunity")
         for identifier in live[:2]
     }
+    lines = {("history", (identifier, 2)) for identifier in live[:2]}
+    assert changed == written | lines
     assert differences(expected_store(organisation), actual_store(runs.engine)) == []
 
 
