@@ -101,10 +101,12 @@ def _write_everything(
         for entity in run.model
         if is_overtaken(write, entity, passes=state.whole_passes.get(entity.name))
     ]
-    is_first = store.holds_nothing(connection, run.model[OPPORTUNITY.name])
-    counts = _write_rows(write, is_moved=state.revision != outcome.settled_at)
+    fresh = {entity.name for entity in run.model if store.holds_nothing(connection, entity)}
+    counts = _write_rows(write, fresh=fresh, is_moved=state.revision != outcome.settled_at)
     _write_associations(write, counts)
-    if counts[ROLE].changed and not is_first:
+    if fresh:
+        store.take_statistics(connection, run.model)
+    if counts[ROLE].changed and OPPORTUNITY.name not in fresh:
         store.note_roles(connection, change)
     if any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection, change.revision)
@@ -134,10 +136,9 @@ def _as_the_store_is_now(
     return resolve_again(connection, run, outcome)
 
 
-def _write_rows(write: Write, *, is_moved: bool) -> dict[str, Counts]:
+def _write_rows(write: Write, *, fresh: set[str], is_moved: bool) -> dict[str, Counts]:
     connection, run, outcome, change = write.connection, write.run, write.outcome, write.change
     counts = {entity.name: Counts() for entity in run.model} | {ROLE: Counts()}
-    fresh = {entity.name for entity in run.model if store.holds_nothing(connection, entity)}
     for entity in run.model:
         for parts, fields in _readings(run, entity, outcome):
             counts[entity.name] += store.write_rows(

@@ -90,6 +90,7 @@ from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_
 from opportunity_sync.store.schema.tables import COUNTS, ROLE
 from opportunity_sync.store.sessions.engine import store_engine
 from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
+from opportunity_sync.store.statements.bulk import take_statistics
 from opportunity_sync.store.statements.change import Change
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.upgrade.made_columns import (
@@ -188,6 +189,7 @@ __all__ = [
     "stopped_columns",
     "stopped_fields",
     "store_engine",
+    "take_statistics",
     "want_columns",
     "withdraw_offer",
     "write_account_changes",

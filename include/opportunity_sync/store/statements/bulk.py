@@ -18,11 +18,15 @@ from pyarrow import csv
 from sqlalchemy import Column, Index, MetaData, Table, delete, insert
 from sqlalchemy.exc import OperationalError
 
+from opportunity_sync.store.schema.tables import tables_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
+
+    from opportunity_sync.model import Model
 
 _CSV = csv.WriteOptions(include_header=False, quoting_style="needed")
 _FEW_ROWS = 20_000  # that many look-ups cost no more than reading a table of some hundred thousand
@@ -79,6 +83,18 @@ def analyze_table(connection: Connection, table: Table) -> None:
     )
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+
+def take_statistics(connection: Connection, model: Model) -> None:
+    """Let PostgreSQL's planner know tables that were filled just now; SQLite needs none.
+
+    Autovacuum does so a minute later or more. Until then a load of a few rows reads whole indexes.
+    A table that somebody vacuums at the moment is passed over.
+    """
+    if connection.dialect.name == "postgresql":
+        quote = connection.dialect.identifier_preparer.quote
+        names = ", ".join(map(quote, tables_of(model)))
+        connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {names}")
 
 
 def append_rows(connection: Connection, table: Table, rows: pa.Table) -> None:
