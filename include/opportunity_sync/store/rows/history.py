@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, and_, case, cast, func, literal, or_, select
+from sqlalchemy import Text, and_, case, cast, exists, func, literal, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.core.versions import is_current_sql
@@ -37,13 +37,14 @@ def note_written_rows(
     *conditions: ColumnElement[bool],
     columns: Collection[str],
     change: Change,
-) -> None:
+) -> ColumnElement[bool]:
     """Note which of these columns staged rows are about to change; of a new row those with a value.
 
     `conditions`: which staged rows are to be written. Older versions than the stored ones are not.
+    Returns which staged rows are worth writing: what is unchanged need not be compared again.
     """
     if not entity.keeps_history or change.run is None:
-        return
+        return true()
     public, key = public_table(entity), entity.key_column
     joined = staged.outerjoin(public, public.c[key] == staged.c[key])
     changed = [name for name in columns if name != VERSION.name]
@@ -60,6 +61,9 @@ def note_written_rows(
         content += _account(public, staged)
     rows = select(staged.c[key], (content + "}").label("changes"))
     _add(connection, rows.select_from(joined).where(is_written, *conditions), change)
+    return exists().where(
+        history.c.opportunity_id == staged.c[key], history.c.revision == change.revision
+    )
 
 
 def note_moved_accounts(

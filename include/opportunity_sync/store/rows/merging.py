@@ -189,12 +189,14 @@ def merge_public(writing: Writing, staged: Table, *, has_stale: bool) -> Counts:
         is_new = ~exists().where(_holds_version(entity, staged))
         modified_at = staged.c[MODIFIED_AT]
         add_lags(connection, entity.name, modified_at, is_new, *is_taken, change=change)
-    note_written_rows(connection, entity, staged, *is_taken, columns=own, change=change)
+    is_changed = note_written_rows(
+        connection, entity, staged, *is_taken, columns=own, change=change
+    )
     counts = upsert(
         connection,
         Upsert(
             table=public,
-            rows=select(*(staged.c[name] for name in [key, *own])).where(*is_taken),
+            rows=select(*(staged.c[name] for name in [key, *own])).where(*is_taken, is_changed),
             compared=own,
             fixed={"is_deleted": False, "deleted_at": None},
             stamps=change.stamps,
