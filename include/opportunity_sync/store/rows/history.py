@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Text, and_, case, cast, exists, func, literal, or_, select, true
+from sqlalchemy import Text, and_, case, cast, func, literal, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.core.versions import is_current_sql
@@ -61,9 +61,11 @@ def note_written_rows(
         content += _account(public, staged)
     rows = select(staged.c[key], (content + "}").label("changes"))
     _add(connection, rows.select_from(joined).where(is_written, *conditions), change)
-    return exists().where(
+    # No EXISTS: PostgreSQL would join, and knows nothing yet of rows that were written just now.
+    noted = select(history.c.revision).where(
         history.c.opportunity_id == staged.c[key], history.c.revision == change.revision
     )
+    return noted.scalar_subquery().is_not(None)
 
 
 def note_moved_accounts(
