@@ -80,7 +80,10 @@ def say_freshness(figures: Figures) -> str:
     median, most = figures.freshness(0.5), figures.freshness(0.95)
     if median is None or most is None:
         return ""
-    return f"Freshness: half of the changes were here within {median:,} s, 95 % within {most:,} s."
+    return (
+        f"Freshness: half of the changes were here within {median:,.0f} s, "
+        f"95 % within {most:,.0f} s."
+    )
 
 
 def say_waiting(figures: Figures) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
 
+from opportunity_sync.store.books.lags import lag_quantile
 from opportunity_sync.store.schema.tables import (
     COUNTS,
     ROLE,
@@ -19,8 +20,6 @@ from opportunity_sync.store.schema.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy import Connection
 
 
@@ -28,16 +27,16 @@ if TYPE_CHECKING:
 class Figures:
     """One run in numbers, and what is not as it should be after it.
 
-    `counts`: by table, roles too, the counts of `sync_run_entity`. `lags`: seconds and rows of each
-    class of lags. `waiting`: rows in Dynamics by table, None where that is not known. `refused` and
-    `unresolved`: how many there are now, by table and by reason.
+    `counts`: by table, roles too, the counts of `sync_run_entity`. `lags`: rows by class of lags.
+    `waiting`: rows in Dynamics by table, None where that is not known. `refused` and `unresolved`:
+    how many there are now, by table and by reason.
     """
 
     mode: str
     requests: int
     seconds: float
     counts: dict[str, dict[str, int]]
-    lags: list[tuple[int, int]]
+    lags: dict[int, int]
     waiting: dict[str, int | None]
     refused: dict[str, int]
     unresolved: dict[str, int]
@@ -47,9 +46,9 @@ class Figures:
         names = [name for name in self.counts if count != "read" or name != ROLE]
         return sum(self.counts[name][count] for name in names)
 
-    def freshness(self, share: float) -> int | None:
+    def freshness(self, share: float) -> float | None:
         """Seconds within which that share of the changed rows were in the store."""
-        return lag_within(self.lags, share)
+        return lag_quantile(self.lags, share)
 
 
 def read_figures(connection: Connection, dag_id: str, run_id: str) -> Figures | None:
@@ -70,18 +69,8 @@ def read_figures(connection: Connection, dag_id: str, run_id: str) -> Figures | 
         requests=run.requests,
         seconds=(run.ended_at - run.started_at).total_seconds() if run.ended_at else 0.0,
         counts={row["entity"]: {name: row[name] for name in COUNTS} for row in counted},
-        lags=[(row[0], int(row[1])) for row in connection.execute(lags.group_by("seconds"))],
+        lags={row[0]: int(row[1]) for row in connection.execute(lags.group_by("seconds"))},
         waiting={row[0]: row[1] for row in connection.execute(backlog)},
         refused={row[0]: row[1] for row in connection.execute(refused.group_by("entity"))},
         unresolved={row[0]: row[1] for row in connection.execute(unresolved.group_by("reason"))},
     )
-
-
-def lag_within(lags: Sequence[tuple[int, int]], share: float) -> int | None:
-    """The lag that a share of the rows has or stays below; None without any row."""
-    wanted, seen = share * sum(rows for _, rows in lags), 0
-    for seconds, rows in sorted(lags):
-        seen += rows
-        if rows and seen >= wanted:
-            return seconds
-    return None
