@@ -224,6 +224,41 @@ CHECK_CODES = tuple(
     for name, (meaning, next_step) in _CHECKED.items()
 )
 
+_ANSWERED = {
+    "page.no_login": (
+        "The page or its JSON was asked without a login.",
+        "log in to Airflow, or send a token of its API",
+    ),
+    "page.not_allowed": (
+        "Whoever asks may not read, or not trigger, dynamics_opportunity_sync.",
+        "ask whoever gives out rights in Airflow for this one",
+    ),
+    "page.not_found": (
+        "There is nothing at that address, or no opportunity with that id.",
+        "check the address; docs/page.md lists all of them",
+    ),
+    "page.wrong_method": (
+        "The address takes another method.",
+        "check the method; docs/page.md lists all of them",
+    ),
+    "page.bad_question": (
+        "A parameter has a value that can't be answered.",
+        "correct what is named; docs/page.md lists what each address takes",
+    ),
+    "page.no_dag": (
+        "Airflow does not have the DAG yet that was to be triggered.",
+        "wait until Airflow has read the DAGs, and ask again",
+    ),
+    "page.failed": (
+        "The page itself failed: a fault of the program.",
+        "look into the log of Airflow's API server, and report it",
+    ),
+}
+PAGE_CODES = tuple(
+    Code(name, meaning, next_step, "The page answers with an error")
+    for name, (meaning, next_step) in _ANSWERED.items()
+)
+
 CODES = (
     SYNC_LATE,
     SYNC_FAILING,
@@ -237,4 +272,5 @@ CODES = (
     VOLUME_NONE,
     DRIFT,
     *CHECK_CODES,
+    *PAGE_CODES,
 )
