@@ -16,7 +16,13 @@ from ground import only_facts
 from measuring import Job, Measured, measured
 
 from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
-from opportunity_sync.store.schema.tables import store_column, tables_of
+from opportunity_sync.store.schema.tables import (
+    backlog_sample,
+    left_out_field,
+    store_column,
+    table_backlog,
+    tables_of,
+)
 
 if TYPE_CHECKING:
     from ground import Ground
@@ -24,11 +30,15 @@ if TYPE_CHECKING:
 Pass = dict[str, Measured]
 
 PUBLIC = [entity.name for entity in DEFAULT_MODEL.public]
-# What load writes of rows; `store_column` is made with the tables.
+# Of `begin`, or made with the tables.
+_WRITTEN_BEFORE = {
+    each.name for each in (store_column, table_backlog, backlog_sample, left_out_field)
+}
+# What load writes of rows.
 WRITTEN = [
     name
     for name in tables_of(DEFAULT_MODEL)
-    if not name.startswith("sync_") and name != store_column.name
+    if not name.startswith("sync_") and name not in _WRITTEN_BEFORE
 ]
 
 
