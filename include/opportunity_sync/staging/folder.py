@@ -93,8 +93,6 @@ class RunFolder:
         """Open by URL; nothing is created until something is written."""
         self.url = url
         self._files = Files(url)
-        # What one task has seen of another's outcome stays so for it; each look is a request.
-        self._found: dict[str, Manifest] = {}
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a small JSON document under `name`, whole or not at all."""
@@ -138,7 +136,6 @@ class RunFolder:
         }
         encoded = json.dumps(content).encode()
         self._files.write(_manifest(name), encoded)
-        self._found.pop(name, None)
         return self._manifest(name, encoded)
 
     def read_manifest(self, name: str) -> Manifest:
@@ -149,14 +146,12 @@ class RunFolder:
         return found
 
     def find_manifest(self, name: str) -> Manifest | None:
-        """The outcome under `name`; None where there is none yet. What was found is kept."""
-        if name not in self._found:
-            try:
-                content = self._files.read(_manifest(name))
-            except FileNotFoundError:
-                return None
-            self._found[name] = self._manifest(name, content)
-        return self._found[name]
+        """The outcome under `name`; None where there is none yet."""
+        try:
+            content = self._files.read(_manifest(name))
+        except FileNotFoundError:
+            return None
+        return self._manifest(name, content)
 
     def read(self, part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one part, or only some columns of them.
