@@ -66,6 +66,8 @@ def running_api_server(folder: Path, connections: Mapping[str, object]) -> Itera
         AIRFLOW__API_AUTH__JWT_SECRET="a secret of tests that is long enough for any algorithm" * 2,
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=",".join(f"{n}:{r}" for n, r in USERS.items()),
         AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(passwords),
+        # Runs of its stores were over when the tests began, and a slow machine takes its time.
+        OPPORTUNITY_SYNC_LATE_AFTER_MINUTES="1440",
         **given,
     )
     airflow.migrate(environment)

@@ -17,6 +17,7 @@ OWN_RECORDS = {
     "sync_state",
     "sync_store",
     "refused_row",
+    "sync_alert",
     "sync_event",
     "sync_run_lag",
     "sync_run_task",

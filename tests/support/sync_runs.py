@@ -136,6 +136,7 @@ def settings_for_tests(folder: Path, **given: Any) -> Settings:
             "staging_url": str(folder / "staging"),
             "page_size": 500,
             "page_timeout_seconds": 60,
+            "keep_days": 3650,  # organisations of tests live at another time
             **given,
         }
     )

@@ -30,7 +30,7 @@ OLD: Run = (-20, "full", "succeeded", None)
         ([OLD, (-5, "range", "succeeded", None)], False, "late", "sync.late"),
         ([WELL], True, "paused", "sync.paused"),
         ([WELL, (-1, "continue", "failed", "ThrottledError")], False, "well", None),
-        ([OLD, (-1, "continue", "failed", "ThrottledError")], False, "late", "ThrottledError"),
+        ([OLD, (-1, "continue", "failed", "ThrottledError")], False, "late", "sync.late"),
         ([WELL, (-1, "continue", "failed", "AuthenticationError")], False, "broken", None),
         ([(-1, "continue", "failed", "AuthenticationError")], False, "broken", None),
         ([(-9, "continue", "failed", "AuthenticationError"), WELL], False, "well", None),

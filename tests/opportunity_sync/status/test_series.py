@@ -31,9 +31,9 @@ DAG = "dynamics_opportunity_sync"
 
 
 @pytest.fixture
-def connection(empty_store: Engine) -> Iterator[Connection]:
+def connection(engine: Engine) -> Iterator[Connection]:
     """A store without rows; what a test writes is taken back."""
-    with empty_store.connect() as opened:
+    with engine.connect() as opened:
         for table in (backlog_sample, sync_event, sync_run, sync_run_entity, sync_run_task):
             opened.execute(delete(table))
         yield opened
