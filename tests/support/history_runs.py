@@ -119,6 +119,9 @@ class OpenRun:
     overlapped: bool = False
 
 
+CLOCKS_OF_DYNAMICS = ("skew_server", "skew_one_answer")
+
+
 @dataclass
 class History:
     """One history being played."""
@@ -146,6 +149,8 @@ class History:
             elif kind in WORLD_EVENTS:
                 self.runs.is_still = False
                 WORLD_EVENTS[kind](self.organisation, *values)
+                if kind in CLOCKS_OF_DYNAMICS:  # of two clocks that are ahead, neither can tell
+                    self.runs.worker_ahead = min(self.runs.worker_ahead, timedelta())
                 if kind == "retype_column":
                     self.retyped.add(column_of(*values))
                 self._happened(kind)
@@ -179,6 +184,8 @@ class History:
         """The worker's clock is ahead, or behind."""
         self.runs.is_still = False
         self.runs.worker_ahead = timedelta(seconds=seconds)
+        if seconds > 0:
+            self.organisation.skew_clock(0)  # as above
         self._happened("skew_worker")
 
     def _set(self, name: str, value: Any) -> None:
