@@ -18,7 +18,12 @@ from pyarrow import csv
 from sqlalchemy import Column, Index, MetaData, Table, delete, insert
 from sqlalchemy.exc import OperationalError
 
-from opportunity_sync.store.schema.tables import tables_of
+from opportunity_sync.store.schema.tables import (
+    fact_table,
+    opportunity_contact_role,
+    public_table,
+    unresolved_association,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,11 +94,16 @@ def take_statistics(connection: Connection, model: Model) -> None:
     """Let PostgreSQL's planner know tables that were filled just now; SQLite needs none.
 
     Autovacuum does so a minute later or more. Until then a load of a few rows reads whole indexes.
-    A table that somebody vacuums at the moment is passed over.
+    A table that somebody vacuums at the moment is passed over. Books are left out: they are small.
     """
     if connection.dialect.name == "postgresql":
+        tables = [
+            *(public_table(entity) for entity in model.public),
+            *(fact_table(entity) for entity in model),
+            *(opportunity_contact_role, unresolved_association),
+        ]
         quote = connection.dialect.identifier_preparer.quote
-        names = ", ".join(map(quote, tables_of(model)))
+        names = ", ".join(quote(table.name) for table in tables)
         connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {names}")
 
 
