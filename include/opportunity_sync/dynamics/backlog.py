@@ -66,4 +66,7 @@ def _read_answer(answer: object) -> Waiting:
     if not rows or not count:
         return Waiting(count)
     first = rows[0].get(MODIFIED_SOURCE) if isinstance(rows[0], dict) else None
-    return Waiting(count, parse_instant(first) if isinstance(first, str) else None)
+    try:
+        return Waiting(count, parse_instant(first) if isinstance(first, str) else None)
+    except (ValueError, OverflowError):  # a record that will be refused; it waits all the same
+        return Waiting(count)

@@ -46,3 +46,11 @@ def test_an_answer_without_a_count_tells_nothing(server: ScriptedServer) -> None
     server.say({"value": [{"modifiedon": "2026-01-02T03:04:05Z"}]})
 
     assert count_waiting(server.client(), CONTACT, EVER) == Waiting()
+
+
+def test_a_date_beyond_the_calendar_is_no_reason_to_stop(server: ScriptedServer) -> None:
+    """Such a record will be refused. It waits like all others."""
+    row = {"modifiedon": "0001-01-01T00:00:00+01:00"}
+    server.say({"@odata.count": 3, "value": [row]})
+
+    assert count_waiting(server.client(), CONTACT, EVER) == Waiting(3)
