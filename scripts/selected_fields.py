@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def main() -> int:
-    """Start what is needed and let the report be printed; returns its exit code."""
+def print_report(program: str) -> int:
+    """Start what is needed and let a program of this folder report; returns its exit code."""
     demo = Embedded(PROJECT / ".demo")
     environment = demo.environment(OPPORTUNITY_SYNC_DEMO=str(demo.state))
-    command = [sys.executable, str(PROJECT / "scripts" / "fields_report.py"), *sys.argv[1:]]
+    command = [sys.executable, str(PROJECT / "scripts" / program), *sys.argv[1:]]
     try:
         demo.migrate(environment)
         with organisation(demo):
@@ -52,4 +52,4 @@ def organisation(demo: Embedded) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(print_report("fields_report.py"))

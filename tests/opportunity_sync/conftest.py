@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import make_url
 
+from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store.sessions.engine import store_engine
 from opportunity_sync.store.upgrade.migrate import migrate
 from postgres_cluster import new_database
@@ -53,3 +54,16 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     """A migrated store without any row."""
     made: Engine = request.getfixturevalue(request.param)
     return made
+
+
+@pytest.fixture
+def organisation() -> Organisation:
+    """An empty organisation; a folder of tests may have another."""
+    return Organisation.empty()
+
+
+@pytest.fixture
+def sandbox(organisation: Organisation) -> Iterator[Sandbox]:
+    """The organisation, served over TLS with its own certificate authority."""
+    with Sandbox(organisation) as sandbox:
+        yield sandbox

@@ -6,12 +6,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import insert
 
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import Alert, AlertChange, migrate, read_store, store_engine
-from opportunity_sync.store.schema.tables import sync_alert, sync_run
-from store_rows import NOON
+from opportunity_sync.store.schema.tables import sync_alert
 from sync_alerts import send, tell_people
 from sync_assets import MARKETO_STORE
 from webhook_receiver import Receiver, running_receiver
@@ -32,22 +30,6 @@ def receiver() -> Iterator[Receiver]:
     """A webhook on this machine."""
     with running_receiver() as running:
         yield running
-
-
-@pytest.fixture
-def store(
-    tmp_path: Path, give_connection: Callable[[str, dict[str, Any]], None]
-) -> Iterator[Engine]:
-    """The store of the connection, in which the last run that brought changes is of long ago."""
-    path = tmp_path / "store.sqlite"
-    give_connection("marketo_store", {"conn_type": "sqlite", "host": str(path)})
-    engine = store_engine(f"sqlite:///{path}")
-    migrate(engine)
-    run = {"dag_id": "a-dag", "run_id": "a-run", "mode": "continue", "outcome": "succeeded"}
-    with engine.begin() as connection:
-        connection.execute(insert(sync_run), run | {"started_at": NOON, "ended_at": NOON})
-    yield engine
-    engine.dispose()
 
 
 def test_a_webhook_gets_what_is_wrong_and_what_is_well_again(
@@ -110,14 +92,14 @@ def test_the_secret_of_a_webhook_is_in_no_log(
     )
 
 
-def test_a_late_sync_is_told_once(store: Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_late_sync_is_told_once(stale_store: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """The second run that finds it late says nothing, and the store knows when it was told."""
     for _ in range(2):
         tell_people({}, settings=Settings())
 
     assert [line for line in caplog.messages if "[sync.late]" in line] == caplog.messages
     assert len(caplog.messages) == 1
-    with read_store(store) as connection:
+    with read_store(stale_store) as connection:
         [row] = connection.execute(sync_alert.select()).all()
     assert (row.code, row.told_at == row.since) == ("sync.late", True)
 

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
 
+import pytest
 from airflow.triggers.callback import CallbackTrigger
-from sqlalchemy import insert
 
-from opportunity_sync.store import migrate, store_engine
-from opportunity_sync.store.schema.tables import sync_run
-from store_rows import NOON
 from sync_deadlines import LOOKS, deadlines
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    import pytest
 
 
 async def events_of(trigger: CallbackTrigger) -> list[str]:
@@ -25,20 +15,9 @@ async def events_of(trigger: CallbackTrigger) -> list[str]:
     return [event.payload["state"] async for event in trigger.run()]
 
 
-def test_a_late_sync_is_told_while_its_run_hangs(
-    tmp_path: Path,
-    give_connection: Callable[[str, dict[str, Any]], None],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.mark.usefixtures("stale_store")
+def test_a_late_sync_is_told_while_its_run_hangs(caplog: pytest.LogCaptureFixture) -> None:
     """As Airflow calls what a deadline names, with all that it hands over."""
-    path = tmp_path / "store.sqlite"
-    give_connection("marketo_store", {"conn_type": "sqlite", "host": str(path)})
-    engine = store_engine(f"sqlite:///{path}")
-    migrate(engine)
-    run = {"dag_id": "a-dag", "run_id": "a-run", "mode": "continue", "outcome": "succeeded"}
-    with engine.begin() as connection:
-        connection.execute(insert(sync_run), run | {"started_at": NOON, "ended_at": NOON})
-    engine.dispose()
     context = {"dag_run": {"dag_id": "a-dag", "run_id": "a-run"}, "deadline": {"id": 1}}
     called = deadlines()[0].callback
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from opportunity_sync.dynamics.backlog import Waiting, count_waiting
 from opportunity_sync.dynamics.client import IDS_PER_REQUEST, DataverseClient
 from opportunity_sync.dynamics.error_answers import is_expired_delta
+from opportunity_sync.dynamics.guids import is_guid
 from opportunity_sync.dynamics.metadata.offered_columns import OfferedColumn, describe_columns
 from opportunity_sync.dynamics.metadata.organization_plan import (
     organization_plan,
@@ -45,6 +46,7 @@ __all__ = [
     "dynamics_session",
     "first_query",
     "is_expired_delta",
+    "is_guid",
     "listing_query",
     "organization_plan",
     "read_organization",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from opportunity_sync import store
+from opportunity_sync.dynamics import is_guid
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.pipeline.run import report_wait, staging_root, utc_now
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from opportunity_sync.settings import Settings
-
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def erase(
@@ -35,7 +33,7 @@ def erase(
         ConfigError: it is no id.
     """
     key = contact_id.strip().strip("{}").lower()
-    if _GUID.fullmatch(key) is None:
+    if not is_guid(key):
         raise ConfigError(
             "That is no id of a contact.",
             next_step="give the contact's id, 36 characters, as the address of its form has it.",

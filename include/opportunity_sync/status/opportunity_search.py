@@ -6,11 +6,11 @@ Nobody leafs through a million names, but types one more letter: so only the fir
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, and_, column, func, or_, select
 
+from opportunity_sync.dynamics import is_guid
 from opportunity_sync.model import OPPORTUNITY
 from opportunity_sync.status.listing import COUNTED, LAST_CHARACTER, Answer, QuestionError
 from opportunity_sync.status.record_names import name_columns
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from opportunity_sync.status.listing import Question
 
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Databases may fold the case of ASCII letters only: of others these spellings are searched.
 _SPELLINGS = (str.lower, str.upper, str.capitalize, str.title)
 _SHOWN = ("opportunity_id", "account_id", "modified_at", "is_deleted")
@@ -69,7 +68,7 @@ def _matches(prefix: str, name: ColumnElement[Any] | None) -> Select[tuple[Any, 
     query = select(*shown, *(stored[each] for each in _SHOWN))
     if not prefix:
         return query
-    if _ID.fullmatch(prefix.lower()):
+    if is_guid(prefix):
         return query.where(stored.opportunity_id == prefix.lower())
     if name is None:
         return query.where(_begins(stored.opportunity_id, prefix.lower()))

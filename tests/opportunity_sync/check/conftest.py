@@ -7,26 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asked_check import Asked
-from dynamics_sandbox import Organisation, Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy import Engine
 
-
-@pytest.fixture
-def organisation() -> Organisation:
-    """An empty organisation."""
-    return Organisation.empty()
-
-
-@pytest.fixture
-def sandbox(organisation: Organisation) -> Iterator[Sandbox]:
-    """The organisation, served."""
-    with Sandbox(organisation) as sandbox:
-        yield sandbox
+    from dynamics_sandbox import Sandbox
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.settings import Settings
 from raw_proxy import RawProxy
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import requests
+
+    from dynamics_sandbox import Sandbox
 
 
 @pytest.fixture
@@ -42,19 +43,6 @@ def raw() -> Iterator[RawProxy]:
     """A server on loopback that sends the bytes it is told, over plain HTTP."""
     with RawProxy() as proxy:
         yield proxy
-
-
-@pytest.fixture
-def organisation() -> Organisation:
-    """An empty organisation."""
-    return Organisation.empty()
-
-
-@pytest.fixture
-def sandbox(organisation: Organisation) -> Iterator[Sandbox]:
-    """The organisation, served over TLS with its own certificate authority."""
-    with Sandbox(organisation) as sandbox:
-        yield sandbox
 
 
 @pytest.fixture

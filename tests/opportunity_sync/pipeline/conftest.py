@@ -88,13 +88,6 @@ def organisation() -> Organisation:
 
 
 @pytest.fixture
-def sandbox(organisation: Organisation) -> Iterator[Sandbox]:
-    """The organisation, served."""
-    with Sandbox(organisation) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
 def runs(sandbox: Sandbox, engine: Engine, tmp_path: Path) -> SyncRuns:
     """Runs of the organisation into each kind of store."""
     return SyncRuns(sandbox, engine, settings_for_tests(tmp_path))

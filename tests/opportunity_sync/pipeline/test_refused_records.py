@@ -184,29 +184,18 @@ def test_a_record_that_passes_again_is_loaded_and_leaves_the_list(
     assert differences(expected_store(people), actual_store(people_runs.engine)) == []
 
 
-def test_a_reconciliation_tries_every_refused_record(
-    people_runs: SyncRuns, people: Organisation
+@pytest.mark.parametrize(
+    "asked", [{"mode": "reconcile"}, {"retry_refused": True}], ids=["reconciliation", "told so"]
+)
+def test_every_refused_record_is_tried(
+    people_runs: SyncRuns, people: Organisation, asked: dict[str, Any]
 ) -> None:
-    """Whatever it waits for."""
+    """By a reconciliation, and by a run that is told so, whatever the records wait for."""
     ids = spoil(people, 5)
     people_runs.run()
     for each in ids:
         people.mend("contacts", each)
-    people_runs.run("reconcile")
-
-    assert listed(people_runs) == []
-    assert differences(expected_store(people), actual_store(people_runs.engine)) == []
-
-
-def test_a_run_that_is_told_so_tries_every_refused_record(
-    people_runs: SyncRuns, people: Organisation
-) -> None:
-    """Also those whose wait is not over."""
-    ids = spoil(people, 5)
-    people_runs.run()
-    for each in ids:
-        people.mend("contacts", each)
-    people_runs.run(retry_refused=True)
+    people_runs.run(**asked)
 
     assert listed(people_runs) == []
     assert differences(expected_store(people), actual_store(people_runs.engine)) == []

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 from opportunity_sync.store.schema.tables import backlog_sample, table_backlog
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +25,7 @@ def note_backlog(
 
     `waiting` is None where nobody could tell, which leaves a gap in the line.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     found = {"waiting": waiting, "oldest_waiting_at": oldest_at, "as_of": as_of}
     statement = insert(table_backlog).values({"entity": entity} | found)
     connection.execute(statement.on_conflict_do_update(index_elements=["entity"], set_=found))

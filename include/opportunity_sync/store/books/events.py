@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import delete, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.store.schema.tables import sync_event
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,7 +37,7 @@ def note_event(  # noqa: PLR0913 - an event is a row of plain values
     if run is not None:
         same = [sync_event.c[name].is_not_distinct_from(row[name]) for name in row if name != "at"]
         connection.execute(delete(sync_event).where(*same))
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     position = select(func.coalesce(func.max(sync_event.c.position), 0) + 1).scalar_subquery()
     values = [literal(value, sync_event.c[name].type) for name, value in row.items()]
     statement = insert(sync_event).from_select(

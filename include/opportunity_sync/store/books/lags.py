@@ -14,9 +14,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import BigInteger, case, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.store.schema.tables import sync_run_lag
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def add_lags(
     if change.run is None or change.fresh_since is None:
         return
     dag_id, run_id = change.run
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     # Bounds are compared as instants: so both databases compute nothing.
     seconds = case(
         *(

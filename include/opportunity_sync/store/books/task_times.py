@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy.dialects import postgresql, sqlite
-
 from opportunity_sync.store.schema.tables import sync_run_task
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +21,7 @@ def record_tasks(  # noqa: PLR0917 - a run is known by two names
     times: Mapping[str, tuple[datetime, datetime | None]],
 ) -> None:
     """Write start and end of these tasks; what was known of an earlier try is replaced."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     for task_id, (started_at, ended_at) in times.items():
         key = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
         known = {"started_at": started_at, "ended_at": ended_at}

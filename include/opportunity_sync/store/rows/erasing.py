@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, literal, select, true, union, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from opportunity_sync.core.versions import ERASED
 from opportunity_sync.model import CONTACT, OPPORTUNITY, VERSION
@@ -25,6 +24,7 @@ from opportunity_sync.store.schema.tables import (
     refused_row,
     sync_error,
 )
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -41,7 +41,7 @@ def erase_contact(connection: Connection, contact_id: str, *, change: Change) ->
     fact, public, role = fact_table(CONTACT), public_table(CONTACT), opportunity_contact_role
     key = select(literal(contact_id, fact.c.contact_id.type).label("contact_id")).where(true())
     _owe_opportunities(connection, contact_id)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = dialect_insert(connection)
     erased = {"is_deleted": True, "deleted_revision": ERASED, "is_erased": True}
     statement = insert(fact).values({"contact_id": contact_id, VERSION.name: 0} | erased)
     connection.execute(statement.on_conflict_do_update(index_elements=["contact_id"], set_=erased))

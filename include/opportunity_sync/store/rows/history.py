@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Text, and_, case, cast, func, literal, or_, select, true
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from opportunity_sync.core.versions import is_current_sql
 from opportunity_sync.model import VERSION, Entity
@@ -21,6 +21,7 @@ from opportunity_sync.store.schema.tables import (
     opportunity_contact_role,
     public_table,
 )
+from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -152,7 +153,7 @@ def _add(
     if grouped:
         rows = rows.group_by(next(iter(rows.selected_columns)))
     is_postgres = connection.dialect.name == "postgresql"
-    insert = postgresql.insert if is_postgres else sqlite.insert
+    insert = dialect_insert(connection)
     statement = insert(history).from_select(
         ["opportunity_id", "changes", *names], rows.add_columns(*constants)
     )
