@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 from uuid import UUID
 
+from opportunity_sync.model import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -32,6 +34,7 @@ API = "/api/data/v9.2/"
 _REQUEST = re.compile(rb"GET (\S+) HTTP/1\.1\r\n")
 _PLACE = re.compile(r"[?&]\$skiptoken=(\d+)")
 _FILTER = re.compile(r"[?&](\$filter=[^&]*)")
+_TOTAL_OF = re.compile(r"RetrieveTotalRecordCount\(EntityNames=\['(\w+)'\]\)")
 _KEY = re.compile(r"'([0-9a-f-]{36})'")
 _HEAD = (
     "HTTP/1.1 200 OK\r\n"
@@ -72,21 +75,32 @@ class Organisation:
 
     def page(self, target: str, origin: str) -> bytes:
         """The body for a request's target (path and query)."""
-        set_name = target.removeprefix(API).partition("?")[0]
+        set_name = unquote(target.removeprefix(API).partition("?")[0])
         if set_name == "WhoAmI":
             return self._identity
-        if unquote(set_name) in self._metadata:
-            return self._metadata[unquote(set_name)]
+        if set_name in self._metadata:
+            return self._metadata[set_name]
+        if total_of := _TOTAL_OF.match(set_name):
+            return self._total(total_of[1])
         asked, place = _FILTER.search(target), _PLACE.search(target)
         count, rows_between = self._rows(set_name, unquote(asked[1]) if asked else "")
         first = int(place[1]) if place else 0
-        last = min(first + PAGE_ROWS, count)
-        head = {"@odata.context": f"{origin}{API}$metadata#{set_name}"}
+        is_count = "$count=true" in unquote(target)  # of what waits, which takes one row
+        last = min(first + (1 if is_count else PAGE_ROWS), count)
+        head: dict[str, Any] = {"@odata.context": f"{origin}{API}$metadata#{set_name}"}
+        if is_count:
+            head["@odata.count"] = min(count, PAGE_ROWS)
         if last < count:
             kept = f"{asked[1]}&" if asked else ""
             head["@odata.nextLink"] = f"{origin}{API}{set_name}?{kept}$skiptoken={last}"
         rows = rows_between(first, last)
         return b"".join([json.dumps(head).encode()[:-1], b',"value":[', rows, b"]}"])
+
+    def _total(self, name: str) -> bytes:
+        """About how many rows a table has, by its logical name."""
+        total = self._sizes[DEFAULT_MODEL[name].set_name]
+        counts = {"Count": 1, "Keys": [name], "Values": [total]}
+        return json.dumps({"EntityRecordCountCollection": counts}).encode()
 
     def _rows(self, set_name: str, asked: str) -> tuple[int, Callable[[int, int], bytes]]:
         """How many rows a filter leaves, and how to get some of them."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MINUTE = 60  # seconds
+_COUNT_SECONDS = 10.0
 _PAGES_BEFORE_COUNT = 5  # a shorter read is over before anybody asks how long it takes
 _REFUSALS_SAID = 10  # by name, of one table; the others are counted
 
@@ -138,10 +139,11 @@ def _report_refused(entity: Entity, refused: Sequence[DataError], *, said: int) 
 def _count_rows(client: DataverseClient, entity: Entity) -> int | None:
     """About how many rows the table has, as Dataverse counted them in the last day.
 
-    None where the organisation does not say: nothing but the log depends on it.
+    None where the organisation does not say at once: nothing but the log depends on it.
     """
+    asking = client.without_patience(_COUNT_SECONDS)
     try:
-        answer = client.get_json(f"RetrieveTotalRecordCount(EntityNames=['{entity.name}'])")
+        answer = asking.get_json(f"RetrieveTotalRecordCount(EntityNames=['{entity.name}'])")
         [total] = answer["EntityRecordCountCollection"]["Values"]
         return int(total)
     except (SyncError, KeyError, TypeError, ValueError) as error:

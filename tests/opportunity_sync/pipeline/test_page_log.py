@@ -68,3 +68,19 @@ def test_a_long_whole_read_tells_its_total(
 
     pages = [line for line in caplog.messages if line.startswith("opportunities: page ")]
     assert [" of about 150 rows so far" in line for line in pages] == [False] * 4 + [True] * 4
+
+
+def test_a_total_that_is_not_told_holds_no_read_up(
+    sqlite_runs: SyncRuns, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is asked for once: a server that has no answer to it costs a read no tries and waits."""
+    caplog.set_level(logging.INFO)
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update={"page_size": 20})
+    faults = sqlite_runs.sandbox.faults
+    fault = faults.add("status", "RetrieveTotalRecordCount", times=1000, status=503)
+
+    summaries = sqlite_runs.extract(sqlite_runs.begin(), "extract_opportunities")
+
+    assert fault.struck == 1
+    assert summaries["opportunity"]["rows"] == 150
+    assert "how many rows there are can't be asked" in caplog.text
