@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from empty_stores import a_database, a_file
 
 from opportunity_sync import status
-from opportunity_sync.store import migrate, read_store
+from opportunity_sync.model import DEFAULT_MODEL
+from opportunity_sync.store import count_rows, migrate, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,10 @@ _FILLING = {
     "fact_contact": "(contact_id, version_number) SELECT {id}, n",
     "opportunity_contact_role": "(opportunity_id, contact_id, role, is_primary, source, synced_at) "
     "SELECT {id}, {id}, 'Potential Customer', true, 'customer', {at}",
+    "fact_connection": "(connection_id, version_number, state, record1_id, record1_type, "
+    "record2_id, record2_type) SELECT {id}, n, 0, {id}, 'opportunity', {id}, 'contact'",
+    "history": "(opportunity_id, revision, at, dag_id, run_id, changes) "
+    "SELECT {id}, n, {at}, 'sync', 'run-1', '{{}}'",
     "unresolved_association": "(opportunity_id, kind, reference_id, reason, first_seen_at) "
     "SELECT {id}, 'contact_account', {id}, 'account_not_found', {at}",
 }
@@ -63,6 +69,10 @@ _OF_RUNS = {
     "sync_run_entity": "(dag_id, run_id, entity, updated) SELECT 'sync', 'run-' || n, 'contact', 1",
     "sync_run_lag": "(dag_id, run_id, entity, seconds, rows) "
     "SELECT 'sync', 'run-' || n, 'contact', 60, 1",
+    "sync_run_task": "(dag_id, run_id, task_id, started_at, ended_at) "
+    "SELECT 'sync', 'run-' || n, 'load', {before}, {before}",
+    "backlog_sample": "(entity, as_of, waiting) SELECT 'contact', {before}, n % 9",
+    "sync_event": "(position, at, kind, message) SELECT n, {before}, 'drift', 'One row.'",
 }
 
 
@@ -87,24 +97,28 @@ def ask_page(folder: Path, rows: int) -> list[Asked]:
     for kind, made in (("sqlite", a_file), ("postgres", a_database)):
         with made(folder) as engine:
             migrate(engine)
-            _fill(engine, rows)
+            fill_store(engine, rows)
             with read_store(engine) as connection:
                 found[kind] = {
                     name: _milliseconds(connection, ask)
-                    for name, ask in _questions(engine.dialect.name, rows).items()
+                    for name, ask in questions(engine.dialect.name, rows).items()
                 }
     return [Asked(name, took, found["postgres"][name]) for name, took in found["sqlite"].items()]
 
 
-def _fill(engine: Engine, rows: int) -> None:
+def fill_store(engine: Engine, rows: int, *, runs: int = RUNS) -> None:
+    """So many opportunities, contacts and roles, and as many runs as ninety days have."""
     kind = engine.dialect.name
     at = _AT if kind == "sqlite" else f"timestamptz {_AT}"
-    for tables, count in ((_FILLING, rows), (_FEW, rows // _REFUSED), (_OF_RUNS, RUNS)):
+    for tables, count in ((_FILLING, rows), (_FEW, rows // _REFUSED), (_OF_RUNS, runs)):
         for table, statement in tables.items():
             numbers = _NUMBERS[kind].format(rows=count)
             values = statement.format(id=_ID[kind], at=at, before=_BEFORE[kind])
             with engine.begin() as connection:
                 _run(connection, f"INSERT INTO {table} {_rewritten(numbers, values)}")
+    with engine.begin() as connection:
+        for entity in DEFAULT_MODEL.public:
+            count_rows(connection, entity)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE" if kind == "sqlite" else "VACUUM ANALYZE")
 
@@ -121,7 +135,8 @@ def _run(connection: Connection, statement: str) -> CursorResult[Any]:
     return connection.exec_driver_sql(statement.replace("%", "%%") if is_postgres else statement)
 
 
-def _questions(kind: str, rows: int) -> dict[str, Callable[[Connection], Any]]:
+def questions(kind: str, rows: int, *, runs: int = RUNS) -> dict[str, Callable[[Connection], Any]]:
+    """What the views ask of a store that `fill_store` made, by name."""
     last = rows // _PER_PAGE
     last_refused = last // _REFUSED
     now = datetime(2026, 5, 1, 12, 5, tzinfo=UTC)
@@ -138,7 +153,7 @@ def _questions(kind: str, rows: int) -> dict[str, Callable[[Connection], Any]]:
             connection, now=now, late_after=timedelta(minutes=15), is_paused=False
         ),
         "runs, page 1": listed(status.list_runs),
-        "runs, last page": listed(status.list_runs, page=RUNS // _PER_PAGE),
+        "runs, last page": listed(status.list_runs, page=runs // _PER_PAGE),
         "errors, page 1": listed(status.refused_records),
         "errors, last page": listed(status.refused_records, page=last_refused),
         "errors by tries, last page": listed(
@@ -155,6 +170,8 @@ def _questions(kind: str, rows: int) -> dict[str, Callable[[Connection], Any]]:
         ),
         "opportunities by name": listed(status.find_opportunities, search="deal 7"),
         "opportunities, last page": listed(status.find_opportunities, search="deal", page=200),
+        **{f"series, {span}": partial(status.series, span=span, now=now) for span in status.SPANS},
+        "events": status.list_events,
         "fields": status.selected_columns,
         "check": status.last_check,
     }

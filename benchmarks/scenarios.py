@@ -21,6 +21,7 @@ from opportunity_sync.store.schema.tables import (
     left_out_field,
     store_column,
     table_backlog,
+    table_size,
     tables_of,
 )
 
@@ -32,7 +33,7 @@ Pass = dict[str, Measured]
 PUBLIC = [entity.name for entity in DEFAULT_MODEL.public]
 # Of `begin`, or made with the tables.
 _WRITTEN_BEFORE = {
-    each.name for each in (store_column, table_backlog, backlog_sample, left_out_field)
+    each.name for each in (store_column, table_backlog, table_size, backlog_sample, left_out_field)
 }
 # What load writes of rows.
 WRITTEN = [

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AIRFLOW_HOME = isolate_environment()
 block_network()
 
-MUST_RUN_IN_CI = ("banking", "nonprofit", "postgres", "production")
+MUST_RUN_IN_CI = ("banking", "browser", "nonprofit", "postgres", "production")
 
 
 def pytest_xdist_auto_num_workers() -> int:

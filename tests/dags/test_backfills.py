@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_services import RunningAirflow, running_airflow, until
+from airflow_services import ENDED, RunningAirflow, running_airflow, until
 from dynamics_sandbox import Organisation, Sandbox
 from oracle import actual_store, differences, expected_store
 from organisations import untracked
@@ -30,7 +30,6 @@ BACKFILL = "dynamics_opportunity_backfill"
 WINDOWS = int(os.environ.get("BACKFILL_WINDOWS", "30"))
 FIRST_DAY = datetime(2025, 3, 1, tzinfo=UTC)
 LAST_DAY = FIRST_DAY + timedelta(days=WINDOWS - 1)
-ENDED = {"success", "failed"}
 
 
 @pytest.fixture
@@ -103,19 +102,6 @@ def drift(organisation: Organisation, engine: Engine) -> list[str]:
     return differences(expected_store(organisation), actual_store(engine))
 
 
-def sync(airflow: RunningAirflow) -> None:
-    """One more run of the sync, as the schedule would start it, to its end."""
-    run_id = airflow.ask(f"/api/v2/dags/{SYNC}/dagRuns", "POST", logical_date=None)["dag_run_id"]
-    run = until(lambda: ended(airflow, run_id), what="the end of the sync")
-    assert run["state"] == "success"
-
-
-def ended(airflow: RunningAirflow, run_id: str) -> dict[str, Any] | None:
-    """A run of the sync, once it has come to its end."""
-    run = airflow.ask(f"/api/v2/dags/{SYNC}/dagRuns/{run_id}")
-    return run if run["state"] in ENDED else None
-
-
 def backfilled(airflow: RunningAirflow) -> list[dict[str, Any]]:
     """The backfill's runs, in the order of their windows."""
     return [run for run in airflow.runs(BACKFILL) if run["run_type"] == "backfill"]
@@ -135,11 +121,10 @@ def test_daily_windows_four_at_once_beside_the_schedule(
     airflow: RunningAirflow, organisation: Organisation, sqlite_engine: Engine
 ) -> None:
     """The sync alone misses what was imported; with the backfill the store is the oracle's."""
-    first = until(lambda: airflow.runs(SYNC), what="the first scheduled run")[0]
-    until(lambda: ended(airflow, first["dag_run_id"]), what="the first sync")
+    airflow.first_run(SYNC)
     assert drift(organisation, sqlite_engine) == []
     import_history(organisation)
-    sync(airflow)
+    assert airflow.run(SYNC)["state"] == "success"
     assert drift(organisation, sqlite_engine) != []
 
     airflow.ask(
@@ -155,10 +140,10 @@ def test_daily_windows_four_at_once_beside_the_schedule(
     syncs = 0
     while {run["state"] for run in backfilled(airflow)} - ENDED:
         change(organisation, WINDOWS + syncs)
-        sync(airflow)
+        assert airflow.run(SYNC)["state"] == "success"
         syncs += 1
         time.sleep(15)
-    sync(airflow)
+    assert airflow.run(SYNC)["state"] == "success"
 
     runs = backfilled(airflow)
     assert [run["state"] for run in runs] == ["success"] * WINDOWS

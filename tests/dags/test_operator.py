@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAG = "dynamics_opportunity_sync"
-ENDED = {"success", "failed"}
 NAMES = ["What happened", "Next step", "Details", "Runbook"]
 
 
@@ -73,12 +72,7 @@ def last_lines(airflow: RunningAirflow, run_id: str, task: str) -> list[str]:
 def test_a_run_that_is_given_up_is_red_and_says_so(airflow: RunningAirflow, folder: Path) -> None:
     """Its load was skipped, which would be green; `finish` is red, for the store and in its log."""
     run_id = given_up(airflow)
-
-    def ended() -> dict[str, Any] | None:
-        run = airflow.ask(f"/api/v2/dags/{DAG}/dagRuns/{run_id}")
-        return run if run["state"] in ENDED else None
-
-    run = until(ended, what="the end of the run")
+    run = airflow.end_of(DAG, run_id)
     states = {name: task["state"] for name, task in airflow.tasks(DAG, run_id).items()}
     told = last_lines(airflow, run_id, "finish")
     engine = store_engine(f"sqlite:///{folder / 'store.sqlite'}")

@@ -36,6 +36,8 @@ Found = TypeVar("Found")
 # Airflow on SQLite answers so where another of its processes writes at the same moment.
 BUSY = (500, 503)
 
+ENDED = {"success", "failed"}
+
 # Seconds; what takes a few of them on a free machine can take minutes on a busy one.
 PATIENCE = 600
 
@@ -54,6 +56,31 @@ class RunningAirflow:
         path = f"/api/v2/dags/{dag_id}/dagRuns?order_by=run_after&limit=100"
         found: list[dict[str, Any]] = self.ask(path)["dag_runs"]
         return found
+
+    @property
+    def page(self) -> str:
+        """The address of the page "Dynamics sync"."""
+        return f"{self.origin}/dynamics-sync/"
+
+    def run(self, dag_id: str) -> dict[str, Any]:
+        """One more run, as the schedule would start it, once it has ended."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        run_id = self.ask(path, "POST", logical_date=None)["dag_run_id"]
+        return self.end_of(dag_id, run_id)
+
+    def first_run(self, dag_id: str) -> dict[str, Any]:
+        """The first run, which began by itself, once it has ended."""
+        runs = until(lambda: self.runs(dag_id), what=f"the first run of {dag_id}")
+        return self.end_of(dag_id, runs[0]["dag_run_id"])
+
+    def end_of(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """A run, once it has come to its end."""
+
+        def ended() -> dict[str, Any] | None:
+            run = self.ask(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+            return run if run["state"] in ENDED else None
+
+        return until(ended, what=f"the end of {run_id}")
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """The task instances of a run, by task."""

@@ -35,11 +35,12 @@ _WINDOWS = [("range", *span) for span in _SPANS] + [("fill", *span) for span in 
 _FAULTS = [kind.value for kind in FaultKind]
 _NOT_EVENTS = ("wait", "run", "begin", "go", "kill", "again", "run_with_fault", "select")
 # Events of a history's runs, not of its organisation.
-RUN_EVENTS = ("select", "skew_worker", "set", "upgrade", "lose_part")
+RUN_EVENTS = ("select", "skew_worker", "set", "upgrade", "lose_part", "erase")
 # So that each kind of event meets each kind of run some times in 300 histories.
 _WEIGHTS = {
     "wait": 4, "run": 4, "begin": 3, "go": 4, "kill": 2, "again": 3, "run_with_fault": 2,
     "select": 3, "flip_filter": 2, "create": 2, "delete": 2,
+    "erase": 3,
     "lose_part": 8, "garble": 3, "garble_id": 5, "lose_privilege": 5, "regain_privilege": 3,
     "switch_tracking": 3, "switch_organisation": 5, "leave_out_column": 3, "restore_column": 2,
     "drop_column": 2, "secure_column": 2, "retype_column": 2,
@@ -119,9 +120,11 @@ WORLD_DRAWS: Mapping[str, st.SearchStrategy[Step]] = {
             ("label_language", None),
             ("time_zone", "Europe/Berlin"),
             ("page_size", 3),
+            ("purge_deleted_after", 1),
         ]
     ).map(lambda drawn: ["set", *drawn]),
     "upgrade": _step("upgrade"),
+    "erase": _step("erase", _slot("c")),
     "lose_part": _step("lose_part", st.sampled_from("AB"), _number),
 }
 

@@ -25,7 +25,7 @@ from history_draws import Sight, Told, tales
 from history_runs import Stage, differences_at_the_end
 from opportunity_sync.store import migrate, store_engine
 from store_dumps import Dump, dump
-from store_reader import Reader, public_rows
+from store_reader import Reader, public_rows, tells_its_rows
 from store_rows import empty_store
 
 if TYPE_CHECKING:
@@ -102,6 +102,8 @@ class Theatre:
         found = differences_at_the_end(history, self.engine)
         if found:
             raise ConvergenceError("\n".join(found))
+        if not tells_its_rows(self.engine):
+            raise ConvergenceError("The store tells another number of rows than it has.")
         reader.come()
         if _without_nulls(reader.copy) != _without_nulls(public_rows(self.engine)):
             raise ConvergenceError("A reader that came after every step has missed a row.")

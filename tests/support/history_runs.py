@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import text
 
 from dynamics_sandbox import FaultKind
-from histories import EVENTS, SETS, Step, renew, wait
+from histories import EVENTS, SETS, Step, guid, renew, wait
 from history_selections import SELECTIONS
 from opportunity_sync.dynamics import DataverseClient, DynamicsConnection, dynamics_session
 from opportunity_sync.errors import SyncError
+from opportunity_sync.pipeline.erasing import erase
 from opportunity_sync.store import read_state
 from oracle import KEYS, Store, actual_store, differences, expected_store
 from oracle_fields import MadeColumn, selected_by, without_refused
@@ -135,6 +136,7 @@ class History:
     tracked: str = ""
     selection: str = "default"
     retyped: set[tuple[str, str]] = field(default_factory=set)  # table, column of Dynamics
+    erased: set[str] = field(default_factory=set)  # ids of contacts
 
     def play(self, steps: Sequence[Step]) -> None:
         """Do every step in its turn."""
@@ -202,6 +204,13 @@ class History:
         fields = str(self.runs.folder / f"{selection}.toml")
         self.runs.settings = self.runs.settings.model_copy(update={"fields": fields})
         self._happened("select")
+
+    def _erase(self, slot: str) -> None:
+        """A person wishes to be forgotten; staged rows go, so a run under way may fail."""
+        self.runs.is_still = False
+        erase(self.runs.engine, guid(slot), settings=self.runs.settings, clock=self.runs.clock)
+        self.erased.add(guid(slot))
+        self._happened("erase")
 
     def _upgrade(self) -> None:
         """The pipeline is replaced by a newer version: state and staging are of the one before."""
@@ -442,7 +451,8 @@ def differences_at_the_end(history: History, engine: Engine) -> list[str]:
     made = [each for each in _made_columns(engine) if (each[0], each[2]) in history.retyped]
     selected = without_refused(selected, history.organisation, made)
     found = without_excluded(seen, actual_store(engine, selected))
-    return differences(expected_store(seen, selected), found)  # type: ignore[arg-type]
+    expected = expected_store(seen, selected, erased=history.erased)  # type: ignore[arg-type]
+    return differences(expected, found)
 
 
 def _made_columns(engine: Engine) -> list[MadeColumn]:

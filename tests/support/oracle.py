@@ -150,23 +150,36 @@ class _Books:
     accounts: Mapping[str, Record]
     roles: Mapping[str, Record]
     links: Mapping[str, list[tuple[str, str]]]
+    erased: AbstractSet[str]
     contact_roles: dict[tuple[str, ...], Record] = field(default_factory=dict)
     unresolved: dict[tuple[str, ...], Record] = field(default_factory=dict)
 
 
-def expected_store(organisation: Organisation, selected: Selected = DEFAULT) -> Store:
-    """What one full sync of the organisation as it is must give, in the selected columns."""
+def expected_store(
+    organisation: Organisation,
+    selected: Selected = DEFAULT,
+    *,
+    erased: AbstractSet[str] = frozenset(),
+) -> Store:
+    """What one full sync of the organisation as it is must give, in the selected columns.
+
+    `erased`: ids of contacts that were erased, at any time: they are in no row and never come back.
+    """
+    contacts = {row["contactid"]: row for row in organisation.rows("contacts")}
     books = _Books(
-        contacts={row["contactid"]: row for row in organisation.rows("contacts")},
+        contacts={key: row for key, row in contacts.items() if key not in erased},
         accounts={row["accountid"]: row for row in organisation.rows("accounts")},
         roles={row["connectionroleid"]: row for row in organisation.rows("connectionroles")},
         links=_links(organisation.rows("connections")),
+        erased=erased,
     )
     store: Store = {}
     for table, set_name in SETS.items():
         rows = [
             row for row in organisation.rows(set_name) if row.get("new_synctomkto") is not False
         ]
+        if table == "contact":
+            rows = [row for row in rows if row["contactid"] not in erased]
         store[table] = {
             (row[COLUMNS[table][KEYS[table][0]]],): _plain(organisation, table, row, selected)
             for row in rows
@@ -267,7 +280,10 @@ def _value(column: str, value: Any, selected: Selected) -> Any:
 
 
 def _survivor(
-    records: Mapping[str, Record], key: str | None, missing: str
+    records: Mapping[str, Record],
+    key: str | None,
+    missing: str,
+    erased: AbstractSet[str] = frozenset(),
 ) -> tuple[Record | None, str | None]:
     """The record that an id stands for after all merges, or why there is none."""
     seen: set[str] = set()
@@ -278,7 +294,7 @@ def _survivor(
             return None, "merge_circle"
         seen.add(key)
         key = record["_masterid_value"]
-    return None, missing
+    return None, "contact_erased" if key in erased else missing
 
 
 def _is_excluded(record: Record) -> bool:
@@ -318,7 +334,7 @@ def _customer(books: _Books, opportunity: Record) -> str | None:
         return _noted_account(books, identifier, customer, kind="customer_account")
     if opportunity["customer_type"] != "contact":
         return None
-    contact, reason = _survivor(books.contacts, customer, "contact_not_found")
+    contact, reason = _survivor(books.contacts, customer, "contact_not_found", books.erased)
     if contact is not None and not _is_excluded(contact):
         _role(books, identifier, contact["contactid"], "Potential Customer", source="customer")
     else:
@@ -356,7 +372,7 @@ def _stakeholders(books: _Books, opportunity_id: str) -> None:
             continue
         if role["category"] != 1000:
             continue
-        contact, reason = _survivor(books.contacts, contact_id, "contact_not_found")
+        contact, reason = _survivor(books.contacts, contact_id, "contact_not_found", books.erased)
         if contact is None:
             _note(books, opportunity_id, "stakeholder_contact", contact_id, reason or "")
         elif _is_excluded(contact):

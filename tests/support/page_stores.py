@@ -14,9 +14,9 @@ from sqlalchemy import delete, insert, select, update
 
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store import store_engine
-from opportunity_sync.store.books.checks import write_check
-from opportunity_sync.store.books.events import note_event
-from opportunity_sync.store.books.task_times import record_tasks
+from opportunity_sync.store.journal.checks import write_check
+from opportunity_sync.store.journal.events import note_event
+from opportunity_sync.store.journal.task_times import record_tasks
 from opportunity_sync.store.schema.tables import (
     backlog_sample,
     refused_row,

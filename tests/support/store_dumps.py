@@ -24,6 +24,7 @@ OWN_RECORDS = {
     "table_backlog",
     "backlog_sample",
     "column_share",
+    "table_size",
 }
 
 Dump = dict[str, dict[tuple[Any, ...], dict[str, Any]]]

@@ -17,7 +17,7 @@ from opportunity_sync.dynamics import ReadDepths, first_query
 from opportunity_sync.errors import SyncError
 from opportunity_sync.model import Model
 from opportunity_sync.model.fields_reader import read_selection
-from opportunity_sync.pipeline.selected_model import read_selected
+from opportunity_sync.pipeline.selecting.selected_model import read_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

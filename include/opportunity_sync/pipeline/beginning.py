@@ -19,11 +19,10 @@ from opportunity_sync import store
 from opportunity_sync.dynamics import DataverseClient, LeftOut, Plan
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model.fields_reader import read_selection
-from opportunity_sync.pipeline.backlog import record_backlog
-from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.bookkeeping.events import Events, noting_guard
 from opportunity_sync.pipeline.bookkeeping.left_out import unread_fields
-from opportunity_sync.pipeline.fields_to_fill import fields_asked_for
+from opportunity_sync.pipeline.reading.backlog import record_backlog
+from opportunity_sync.pipeline.reading.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.run import (
     Baseline,
     Run,
@@ -33,7 +32,8 @@ from opportunity_sync.pipeline.run import (
     staging_root,
     utc_now,
 )
-from opportunity_sync.pipeline.selected_model import read_selected
+from opportunity_sync.pipeline.selecting.fields_to_fill import fields_asked_for
+from opportunity_sync.pipeline.selecting.selected_model import read_selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, PageDecoder
 from opportunity_sync.errors import DataError, QueryError, SyncError
-from opportunity_sync.pipeline.parts import PartState, Reading
-from opportunity_sync.pipeline.readings import (
+from opportunity_sync.pipeline.reading.parts import PartState, Reading
+from opportunity_sync.pipeline.reading.readings import (
     find_published_table,
     part_state,
     publish_table,
     reading_of,
 )
+from opportunity_sync.pipeline.reading.source import Source, sources_of
 from opportunity_sync.pipeline.run import Run, open_run, require_same_organization
-from opportunity_sync.pipeline.source import Source, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ import pyarrow as pa
 from opportunity_sync import store
 from opportunity_sync.errors import StagingError
 from opportunity_sync.model import VERSION
-from opportunity_sync.pipeline.readings import (
+from opportunity_sync.pipeline.reading.readings import (
     published_reading,
     published_table,
     versions_read,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from opportunity_sync.model import Entity
-    from opportunity_sync.pipeline.parts import Reading
+    from opportunity_sync.pipeline.reading.parts import Reading
     from opportunity_sync.pipeline.run import Run
     from opportunity_sync.settings import Settings
     from opportunity_sync.store import StoreState

@@ -18,7 +18,7 @@ from opportunity_sync.pipeline.bookkeeping.records import UNRESOLVED, close_run
 from opportunity_sync.pipeline.bookkeeping.report import report_counts
 from opportunity_sync.pipeline.bookkeeping.state import is_overtaken, move_state, note_columns
 from opportunity_sync.pipeline.bookkeeping.write import Write
-from opportunity_sync.pipeline.readings import published_reading
+from opportunity_sync.pipeline.reading.readings import published_reading
 from opportunity_sync.pipeline.resolving.outcome import (
     Outcome,
     read_outcome,
@@ -71,6 +71,9 @@ def load(
             return {"changed": committed, "tables": {}}
         moment = clock().replace(microsecond=0)
         counts = _write_everything(connection, begun, read_outcome(begun), moment=moment)
+        if begun.mode == "reconcile":
+            for entity in begun.model.public:
+                store.count_rows(connection, entity)
     if begun.mode == "reconcile":
         _measure_columns(engine, begun, moment=moment)
     return report_counts(counts)

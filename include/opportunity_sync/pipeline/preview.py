@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from opportunity_sync import store
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.fields_reader import read_selection
-from opportunity_sync.pipeline.selected_model import read_selected
+from opportunity_sync.pipeline.selecting.selected_model import read_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

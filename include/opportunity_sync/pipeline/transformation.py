@@ -15,7 +15,7 @@ from opportunity_sync import __version__, store
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.dynamics import DataverseClient, require_same_security
 from opportunity_sync.pipeline.bookkeeping.events import Events, noting_guard
-from opportunity_sync.pipeline.readings import published_reading
+from opportunity_sync.pipeline.reading.readings import published_reading
 from opportunity_sync.pipeline.resolving.outcome import Outcome, read_sources
 from opportunity_sync.pipeline.resolving.staged_facts import (
     View,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Engine
 
-    from opportunity_sync.pipeline.parts import Reading
+    from opportunity_sync.pipeline.reading.parts import Reading
     from opportunity_sync.pipeline.resolving.outcome import Groups
     from opportunity_sync.pipeline.resolving.resolution import Resolution
     from opportunity_sync.pipeline.settling.open_questions import OpenQuestions

@@ -8,20 +8,20 @@ only renders them.
 from __future__ import annotations
 
 from opportunity_sync.status.explained import explain_opportunity
-from opportunity_sync.status.happenings import Happenings, list_events
 from opportunity_sync.status.last_check import last_check
-from opportunity_sync.status.listing import Answer, Question, QuestionError, empty_answer
-from opportunity_sync.status.open_records import (
+from opportunity_sync.status.lists.happenings import Happenings, list_events
+from opportunity_sync.status.lists.listing import Answer, Question, QuestionError, empty_answer
+from opportunity_sync.status.lists.open_records import (
     every_refused_record,
     every_unresolved_association,
     refused_records,
     unresolved_associations,
 )
-from opportunity_sync.status.opportunity_search import find_opportunities
+from opportunity_sync.status.lists.opportunity_search import find_opportunities
+from opportunity_sync.status.lists.timeline import list_runs
 from opportunity_sync.status.overview import Overview, broken_overview, empty_overview, overview
 from opportunity_sync.status.selected_columns import selected_columns
 from opportunity_sync.status.series import SPANS, series
-from opportunity_sync.status.timeline import list_runs
 
 __all__ = [
     "SPANS",

@@ -14,10 +14,10 @@ from sqlalchemy import select
 
 from opportunity_sync.core.associations import customer_is_account, customer_is_contact, no_customer
 from opportunity_sync.model import ACCOUNT, CONTACT, OPPORTUNITY
-from opportunity_sync.status.given_roles import connections_of_roles
-from opportunity_sync.status.merged_records import survivor_of
-from opportunity_sync.status.record_links import record_url
-from opportunity_sync.status.record_names import record_names
+from opportunity_sync.status.records.given_roles import connections_of_roles
+from opportunity_sync.status.records.merged_records import survivor_of
+from opportunity_sync.status.records.record_links import record_url
+from opportunity_sync.status.records.record_names import record_names
 from opportunity_sync.store.schema.tables import (
     history,
     opportunity_contact_role,

@@ -1,7 +1,7 @@
 """The figures of each table: rows, what changed lately, what waits in Dynamics, how fresh it is.
 
-Nothing here looks at every row: live rows are counted by indexes, and what would need more was
-counted by runs, which wrote down as of when.
+Nothing here looks at every row: what would need that was counted by runs, which wrote down as of
+when.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, select, true
+from sqlalchemy import and_, func, select
 
-from opportunity_sync.store.books.lags import lag_quantile
+from opportunity_sync.store.books.table_sizes import live_rows
+from opportunity_sync.store.journal.lags import lag_quantile
 from opportunity_sync.store.schema.tables import (
-    public_table,
     sync_run,
     sync_run_entity,
     sync_run_lag,
@@ -44,24 +44,16 @@ def table_figures(
     none = dict.fromkeys(_COUNTED, 0)
     return [
         {
-            "entity": name,
-            "rows": _live_rows(connection, model, name),
+            "entity": entity.name,
+            "rows": live_rows(connection, entity),
             "last_success_at": last_success_at,
-            **backlog.get(name, _UNKNOWN),
-            "last_hour": hour.get(name, none),
-            "last_day": day.get(name, none),
-            "freshness_seconds": freshness.get(name, dict.fromkeys(_PERCENTILES)),
+            **backlog.get(entity.name, _UNKNOWN),
+            "last_hour": hour.get(entity.name, none),
+            "last_day": day.get(entity.name, none),
+            "freshness_seconds": freshness.get(entity.name, dict.fromkeys(_PERCENTILES)),
         }
-        for name in (entity.name for entity in model.public)
+        for entity in model.public
     ]
-
-
-def _live_rows(connection: Connection, model: Model, name: str) -> int:
-    """All rows less the deleted ones: both are counted by an index, live ones alone by none."""
-    table = public_table(model[name])
-    rows = select(func.count()).select_from(table)
-    deleted = rows.where(table.c.is_deleted == true())
-    return (connection.scalar(rows) or 0) - (connection.scalar(deleted) or 0)
 
 
 def _runs_since(moment: datetime) -> Subquery:

@@ -16,7 +16,7 @@ from opportunity_sync.core.standing import code_of_failure, is_late
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.status.figures import table_figures
 from opportunity_sync.status.progress import running_runs
-from opportunity_sync.store.books.signs import EndedRun, read_ended, read_last_success
+from opportunity_sync.store.journal.signs import EndedRun, read_ended, read_last_success
 from opportunity_sync.store.schema.tables import sync_alert
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from opportunity_sync.status.timeline import seconds_by_task
-from opportunity_sync.store.books.runs import RUNNING, SUCCEEDED
+from opportunity_sync.status.lists.timeline import seconds_by_task
+from opportunity_sync.store.journal.runs import RUNNING, SUCCEEDED
 from opportunity_sync.store.schema.tables import sync_run
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.selection import is_selectable
 from opportunity_sync.store.books.left_out_fields import left_out_fields
-from opportunity_sync.store.books.runs import last_failure
 from opportunity_sync.store.books.selections import selected_since
+from opportunity_sync.store.journal.runs import last_failure
 from opportunity_sync.store.schema.tables import (
     column_share,
     store_column,

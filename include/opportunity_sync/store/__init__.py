@@ -9,20 +9,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from opportunity_sync.store.books.alerts import (
-    Alert,
-    AlertChange,
-    change_alerts,
-    is_alert_change,
-    note_told,
-    open_alerts,
-)
 from opportunity_sync.store.books.backlog import note_backlog
-from opportunity_sync.store.books.checks import write_check
 from opportunity_sync.store.books.column_shares import measure_shares, record_shares
-from opportunity_sync.store.books.events import note_event
-from opportunity_sync.store.books.figures import Figures, read_figures
-from opportunity_sync.store.books.lags import lag_quantile
 from opportunity_sync.store.books.left_out_fields import LeftOutField, note_left_out
 from opportunity_sync.store.books.owed_columns import (
     WHOLE_RECORD,
@@ -37,19 +25,7 @@ from opportunity_sync.store.books.refused_records import (
     pass_refused,
     refused_ids,
 )
-from opportunity_sync.store.books.runs import (
-    begin_run,
-    count_filled,
-    counted_updates,
-    end_run,
-    fail_run,
-    last_failure,
-    record_errors,
-    rows_changed_by,
-    seconds_per_request,
-)
 from opportunity_sync.store.books.selections import note_selection, selected_since
-from opportunity_sync.store.books.signs import Signs, read_signs
 from opportunity_sync.store.books.state import (
     DeltaLink,
     StoreState,
@@ -70,8 +46,33 @@ from opportunity_sync.store.books.state import (
     read_state,
     withdraw_offer,
 )
-from opportunity_sync.store.books.task_times import record_tasks
-from opportunity_sync.store.books.upkeep import forget_runs
+from opportunity_sync.store.books.table_sizes import count_rows
+from opportunity_sync.store.journal.alerts import (
+    Alert,
+    AlertChange,
+    change_alerts,
+    is_alert_change,
+    note_told,
+    open_alerts,
+)
+from opportunity_sync.store.journal.checks import write_check
+from opportunity_sync.store.journal.events import note_event
+from opportunity_sync.store.journal.figures import Figures, read_figures
+from opportunity_sync.store.journal.lags import lag_quantile
+from opportunity_sync.store.journal.runs import (
+    begin_run,
+    count_filled,
+    counted_updates,
+    end_run,
+    fail_run,
+    last_failure,
+    record_errors,
+    rows_changed_by,
+    seconds_per_request,
+)
+from opportunity_sync.store.journal.signs import Signs, read_signs
+from opportunity_sync.store.journal.task_times import record_tasks
+from opportunity_sync.store.journal.upkeep import forget_runs
 from opportunity_sync.store.rows.associations import write_roles, write_unresolved
 from opportunity_sync.store.rows.deletions import (
     count_live,
@@ -129,6 +130,7 @@ __all__ = [
     "count_filled",
     "count_live",
     "count_owed_by_column",
+    "count_rows",
     "counted_updates",
     "due_refused",
     "end_run",

@@ -95,11 +95,22 @@ def test_nothing_new_reaches_nothing() -> None:
     found = resolved()
 
     assert (affected(found), found.accounts["contact"].num_rows) == ([], 0)
-    assert {name: len(ids) for name, ids in found.missing.items()} == {
-        "contact": 0,
-        "account": 0,
-        "connectionrole": 0,
-    }
+    assert sum(map(len, found.missing.values())) == 0
+
+
+def test_nothing_is_a_table_like_any_other() -> None:
+    """The rules are not asked then, and what they would have said has the same columns."""
+    nothing, something = (
+        [each.affected, *each.accounts.values(), each.roles, each.unresolved]
+        for each in (resolved(), resolved(WORLD, is_empty=True))
+    )
+
+    assert [table.num_rows for table in nothing] == [0] * len(nothing)
+    shapes = (
+        [dict(zip(table.schema.names, table.schema.types, strict=True)) for table in tables]
+        for tables in (nothing, something)
+    )
+    assert next(shapes) == next(shapes)
 
 
 def test_a_contact_that_moves_takes_its_opportunities_along() -> None:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import ACCOUNT, OPPORTUNITY
@@ -18,6 +18,7 @@ from opportunity_sync.store.schema.tables import (
     sync_event,
     sync_run_lag,
 )
+from store_reader import tells_its_rows
 from store_rows import dump
 
 if TYPE_CHECKING:
@@ -147,3 +148,13 @@ def test_a_guard_that_strikes_is_noted_though_the_run_writes_nothing(
 
     guards = [event for event in events(sqlite_runs) if event[0] == "guard"]
     assert guards == [("guard", None, "run-2")]
+
+
+def test_a_reconciliation_counts(sqlite_runs: SyncRuns) -> None:
+    """So that a wrong number does not stay for ever."""
+    sqlite_runs.run()
+    assert tells_its_rows(sqlite_runs.engine)
+    with sqlite_runs.engine.begin() as connection:
+        connection.execute(text("UPDATE table_size SET rows = rows + 7"))
+    sqlite_runs.run("reconcile")
+    assert tells_its_rows(sqlite_runs.engine)

@@ -11,7 +11,7 @@ from sqlalchemy import insert
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL
 from opportunity_sync.status.figures import table_figures
 from opportunity_sync.store.books.backlog import note_backlog
-from opportunity_sync.store.books.runs import begin_run, end_run
+from opportunity_sync.store.journal.runs import begin_run, end_run
 from opportunity_sync.store.rows.deletions import write_deleted
 from opportunity_sync.store.schema.tables import sync_run_lag
 from opportunity_sync.store.statements.counts import Counts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opportunity_sync.status.overview import overview
-from opportunity_sync.store.books.runs import begin_run, end_run
+from opportunity_sync.store.journal.runs import begin_run, end_run
 from store_rows import NOON, later
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, insert
 
-from opportunity_sync.status.happenings import list_events
+from opportunity_sync.status.lists.happenings import list_events
 from opportunity_sync.status.progress import running_runs
 from opportunity_sync.status.series import series, step_of
 from opportunity_sync.store.books.backlog import note_backlog
-from opportunity_sync.store.books.events import note_event
+from opportunity_sync.store.journal.events import note_event
 from opportunity_sync.store.schema.tables import (
     backlog_sample,
     sync_event,

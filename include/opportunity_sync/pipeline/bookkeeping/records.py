@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import __version__, store
 from opportunity_sync.model import VERSION, Entity
-from opportunity_sync.pipeline.readings import published_reading
+from opportunity_sync.pipeline.reading.readings import published_reading
 from opportunity_sync.pipeline.resolving.outcome import all_parts
 from opportunity_sync.store import Counts
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opportunity_sync.pipeline.bookkeeping.write import Write
-    from opportunity_sync.pipeline.parts import Reading, Refusals, Refused
+    from opportunity_sync.pipeline.reading.parts import Reading, Refusals, Refused
 
 UNRESOLVED = "unresolved"
 

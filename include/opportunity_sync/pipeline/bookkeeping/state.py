@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from opportunity_sync import store
-from opportunity_sync.pipeline.readings import published_reading
+from opportunity_sync.pipeline.reading.readings import published_reading
 from opportunity_sync.pipeline.resolving.outcome import all_parts
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from opportunity_sync.errors import StagingError
-from opportunity_sync.pipeline.parts import Reading
-from opportunity_sync.pipeline.readings import published_table
+from opportunity_sync.pipeline.reading.parts import Reading
+from opportunity_sync.pipeline.reading.readings import published_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from opportunity_sync.core.associations import Facts, contact_accounts, resolve
-from opportunity_sync.core.frames import keep_rows, to_frame, to_table
+from opportunity_sync.core.associations import (
+    ACCOUNT_COLUMNS,
+    ROLE_COLUMNS,
+    UNRESOLVED_COLUMNS,
+    Facts,
+    contact_accounts,
+    resolve,
+)
+from opportunity_sync.core.frames import FLAG, TEXT, empty_frame, keep_rows, to_frame, to_table
 from opportunity_sync.core.ids import IdSet
 from opportunity_sync.core.sync_filter import is_synced
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
@@ -57,10 +64,17 @@ class Reach:
     opportunities: IdSet
     contacts: IdSet
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that changed can move any association, as in most runs."""
+        return not len(self.opportunities) and not len(self.contacts)
+
 
 def resolve_changes(known: KnownFacts) -> Resolution:
     """Resolve every opportunity and contact that this run's rows bring or affect."""
     reach = _reach(known)
+    if reach.is_empty:
+        return _no_resolution()
     opportunities = known.by_key(OPPORTUNITY, reach.opportunities)
     is_kept = is_synced(opportunities["sync_filter"])
     gathered = _neighbourhood(known, keep_rows(opportunities, is_kept), reach.contacts)
@@ -85,6 +99,27 @@ def resolve_changes(known: KnownFacts) -> Resolution:
         roles=to_table(associations.roles),
         unresolved=to_table(associations.unresolved),
         missing=missing,
+    )
+
+
+def _no_resolution() -> Resolution:
+    """What the rules say of nothing."""
+    empty = {
+        name: to_table(empty_frame(columns))
+        for name, columns in {
+            "affected": {"opportunity_id": TEXT, "is_synced": FLAG},
+            OPPORTUNITY.name: ACCOUNT_COLUMNS,
+            CONTACT.name: {"contact_id": TEXT, "account_id": TEXT},
+            "roles": ROLE_COLUMNS,
+            "unresolved": UNRESOLVED_COLUMNS,
+        }.items()
+    }
+    return Resolution(
+        affected=empty["affected"],
+        accounts={name: empty[name] for name in (OPPORTUNITY.name, CONTACT.name)},
+        roles=empty["roles"],
+        unresolved=empty["unresolved"],
+        missing={},
     )
 
 

@@ -20,7 +20,7 @@ from opportunity_sync.core.matching import UniqueKey
 from opportunity_sync.core.versions import newest_of_each
 from opportunity_sync.dynamics import staged_schema
 from opportunity_sync.model import VERSION, Entity
-from opportunity_sync.pipeline.readings import published_reading
+from opportunity_sync.pipeline.reading.readings import published_reading
 from opportunity_sync.pipeline.resolving.known_facts import KnownFacts, News
 from opportunity_sync.pipeline.resolving.outcome import all_parts
 from opportunity_sync.pipeline.resolving.resolution import Resolution, resolve_changes
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from opportunity_sync.core.frames import Mask
-    from opportunity_sync.pipeline.parts import Reading
+    from opportunity_sync.pipeline.reading.parts import Reading
     from opportunity_sync.pipeline.resolving.known_facts import FindStored
     from opportunity_sync.pipeline.resolving.outcome import Groups, Outcome, Tables
     from opportunity_sync.pipeline.run import Run

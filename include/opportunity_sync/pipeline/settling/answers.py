@@ -13,8 +13,8 @@ from opportunity_sync.dynamics import (
 )
 from opportunity_sync.errors import DataError
 from opportunity_sync.model import VERSION, Entity
-from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
-from opportunity_sync.pipeline.readings import part_state
+from opportunity_sync.pipeline.reading.parts import PartState, Reading, Refusals
+from opportunity_sync.pipeline.reading.readings import part_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

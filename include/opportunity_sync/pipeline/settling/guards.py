@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from opportunity_sync.model import Entity
-    from opportunity_sync.pipeline.parts import Refused
+    from opportunity_sync.pipeline.reading.parts import Refused
     from opportunity_sync.pipeline.run import Run
     from opportunity_sync.pipeline.settling.answers import Answers
     from opportunity_sync.pipeline.settling.open_questions import OpenQuestions

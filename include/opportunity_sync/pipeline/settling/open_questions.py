@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from opportunity_sync import store
 from opportunity_sync.errors import PrivilegeError
-from opportunity_sync.pipeline.baselines import OWED_AT_ONCE
-from opportunity_sync.pipeline.parts import PartState, Reading
-from opportunity_sync.pipeline.readings import (
+from opportunity_sync.pipeline.reading.baselines import OWED_AT_ONCE
+from opportunity_sync.pipeline.reading.parts import PartState, Reading
+from opportunity_sync.pipeline.reading.readings import (
     published_reading,
     published_table,
     versions_read,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from opportunity_sync.codes import Code
     from opportunity_sync.settings import Settings
     from opportunity_sync.store import Signs
-    from opportunity_sync.store.books.signs import EndedRun
+    from opportunity_sync.store.journal.signs import EndedRun
 
 _TIMES_USUAL = 10
 _LEAST_VOLUME = 1_000  # rows of an hour that are worth a word, however quiet it is otherwise

@@ -1,1 +1,1 @@
-"""What the store keeps of runs and for runs: state, records of runs, refused and owed rows."""
+"""The books of what is so now: where each table goes on, what is refused, owed, selected."""

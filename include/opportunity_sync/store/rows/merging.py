@@ -29,8 +29,8 @@ from sqlalchemy import (
 
 from opportunity_sync.core.versions import is_current_sql, is_deleted_since_sql, may_revive_sql
 from opportunity_sync.model import VERSION, Entity
-from opportunity_sync.store.books.lags import add_lags
 from opportunity_sync.store.books.owed_columns import WHOLE_RECORD, add_owed, remove_owed
+from opportunity_sync.store.journal.lags import add_lags
 from opportunity_sync.store.rows.history import note_moved_accounts, note_written_rows
 from opportunity_sync.store.rows.labels import KnownLabels, add_labels
 from opportunity_sync.store.schema.tables import (

@@ -19,6 +19,7 @@ from sqlalchemy import Column, Table, exists, select, true
 from opportunity_sync.core.sync_filter import is_synced
 from opportunity_sync.model import VERSION
 from opportunity_sync.store.books.owed_columns import add_owed, owes_anything, remove_owed
+from opportunity_sync.store.books.table_sizes import add_to_size
 from opportunity_sync.store.rows.labels import known_labels
 from opportunity_sync.store.rows.merging import (
     Writing,
@@ -77,9 +78,11 @@ def write_rows(
         return Counts()
     writing = _writing(connection, entity, change=change, columns=columns)
     parts = chain([first], filled)
-    if holds_nothing(connection, entity):
-        return _fill(writing, parts)
-    return _merge(writing, parts)
+    is_first = holds_nothing(connection, entity)
+    counts = _fill(writing, parts) if is_first else _merge(writing, parts)
+    if entity.is_public and counts.inserted:
+        add_to_size(connection, entity, counts.inserted)
+    return counts
 
 
 def write_account_changes(

@@ -435,6 +435,13 @@ backlog_sample = Table(
     Index("ix_backlog_sample_as_of", "as_of"),
 )
 
+table_size = Table(
+    "table_size",
+    METADATA,
+    Column("entity", Identifier, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+)
+
 column_share = Table(
     "column_share",
     METADATA,

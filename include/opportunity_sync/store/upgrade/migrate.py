@@ -24,6 +24,7 @@ from sqlalchemy.schema import CreateColumn
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import DEFAULT_MODEL, Entity, Model
 from opportunity_sync.store.books.state import forget_column, forget_state
+from opportunity_sync.store.books.table_sizes import count_rows
 from opportunity_sync.store.schema.tables import fact_table, public_table, tables_of
 from opportunity_sync.store.sessions.lock import lock_store, read_store
 from opportunity_sync.store.upgrade.made_columns import FittedModel, fit_columns
@@ -132,6 +133,8 @@ def _make_missing_tables(connection: Connection, model: Model) -> None:
         for table in missing:
             table.create(connection)
             forget_state(connection, entity.name)
+        if missing and entity.is_public:
+            count_rows(connection, entity)
 
 
 def _add_missing_columns(connection: Connection, model: Model) -> None:

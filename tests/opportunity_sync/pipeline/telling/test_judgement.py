@@ -11,7 +11,7 @@ import pytest
 from opportunity_sync.pipeline.telling.judgement import judge
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import Alert, Signs
-from opportunity_sync.store.books.signs import EndedRun, FailedItem
+from opportunity_sync.store.journal.signs import EndedRun, FailedItem
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 WELL = EndedRun(is_failed=False, error="", error_code="")

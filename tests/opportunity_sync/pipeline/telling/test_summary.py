@@ -14,7 +14,7 @@ from opportunity_sync.pipeline.telling.summary import (
     say_what_came,
 )
 from opportunity_sync.store import Figures, migrate, writing
-from opportunity_sync.store.books.runs import begin_run, end_run
+from opportunity_sync.store.journal.runs import begin_run, end_run
 from opportunity_sync.store.schema.tables import COUNTS
 from opportunity_sync.store.statements.counts import Counts
 from store_rows import NOON

@@ -8,10 +8,10 @@ import pytest
 
 from opportunity_sync.model import ACCOUNT
 from opportunity_sync.store.books.column_shares import measure_shares
-from opportunity_sync.store.books.events import note_event
-from opportunity_sync.store.books.lags import CLASSES, lag_quantile
-from opportunity_sync.store.books.runs import begin_run
-from opportunity_sync.store.books.task_times import record_tasks
+from opportunity_sync.store.journal.events import note_event
+from opportunity_sync.store.journal.lags import CLASSES, lag_quantile
+from opportunity_sync.store.journal.runs import begin_run
+from opportunity_sync.store.journal.task_times import record_tasks
 from opportunity_sync.store.schema.tables import sync_event, sync_run_task
 from store_rows import NOON, dump, later, write
 

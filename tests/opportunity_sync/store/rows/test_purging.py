@@ -9,7 +9,7 @@ from sqlalchemy import insert, text
 
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store.books.owed_columns import owed_ids
-from opportunity_sync.store.books.runs import record_errors
+from opportunity_sync.store.journal.runs import record_errors
 from opportunity_sync.store.rows.deletions import write_deleted
 from opportunity_sync.store.rows.erasing import erase_contact
 from opportunity_sync.store.rows.filling import fill_columns

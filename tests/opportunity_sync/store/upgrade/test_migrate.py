@@ -20,6 +20,7 @@ from opportunity_sync.store.sessions.engine import store_engine
 from opportunity_sync.store.sessions.lock import lock_store
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.upgrade.migrate import VERSION_TABLE, alembic_config, migrate
+from store_reader import tells_its_rows
 from store_rows import NOON, dump, guid, write
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def test_a_store_of_the_first_revision_is_upgraded_with_its_rows(empty_engine: E
     assert (state.delta_links, state.whole_passes) == ({"contact": "https://link"}, {"contact": 2})
     assert state.columns == {"contact": None, "account": None}
     assert state.link_columns == {"contact": None}
+    assert tells_its_rows(empty_engine)
 
 
 @pytest.mark.parametrize(("begun", "is_alive"), [(6, False), (7, True)])
@@ -261,12 +263,14 @@ def test_a_table_that_somebody_dropped_is_made_and_read_anew(
             move_watermark(connection, name, window_start=None, to=NOON)
         for name in dropped:
             connection.execute(text(f"DROP TABLE {name}"))
+        connection.execute(text("UPDATE table_size SET rows = 7 WHERE entity = 'contact'"))
 
     migrate(own_engine)
 
     with own_engine.connect() as connection:
         assert differences(connection) == []
         assert read_state(connection).watermarks == {"account": NOON}
+    assert tells_its_rows(own_engine)
 
 
 def test_a_store_of_a_newer_version_is_refused(own_engine: Engine) -> None:

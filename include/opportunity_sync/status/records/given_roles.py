@@ -8,7 +8,7 @@ from sqlalchemy import false, or_, select
 
 from opportunity_sync.core.associations import ACTIVE, STAKEHOLDER_CATEGORY
 from opportunity_sync.model import CONNECTION, CONNECTION_ROLE, CONTACT, OPPORTUNITY
-from opportunity_sync.status.merged_records import survivor_of
+from opportunity_sync.status.records.merged_records import survivor_of
 from opportunity_sync.store.schema.tables import fact_table
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
 
-from opportunity_sync.store.books.lags import lag_quantile
+from opportunity_sync.store.journal.lags import lag_quantile
 from opportunity_sync.store.schema.tables import (
     COUNTS,
     ROLE,

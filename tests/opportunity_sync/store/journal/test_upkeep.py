@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.store.books.upkeep import forget_runs
+from opportunity_sync.store.journal.upkeep import forget_runs
 from opportunity_sync.store.schema.tables import (
     METADATA,
     backlog_sample,

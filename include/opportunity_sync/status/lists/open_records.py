@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.model import OPPORTUNITY, VERSION
-from opportunity_sync.status.listing import Answer, Listing, Question, answer_page
-from opportunity_sync.status.record_links import log_url, record_url
+from opportunity_sync.status.lists.listing import Answer, Listing, Question, answer_page
+from opportunity_sync.status.records.record_links import log_url, record_url
 from opportunity_sync.store.schema.tables import refused_row, unresolved_association
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from opportunity_sync.status.listing import MOST_PER_PAGE
+from opportunity_sync.status.lists.listing import MOST_PER_PAGE
 from opportunity_sync.store.schema.tables import sync_event
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ from sqlalchemy import Text, and_, column, func, or_, select
 
 from opportunity_sync.dynamics import is_guid
 from opportunity_sync.model import OPPORTUNITY
-from opportunity_sync.status.listing import COUNTED, LAST_CHARACTER, Answer, QuestionError
-from opportunity_sync.status.record_names import name_columns
+from opportunity_sync.status.lists.listing import COUNTED, LAST_CHARACTER, Answer, QuestionError
+from opportunity_sync.status.records.record_names import name_columns
 from opportunity_sync.store.schema.folded_names import SEARCHED, FoldedName
 from opportunity_sync.store.schema.tables import public_table
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select
 
-    from opportunity_sync.status.listing import Question
+    from opportunity_sync.status.lists.listing import Question
 
 # Databases may fold the case of ASCII letters only: of others these spellings are searched.
 _SPELLINGS = (str.lower, str.upper, str.capitalize, str.title)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from opportunity_sync.store.books.runs import (
+from opportunity_sync.store.journal.runs import (
     begin_run,
     end_run,
     fail_run,

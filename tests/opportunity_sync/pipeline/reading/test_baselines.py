@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from opportunity_sync.dynamics import Plan
 from opportunity_sync.model import CONNECTION_ROLE, CONTACT, DEFAULT_MODEL
-from opportunity_sync.pipeline.baselines import OWED_AT_ONCE, Findings, baseline
+from opportunity_sync.pipeline.reading.baselines import OWED_AT_ONCE, Findings, baseline
 from opportunity_sync.pipeline.run import Baseline, Link, RunRequest, Window
 from opportunity_sync.store import StoreState
 from opportunity_sync.store.books.state import DeltaLink

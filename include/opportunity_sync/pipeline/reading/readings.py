@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from opportunity_sync.errors import StagingError
 from opportunity_sync.model import VERSION, Entity
-from opportunity_sync.pipeline.parts import PartState, Reading, Refusals
+from opportunity_sync.pipeline.reading.parts import PartState, Reading, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from opportunity_sync.dynamics import DecodedPage, Page
+    from opportunity_sync.pipeline.reading.source import Source
     from opportunity_sync.pipeline.run import Run
-    from opportunity_sync.pipeline.source import Source
     from opportunity_sync.staging import Manifest, Part
 
 log = logging.getLogger(__name__)

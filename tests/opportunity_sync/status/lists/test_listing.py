@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
-from opportunity_sync.status.listing import Question, QuestionError
-from opportunity_sync.status.open_records import REFUSED, UNRESOLVED
-from opportunity_sync.status.timeline import RUNS
+from opportunity_sync.status.lists.listing import Question, QuestionError
+from opportunity_sync.status.lists.open_records import REFUSED, UNRESOLVED
+from opportunity_sync.status.lists.timeline import RUNS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from opportunity_sync.status.listing import Listing
+    from opportunity_sync.status.lists.listing import Listing
 
 SORTED = [
     pytest.param(listing, sign + name, id=f"{listing.table.name} by {sign}{name}")

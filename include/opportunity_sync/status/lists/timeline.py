@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, select
 
-from opportunity_sync.status.listing import Answer, Listing, Question
+from opportunity_sync.status.lists.listing import Answer, Listing, Question
 from opportunity_sync.store.schema.tables import COUNTS, sync_run, sync_run_entity, sync_run_task
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import ANNOTATIONS, TRACK_CHANGES, Plan
 from opportunity_sync.model import CONTACT, DEFAULT_MODEL
-from opportunity_sync.pipeline.parts import PartState
+from opportunity_sync.pipeline.reading.parts import PartState
+from opportunity_sync.pipeline.reading.source import Source, sources_of
 from opportunity_sync.pipeline.run import Baseline, Link, Run, Window
-from opportunity_sync.pipeline.source import Source, sources_of
 
 if TYPE_CHECKING:
     from opportunity_sync.pipeline.run import Mode

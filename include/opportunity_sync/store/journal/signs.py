@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
 
-from opportunity_sync.store.books.runs import FAILED, RUNNING, SUCCEEDED
+from opportunity_sync.store.journal.runs import FAILED, RUNNING, SUCCEEDED
 from opportunity_sync.store.schema.tables import (
     CHANGES,
     refused_row,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from opportunity_sync.model import Entity
-    from opportunity_sync.pipeline.parts import PartState, Way
+    from opportunity_sync.pipeline.reading.parts import PartState, Way
     from opportunity_sync.pipeline.run import Link, Run
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from opportunity_sync.errors import DataError
-from opportunity_sync.pipeline.parts import PartState, Reading, Reason, Refusals, Refused
+from opportunity_sync.pipeline.reading.parts import PartState, Reading, Reason, Refusals, Refused
 
 if TYPE_CHECKING:
-    from opportunity_sync.pipeline.parts import Way
+    from opportunity_sync.pipeline.reading.parts import Way
 
 
 def test_refusals_of_many_pages_are_gathered_with_each_reason_once() -> None:

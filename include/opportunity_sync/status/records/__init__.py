@@ -1,0 +1,1 @@
+"""Of one record: its name, its place in Dynamics, who it is after merges, what gives its roles."""
