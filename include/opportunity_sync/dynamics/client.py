@@ -27,6 +27,7 @@ from opportunity_sync.http.exchange import get_answer
 from opportunity_sync.http.retries import RequestCounters, Retries, RetryPolicy
 
 if TYPE_CHECKING:
+    from opportunity_sync.dynamics.pages.envelope import ParseRows
     from opportunity_sync.http.answer import Answer
     from opportunity_sync.http.time_limits import TimeLimits
     from opportunity_sync.model import Entity
@@ -99,10 +100,12 @@ class DataverseClient:
         *,
         params: Params | None = None,
         prefer: Sequence[str] = (ANNOTATIONS,),
+        parse_rows: ParseRows | None = None,
     ) -> Iterator[Page]:
         """Every page from a path or from a link of an earlier page, in order.
 
-        The page size is the settings'. Closing the generator early cancels what is under way.
+        The page size is the settings'. Closing the generator early cancels what is under way. What
+        parses rows can parse them while a page is proven, and its envelope then has them.
 
         Raises:
             SyncError: as `get`; `ConfigError` too for a link to another host.
@@ -111,7 +114,7 @@ class DataverseClient:
         size = f"odata.maxpagesize={self._settings.page_size}"
         cancellation = Cancellation()
         reader = ThreadPoolExecutor(1, thread_name_prefix="next-page")
-        trail = Trail(url, (*prefer, size))
+        trail = Trail(url, (*prefer, size), parse_rows)
         fetch = partial(self._get_page, trail, cancellation=cancellation)
         try:
             coming = reader.submit(fetch, url)
@@ -128,7 +131,12 @@ class DataverseClient:
             reader.shutdown(wait=False, cancel_futures=True)
 
     def by_ids(
-        self, entity: Entity, ids: Sequence[str], *, select: Sequence[str]
+        self,
+        entity: Entity,
+        ids: Sequence[str],
+        *,
+        select: Sequence[str],
+        parse_rows: ParseRows | None = None,
     ) -> Iterator[Page]:
         """Pages of the rows with these keys; a row that is gone or not readable is not on them."""
         for start in range(0, len(ids), IDS_PER_REQUEST):
@@ -137,7 +145,7 @@ class DataverseClient:
                 f"Microsoft.Dynamics.CRM.In(PropertyName='{entity.key}',PropertyValues=[{values}])"
             )
             params = {"$select": ",".join(select), "$filter": condition}
-            yield from self.pages(entity.set_name, params=params)
+            yield from self.pages(entity.set_name, params=params, parse_rows=parse_rows)
 
     def who_am_i(self) -> dict[str, str]:
         """`UserId` and `OrganizationId`, both GUIDs: the cheapest proof of access.

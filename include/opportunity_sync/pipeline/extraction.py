@@ -100,8 +100,11 @@ def _read_pages(
     read_before = reading.rows
     total: int | None = None
     is_counted = source.way != "whole" or entity.is_always_read_whole
-    for page in client.pages(source.link, params=source.params, prefer=source.prefer):
-        decoded = decoder.decode(page.body)
+    pages = client.pages(
+        source.link, params=source.params, prefer=source.prefer, parse_rows=decoder.parse_rows
+    )
+    for page in pages:
+        decoded = decoder.decode(page.body, page.envelope)
         requests, counted = client.counters.requests - counted, client.counters.requests
         state = part_state(decoded, requests, page=page, source=source)
         writer.write(decoded.table, state=state.to_dict())

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
@@ -35,10 +37,17 @@ _MEANT: Final = frozenset({"nextlink", "deltalink"})
 _ERRORS: Final = frozenset({"error"})
 _CODE: Final = re.compile(r"[\w.-]{1,40}")
 
+_ROWS_BEGIN: Final = b'"value":['
+# Stands for the rows while their surroundings are read; no answer can know it.
+_STAND_IN: Final = secrets.token_hex(16)
+_SAMPLE_BYTES: Final = 4096
+
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
 Pairs = list[tuple[str, Any]]
+# Raises one of `MALFORMED` where the text is not a whole array of good rows.
+ParseRows = Callable[[memoryview], list[Any]]
 
 
 class EnvelopeError(ValueError):
@@ -47,11 +56,30 @@ class EnvelopeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The array of rows, to the byte, and the links beside it."""
+    """Where the array of rows is in a text, to the byte, and the links beside it.
 
-    rows: bytes = field(repr=False)
+    `parsed`: the rows, where all of them could be parsed at once.
+    """
+
+    text: bytes = field(repr=False)
+    span: slice
     next_link: str | None
     delta_link: str | None
+    parsed: list[Any] | None = field(default=None, repr=False)
+
+    @property
+    def rows(self) -> bytes:
+        """The array of rows."""
+        return self.text[self.span]
+
+    @property
+    def sample(self) -> int | None:
+        """A number that other rows would hardly have; None where there are no rows."""
+        start, end = self.span.start, self.span.stop
+        first = self.text[start : min(start + _SAMPLE_BYTES, end)]
+        if not first.strip(b"[] \t\r\n"):
+            return None
+        return hash((end - start, first, self.text[max(start, end - _SAMPLE_BYTES) : end]))
 
     def split_rows(self) -> list[bytes]:
         """The rows one by one, each to the byte; a row need not be JSON."""
@@ -61,13 +89,17 @@ class Envelope:
             return split_rows(self.rows)
 
 
-def read_envelope(body: bytes) -> Envelope:
+def read_envelope(body: bytes, parse_rows: ParseRows | None = None) -> Envelope:
     """The envelope of a page, also of one with rows that cannot be read.
+
+    With `parse_rows` the rows come parsed, if they can be.
 
     Raises:
         ValueError: the text is not whole.
         EnvelopeError: it is, and still is no page.
     """
+    if parse_rows and (found := _read_with_rows(body, parse_rows)):
+        return found
     try:
         return read_strict_envelope(body)
     except EnvelopeError:
@@ -77,16 +109,37 @@ def read_envelope(body: bytes) -> Envelope:
         return read_lenient_envelope(text)
 
 
+def _read_with_rows(body: bytes, parse_rows: ParseRows) -> Envelope | None:
+    """The envelope of a page as nearly all of them are, read once; None where it is another.
+
+    The bytes say where the rows seem to be, and both parsers have to agree: what is cut out is a
+    whole array by itself, and what is around it is a whole object whose only `value` stands there.
+    """
+    start, end = body.find(_ROWS_BEGIN) + len(_ROWS_BEGIN) - 1, body.rfind(b"]") + 1
+    if not len(_ROWS_BEGIN) <= start < end:
+        return None
+    try:
+        parsed = parse_rows(memoryview(body)[start:end])
+        around = body[:start] + f'"{_STAND_IN}"'.encode() + body[end:]
+        pairs = json.loads(around, object_pairs_hook=Pairs)
+    except MALFORMED:
+        return None
+    if not isinstance(pairs, list) or (ROWS, _STAND_IN) not in pairs:
+        return None
+    return replace(_build_envelope(pairs, body, slice(start, end)), parsed=parsed)
+
+
 def read_strict_envelope(body: bytes) -> Envelope:
     """The envelope of a page that is JSON throughout; errors as `read_envelope`."""
     rows = _members.decode(body).get(ROWS)
     if rows is None:
-        return _build_envelope(json.loads(body, object_pairs_hook=Pairs), None)
+        return _build_envelope(json.loads(body, object_pairs_hook=Pairs), body, None)
     # Of two members of one name a JSON parser keeps the last. The rows are cut out where that one
     # lies in the page's memory. What is left, a few hundred bytes, shows all members.
     start, length = _memory_address(rows) - _memory_address(body), memoryview(rows).nbytes
     around = body[:start] + b"[]" + body[start + length :]
-    return _build_envelope(json.loads(around, object_pairs_hook=Pairs), bytes(rows))
+    pairs = json.loads(around, object_pairs_hook=Pairs)
+    return _build_envelope(pairs, body, slice(start, start + length))
 
 
 def read_lenient_envelope(text: bytes) -> Envelope:
@@ -99,7 +152,9 @@ def read_lenient_envelope(text: bytes) -> Envelope:
         members = split_members(text)
     rows = [value for name, value in members if name == ROWS]
     pairs = [(name, [] if name == ROWS else json.loads(value)) for name, value in members]
-    return _build_envelope(pairs, rows[-1] if rows else None)
+    if not rows:
+        return _build_envelope(pairs, text, None)
+    return _build_envelope(pairs, rows[-1], slice(0, len(rows[-1])))
 
 
 def read_object(answer: Answer) -> dict[str, Any]:
@@ -122,7 +177,7 @@ def read_object(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def _build_envelope(pairs: Any, rows: bytes | None) -> Envelope:
+def _build_envelope(pairs: Any, text: bytes, span: slice | None) -> Envelope:
     if not isinstance(pairs, list):
         raise EnvelopeError("it is no object")
     _refuse_members(pairs)
@@ -130,14 +185,14 @@ def _build_envelope(pairs: Any, rows: bytes | None) -> Envelope:
     repeated = next((name for name in _READ if names.count(name) > 1), None)
     if repeated is not None:
         raise EnvelopeError(f"it names {repeated} twice")
-    if rows is None or not rows.startswith(b"["):
+    if span is None or not text.startswith(b"[", span.start):
         raise EnvelopeError("it has no array of rows")
     links = {
         name: _require_link(name, value) for name, value in pairs if name in {NEXT_LINK, DELTA_LINK}
     }
     if len(links) > 1:
         raise EnvelopeError("it names both a next page and the link for later changes")
-    return Envelope(rows, links.get(NEXT_LINK), links.get(DELTA_LINK))
+    return Envelope(text, span, links.get(NEXT_LINK), links.get(DELTA_LINK))
 
 
 def _refuse_members(pairs: Iterable[tuple[str, Any]]) -> None:

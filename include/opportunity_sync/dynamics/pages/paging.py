@@ -9,7 +9,6 @@ are refused.
 from __future__ import annotations
 
 import re
-import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urljoin, urlsplit
@@ -18,6 +17,7 @@ from opportunity_sync.dynamics.pages.envelope import (
     MALFORMED,
     Envelope,
     EnvelopeError,
+    ParseRows,
     read_envelope,
 )
 from opportunity_sync.dynamics.pages.progress import Progress
@@ -49,6 +49,7 @@ class Page:
     """
 
     body: bytes = field(repr=False)
+    envelope: Envelope = field(repr=False)
     url: str
     number: int
     next_link: str | None
@@ -60,8 +61,11 @@ class Page:
 class Trail:
     """One reading: what it asks of every page, and the links that it has followed, each once."""
 
-    def __init__(self, first_url: str, prefer: tuple[str, ...]) -> None:
+    def __init__(
+        self, first_url: str, prefer: tuple[str, ...], parse_rows: ParseRows | None = None
+    ) -> None:
         self.prefer = prefer
+        self._parse_rows = parse_rows
         self._seen = {_canonical_link(first_url)}
         self._pages = 0
         self._progress = Progress(urlsplit(first_url).path.rpartition("/")[2])
@@ -75,14 +79,15 @@ class Trail:
                 the rows of earlier ones, or none.
             ConfigError: its next link leaves the organisation's host.
         """
-        envelope = _require_envelope(answer)
+        envelope = _require_envelope(answer, self._parse_rows)
         _require_preferences(answer, self.prefer, envelope)
         link = self._next_link(answer, envelope.next_link)
-        content = [zlib.crc32(envelope.rows)] if envelope.rows.strip(b"[] \t\r\n") else []
-        self._progress.note_page(content, is_last=link is None)
+        sample = envelope.sample
+        self._progress.note_page([] if sample is None else [sample], is_last=link is None)
         self._pages += 1
         return Page(
             body=answer.body,
+            envelope=envelope,
             url=answer.url,
             number=self._pages,
             next_link=link,
@@ -141,12 +146,12 @@ def _canonical_link(link: str) -> object:
     return origin_of(link), parts.path, parts.query
 
 
-def _require_envelope(answer: Answer) -> Envelope:
+def _require_envelope(answer: Answer, parse_rows: ParseRows | None) -> Envelope:
     charset = _CHARSET.search(answer.headers.get("Content-Type", ""))
     if charset is not None and charset[1].lower() not in _CHARSETS:
         raise answer.error("The page is in another encoding than UTF-8.")
     try:
-        return read_envelope(answer.body)
+        return read_envelope(answer.body, parse_rows)
     except EnvelopeError as error:
         raise answer.error(f"The page cannot be believed: {error}.") from error
     except MALFORMED as error:

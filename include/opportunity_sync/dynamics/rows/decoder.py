@@ -96,25 +96,32 @@ class PageDecoder:
         self._rows = msgspec.json.Decoder(list[self._shape.row])  # type: ignore[name-defined] # made from the plan
         self._progress = Progress(entity.set_name)
 
-    def decode(self, body: bytes) -> DecodedPage:
-        """The page's rows as a table.
+    def parse_rows(self, rows: memoryview) -> list[Any]:
+        """All rows of an array at once. Raises one of `MALFORMED` where one of them is no good."""
+        parsed: list[Any] = self._rows.decode(rows)
+        return parsed
+
+    def decode(self, body: bytes, envelope: Envelope | None = None) -> DecodedPage:
+        """The page's rows as a table; `envelope`, if its rows are parsed, saves reading it again.
 
         Raises:
             ResponseError: the page is not whole, has no array of rows, names an error, or is one of
                 many that brought nothing new.
         """
         try:
-            page = self._decode_page(body)
+            page = self._decode_page(body, envelope)
         except MALFORMED as error:
             raise _broken_page_error(self.entity, error) from error
         keys = page.table.column(self.entity.key_column).to_pylist()
         self._progress.note_page([*keys, *page.deleted_ids], is_last=page.next_link is None)
         return page
 
-    def _decode_page(self, body: bytes) -> DecodedPage:
+    def _decode_page(self, body: bytes, envelope: Envelope | None) -> DecodedPage:
         """The page as it came; only where that fails, without the characters no store can take."""
         try:
-            page = self._build_page(read_strict_envelope(body))
+            if envelope is None or envelope.parsed is None:
+                envelope = read_strict_envelope(body)
+            page = self._build_page(envelope)
             if not has_nul(page.table):
                 return page
         except EnvelopeError:
@@ -146,8 +153,10 @@ class PageDecoder:
     ) -> tuple[list[Any], list[DataError]]:
         """All rows at once; one by one only where one of them is no good."""
         try:
-            rows = self._rows.decode(envelope.rows)
-            if not self._may_repeat_members(envelope.rows, len(rows)):
+            rows = envelope.parsed
+            if rows is None:
+                rows = self._rows.decode(envelope.rows)
+            if not self._may_repeat_members(envelope.text, len(rows)):
                 return rows, []
         except msgspec.ValidationError:
             pass

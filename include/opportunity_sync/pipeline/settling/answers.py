@@ -78,8 +78,9 @@ def fetch_rows(client: DataverseClient, run: Run, found: Answers, *, ids: Sequen
     counted = client.counters.requests
     for start in range(0, len(ids), IDS_PER_REQUEST):
         batch, unidentified = ids[start : start + IDS_PER_REQUEST], 0
-        for page in client.by_ids(entity, batch, select=select):
-            decoded = decoder.decode(page.body)
+        pages = client.by_ids(entity, batch, select=select, parse_rows=decoder.parse_rows)
+        for page in pages:
+            decoded = decoder.decode(page.body, page.envelope)
             requests, counted = client.counters.requests - counted, client.counters.requests
             found.add(page, decoded, requests=requests)
             unidentified += decoded.unidentified

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from opportunity_sync.dynamics import PageDecoder, Plan
 from opportunity_sync.dynamics.pages.envelope import (
     Envelope,
     EnvelopeError,
+    ParseRows,
     read_envelope,
     read_object,
 )
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from raw_proxy import RawProxy
 
 URL = "https://example.test/api/data/v9.2/contacts"
+ANY_ROWS = msgspec.json.Decoder(list)
 ROWS = b'"value":[{"contactid":"c1"},{"description":"]"}]'
 
 UNBELIEVABLE = [
@@ -83,10 +88,11 @@ def an_answer(body: bytes) -> Answer:
 @pytest.mark.parametrize("body", UNBELIEVABLE, ids=str)
 def test_an_envelope_that_leaves_a_doubt_is_no_page(body: bytes) -> None:
     """Neither the reading nor the decoder takes a row of it, and both say that it is the answer."""
-    with pytest.raises(EnvelopeError):
-        read_envelope(body)
-    with pytest.raises(ResponseError):
-        Trail(URL, ()).prove_page(an_answer(body))
+    for parse_rows in (None, parse_any):
+        with pytest.raises(EnvelopeError):
+            read_envelope(body, parse_rows)
+        with pytest.raises(ResponseError):
+            Trail(URL, (), parse_rows).prove_page(an_answer(body))
     with pytest.raises(ResponseError):
         PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL)).decode(body)
 
@@ -94,8 +100,9 @@ def test_an_envelope_that_leaves_a_doubt_is_no_page(body: bytes) -> None:
 @pytest.mark.parametrize("body", NO_PAGE, ids=str)
 def test_what_is_not_whole_is_no_page(body: bytes) -> None:
     """Odd JSON is an error of the response, never an error of ours."""
-    with pytest.raises(ResponseError):
-        Trail(URL, ()).prove_page(an_answer(body))
+    for parse_rows in (None, parse_any):
+        with pytest.raises(ResponseError):
+            Trail(URL, (), parse_rows).prove_page(an_answer(body))
     with pytest.raises(ResponseError):
         PageDecoder(CONTACT, Plan.complete(DEFAULT_MODEL)).decode(body)
 
@@ -110,9 +117,72 @@ def test_members_that_nobody_asked_for_hide_no_link(beside: bytes, order: str) -
     if order == "rows last":
         members.reverse()
     for body in (b"{%s}" % b",".join(members), b" {\n%s\n} " % b" ,\n".join(members)):
-        envelope = read_envelope(body)
-        assert envelope.next_link == "u"
-        assert len(envelope.split_rows()) == 2
+        for parse_rows in (None, parse_any):
+            envelope = read_envelope(body, parse_rows)
+            assert envelope.next_link == "u"
+            assert len(envelope.split_rows()) == 2
+
+
+MEMBERS = [
+    b'"value":[]',
+    b'"value":[{"contactid":"c1"}]',
+    b'"value": [{"a":"]"},{"b":[1,2]}]',
+    b'"value":[NaN]',
+    b'"value":[1] ',
+    b'"v\\u0061lue":[]',
+    b'"@odata.context":"x\\"value\\":[1]"',
+    b'"@x":{"value":[7]}',
+    b'"@x":[{"value":[7]}]',
+    b'"@x":"]"',
+    b'"@odata.nextLink":"u"',
+    b'"@odata.nextLink":"u]"',
+    b'"@odata.deltaLink":"v"',
+    b'"@odata.count":5',
+    b'"error":{"code":"1"}',
+    b'"value":[1}',
+]
+BODIES = st.lists(st.sampled_from(MEMBERS), max_size=4).map(lambda some: b"{%s}" % b",".join(some))
+
+
+@settings(deadline=None)
+@given(BODIES)
+def test_rows_that_are_parsed_at_once_change_no_verdict(body: bytes) -> None:
+    """Whatever members an answer has: the short way finds what the long way finds, or refuses."""
+    assert verdict(body, parse_any) == verdict(body, None)
+
+
+def test_a_page_as_they_are_is_read_once() -> None:
+    """Its rows come parsed; a page whose rows are no good comes without."""
+    body = b'{"@odata.context":"c","value":[{"a":1}],"@odata.nextLink":"u"}'
+    assert read_envelope(body, parse_any).parsed == [{"a": 1}]
+    assert read_envelope(body.replace(b"1", b"NaN"), parse_any).parsed is None
+
+
+def test_a_sample_tells_rows_apart() -> None:
+    """The same rows behind another link are the same; no rows have none."""
+    pages = [b'{"value":[%s],"@odata.nextLink":"%d"}' % page for page in (
+        (b"1,2", 1), (b"1,2", 2), (b"1,3", 3), (b" ", 4), (b"", 5),
+    )]  # fmt: skip
+    one, again, other, *none = (read_envelope(page).sample for page in pages)
+    assert one == again != other
+    assert none == [None, None]
+
+
+def parse_any(rows: memoryview) -> list[Any]:
+    """Parse rows of whatever shape."""
+    parsed: list[Any] = ANY_ROWS.decode(rows)
+    return parsed
+
+
+def verdict(body: bytes, parse_rows: ParseRows | None) -> object:
+    """Rows and links of an answer, or the kind of error that it is."""
+    try:
+        envelope = read_envelope(body, parse_rows)
+    except EnvelopeError as error:
+        return str(error)
+    except ValueError:
+        return "no whole JSON"
+    return envelope.rows.strip(), envelope.next_link, envelope.delta_link
 
 
 def test_the_code_of_an_error_is_named() -> None:
@@ -151,7 +221,7 @@ def test_brackets_without_end_are_an_error_of_the_response(nested: bytes, shape:
 def test_rows_that_no_bracket_tells_apart_are_no_rows(rows: bytes) -> None:
     """Where two rows may have run into each other, nothing of the page is taken."""
     with pytest.raises(ValueError, match="brackets"):
-        Envelope(rows, None, None).split_rows()
+        Envelope(rows, slice(0, len(rows)), None, None).split_rows()
 
 
 @pytest.mark.parametrize(
