@@ -120,7 +120,7 @@ def _sees_a_green_check_and_the_first_sync(airflow: RunningAirflow, browser: Bro
     airflow.ask(f"/api/v2/dags/{CHECK}", "PATCH", is_paused=False)
     assert airflow.run(CHECK)["state"] == "success"
     show(browser, airflow, "check")
-    browser.wait_for(".items li.passed", "read.contact")
+    browser.wait_for(".items li.passed", "dynamics.read_privilege.contact")
     assert browser.count(".items li.failed") == 0
     assert airflow.first_run(SYNC)["state"] == "success"
     show(browser, airflow, "status")

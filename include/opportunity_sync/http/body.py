@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LARGEST_ANSWER: Final = 256 << 20  # a page of 5,000 rows has 10 to 50 MB
 LARGEST_ERROR_ANSWER: Final = 1 << 20
 ACCEPTED_ENCODING: Final = "gzip"
-_PIECE: Final = 1 << 16
+_PIECE: Final = 1 << 18
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _PLAIN: Final = frozenset({"", "identity"})
 

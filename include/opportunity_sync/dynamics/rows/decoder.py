@@ -39,7 +39,7 @@ from opportunity_sync.dynamics.rows.refused_rows import (
     refuse_rows,
     repeated_member_error,
 )
-from opportunity_sync.dynamics.rows.row_shape import KEY_AT, VERSION_AT, RowShape
+from opportunity_sync.dynamics.rows.row_shape import KEY_AT, VERSION_AT, Column, RowShape
 from opportunity_sync.dynamics.rows.tombstones import read_deleted_ids, split_tombstones
 from opportunity_sync.errors import DataError, ResponseError
 from opportunity_sync.model import VERSION, VERSION_SOURCE, Entity
@@ -136,9 +136,8 @@ class PageDecoder:
     def _build_page(self, envelope: Envelope, *, is_clean: bool = False) -> DecodedPage:
         with _pause_collection():
             rows, refused = self._parse_rows(envelope, is_clean=is_clean)
-            columns = tuple(zip(*map(msgspec.structs.astuple, rows), strict=True))
-            values, tombstones = split_tombstones(columns)
-            table, faulty = self._build_table(values)
+            others, tombstones = split_tombstones(rows)
+            table, faulty = self._build_table(others)
         deleted, unknown = read_deleted_ids(self.entity, tombstones)
         return DecodedPage(
             table=table,
@@ -186,32 +185,31 @@ class PageDecoder:
         seen = max(rows.count(b'"%s"' % name.encode()) for name in names)
         return seen > count or _ESCAPED_NAME.search(rows) is not None
 
-    def _build_table(self, values: Sequence[Sequence[Any]]) -> tuple[pa.Table, list[DataError]]:
-        if not values:
+    def _build_table(self, rows: Sequence[Any]) -> tuple[pa.Table, list[DataError]]:
+        if not rows:
             # Not `empty_table`, which imports pandas, and mostly nothing at all has changed.
             return pa.Table.from_batches([], self.schema), []
-        rows = len(values[KEY_AT])
-        found, reasons = self._build_columns(values)
+        found, reasons = self._build_columns(self._shape.columns_of(rows))
         arrays = [
-            found[field.name] if field.name in found else pa.nulls(rows, field.type)
+            found[field.name] if field.name in found else pa.nulls(len(rows), field.type)
             for field in self.schema
         ]
         return refuse_rows(self.entity, pa.table(arrays, schema=self.schema), reasons)
 
     def _build_columns(
-        self, values: Sequence[Sequence[Any]]
+        self, columns: Sequence[Column]
     ) -> tuple[dict[str, pa.Array[Any]], list[RefusalReason]]:
-        keys = build_guids(values[KEY_AT])
+        keys = build_guids(columns[KEY_AT])
         found = {
             self.entity.key_column: keys.arrays[0],
-            VERSION.name: pa.array(values[VERSION_AT], pa.int64()),
+            VERSION.name: columns[VERSION_AT],
         }
         reasons = [
             *reasons_of(self.entity.key, keys.bad_values),
-            *find_unidentified(self.entity, values),
+            *find_unidentified(self.entity, columns),
         ]
         for slot in self._shape.slots:
-            built = build_columns(slot, values, self._meanings[slot.field.column])
+            built = build_columns(slot, columns, self._meanings[slot.field.column])
             names = (column.name for column in slot.field.columns)
             found.update(zip(names, built.arrays, strict=True))
             reasons += [

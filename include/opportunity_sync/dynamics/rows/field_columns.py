@@ -36,36 +36,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from opportunity_sync.dynamics.rows.field_meanings import FieldMeaning
-    from opportunity_sync.dynamics.rows.row_shape import Slot
+    from opportunity_sync.dynamics.rows.row_shape import Column, Slot
 
 _PLAIN_NUMBER: Final = rf"^-?[0-9]{{1,{MOST_DIGITS}}}(\.[0-9]{{1,{MOST_DIGITS}}})?$"
 _SECONDS: Final = pa.timestamp("s", tz="UTC")
 
 
-def build_columns(
-    slot: Slot, values: Sequence[Sequence[Any]], meaning: FieldMeaning
-) -> ArrowColumns:
-    """The columns of one field; `values` are all columns of the page's rows."""
+def build_columns(slot: Slot, columns: Sequence[Column], meaning: FieldMeaning) -> ArrowColumns:
+    """The columns of one field, from all columns of the page's rows."""
     if slot.field.kind is Kind.LOOKUP:
-        types = None if slot.type_at is None else values[slot.type_at]
-        return _build_lookup(slot, values[slot.at], types)
+        types = None if slot.type_at is None else columns[slot.type_at]
+        return _build_lookup(slot, columns[slot.at], types)
     if slot.field.kind is Kind.CHOICE:
-        return _build_choice(values[slot.at], meaning.labels)
+        return _build_choice(columns[slot.at], meaning.labels)
     if slot.field.kind is Kind.CHOICES:
-        return _build_choices(values[slot.at], meaning.labels)
+        return _build_choices(columns[slot.at], meaning.labels)
     if slot.field.kind is Kind.DATE:
-        return _build_dates(values[slot.at], meaning.zone)
-    return _BUILDERS[slot.field.kind](values[slot.at])
+        return _build_dates(columns[slot.at], meaning.zone)
+    return _BUILDERS[slot.field.kind](columns[slot.at])
 
 
-def _build_lookup(
-    slot: Slot, values: Sequence[str | None], types: Sequence[str | None] | None
-) -> ArrowColumns:
-    found = build_guids(values)
+def _build_lookup(slot: Slot, written: Column, types: Column | None) -> ArrowColumns:
+    found = build_guids(written)
     if types is None:
         return found
     (ids,) = found.arrays
-    targets = pc.if_else(ids.is_valid(), pa.array(types, pa.string()), None)
+    targets = pc.if_else(ids.is_valid(), types, None)
     bad_values = found.bad_values
     if slot.field.typed:
         untyped = pc.and_(ids.is_valid(), targets.is_null())
@@ -78,17 +74,16 @@ def _build_lookup(
     return ArrowColumns((ids, targets), bad_values)
 
 
-def _build_choice(values: Sequence[int | None], labels: Mapping[int, str]) -> ArrowColumns:
-    codes = pa.array(values, pa.int64())
+def _build_choice(codes: Column, labels: Mapping[int, str]) -> ArrowColumns:
     known = pa.array(list(labels.keys()), pa.int64())
     texts = pa.array(list(labels.values()), pa.string())
     return ArrowColumns((codes, texts.take(pc.index_in(codes, known, skip_nulls=True))))
 
 
-def _build_choices(values: Sequence[str | None], labels: Mapping[int, str]) -> ArrowColumns:
+def _build_choices(texts: Column, labels: Mapping[int, str]) -> ArrowColumns:
     """Codes as they come, joined by commas, and the labels of those that have one."""
     # Few combinations of options occur, so each is looked at once.
-    spellings = pa.array(values, pa.string()).dictionary_encode()
+    spellings = texts.dictionary_encode()
     known = [parse_codes(text) for text in spellings.dictionary.to_pylist()]
     codes = [None if each is None else ",".join(map(str, each)) for each in known]
     named = ["; ".join(labels[code] for code in each or () if code in labels) for each in known]
@@ -101,8 +96,8 @@ def _build_choices(values: Sequence[str | None], labels: Mapping[int, str]) -> A
     return ArrowColumns(columns, bad_values_where(is_wrong, "is no list of options"))
 
 
-def _plain_builder(kind: Kind) -> Callable[[Sequence[Any]], ArrowColumns]:
-    return lambda values: ArrowColumns((pa.array(values, ARROW_TYPES[kind]),))
+def _take_as_it_is(column: Column) -> ArrowColumns:
+    return ArrowColumns((column,))
 
 
 def _build_money(values: Sequence[Any]) -> ArrowColumns:
@@ -114,21 +109,19 @@ def _build_money(values: Sequence[Any]) -> ArrowColumns:
     return convert_one_by_one(texts.to_pylist(), parse_number, "is not a number of a sensible size")
 
 
-def _build_instants(values: Sequence[str | None]) -> ArrowColumns:
+def _build_instants(texts: Column) -> ArrowColumns:
     """Instants of whole seconds, UTC: first as they mostly are, then without their fractions."""
-    texts = pa.array(values, pa.string())
     kind = ARROW_TYPES[Kind.INSTANT]
     for read in (_read_seconds, _read_seconds_of_fractions):
         try:
             return _refuse_outside(read(texts).cast(kind), _calendar_of_instants())
         except pa.ArrowInvalid:
             continue
-    return convert_one_by_one(values, parse_instant, "is not an instant", kind=kind)
+    return convert_one_by_one(texts.to_pylist(), parse_instant, "is not an instant", kind=kind)
 
 
-def _build_local_times(values: Sequence[str | None]) -> ArrowColumns:
+def _build_local_times(texts: Column) -> ArrowColumns:
     """Times of no zone: what is written, whatever zone an answer names beside it."""
-    texts = pa.array(values, pa.string())
     # A date alone the cast would take for midnight, so it is made to fail.
     timed = pc.replace_substring_regex(texts, r"^[^T]*$", "no time")
     bare = pc.replace_substring_regex(timed, r"(\.\d+)?(Z|[+-]\d\d:\d\d)?$", "")
@@ -136,7 +129,8 @@ def _build_local_times(values: Sequence[str | None]) -> ArrowColumns:
     try:
         times = bare.cast(pa.timestamp("s")).cast(kind)
     except pa.ArrowInvalid:
-        return convert_one_by_one(values, parse_local_time, "is not a date and time", kind=kind)
+        problem = "is not a date and time"
+        return convert_one_by_one(texts.to_pylist(), parse_local_time, problem, kind=kind)
     first, last = (bound.cast(kind) for bound in _calendar_of_instants())
     return _refuse_outside(times, (first, last))
 
@@ -149,9 +143,8 @@ def _read_seconds_of_fractions(texts: Any) -> Any:
     return _read_seconds(pc.replace_substring_regex(texts, r"\.\d+", ""))
 
 
-def _build_dates(values: Sequence[str | None], zone: tzinfo | None) -> ArrowColumns:
+def _build_dates(texts: Column, zone: tzinfo | None) -> ArrowColumns:
     """Days as written; of an instant its day in the zone or, without one, the day it names."""
-    texts = pa.array(values, pa.string())
     try:
         return _refuse_outside(texts.cast(pa.date32()), _calendar_of_days())
     except pa.ArrowInvalid:
@@ -164,7 +157,7 @@ def _build_dates(values: Sequence[str | None], zone: tzinfo | None) -> ArrowColu
     wrong = pa.array([bad.row for bad in days.bad_values], pa.int32())
     is_wrong = pc.is_in(spellings.indices, value_set=wrong)
     bad_values = tuple(
-        BadValue(row, describe_shape(problem, values[row]))
+        BadValue(row, describe_shape(problem, texts[row].as_py()))
         for row in pc.indices_nonzero(is_wrong).to_pylist()
     )
     return ArrowColumns((days.arrays[0].take(spellings.indices),), bad_values)
@@ -197,13 +190,13 @@ def _refuse_outside(
     return ArrowColumns((inside,), bad_values_where(is_out, "is before the year 1 or after 9999"))
 
 
-_BUILDERS: Final[Mapping[Kind, Callable[[Sequence[Any]], ArrowColumns]]] = {
-    Kind.TEXT: _plain_builder(Kind.TEXT),
-    Kind.INTEGER: _plain_builder(Kind.INTEGER),
-    Kind.BOOLEAN: _plain_builder(Kind.BOOLEAN),
+_BUILDERS: Final[Mapping[Kind, Callable[[Column], ArrowColumns]]] = {
+    Kind.TEXT: _take_as_it_is,
+    Kind.INTEGER: _take_as_it_is,
+    Kind.BOOLEAN: _take_as_it_is,
     Kind.DECIMAL: _build_money,
     Kind.MONEY: _build_money,
-    Kind.DOUBLE: _plain_builder(Kind.DOUBLE),
+    Kind.DOUBLE: _take_as_it_is,
     Kind.INSTANT: _build_instants,
     Kind.LOCAL_TIME: _build_local_times,
     Kind.GUID: build_guids,

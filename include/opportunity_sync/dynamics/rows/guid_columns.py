@@ -6,16 +6,13 @@ pass over them costs a fraction of what a regular expression for each value woul
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from opportunity_sync.dynamics.guids import is_guid
 from opportunity_sync.dynamics.rows.arrow_columns import ArrowColumns, convert_one_by_one
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _LENGTH: Final = 36
 _DASHES: Final = (8, 13, 18, 23)
@@ -27,13 +24,12 @@ _LOWER: Final = bytes(
 )
 
 
-def build_guids(values: Sequence[str | None]) -> ArrowColumns:
+def build_guids(texts: pa.StringArray) -> ArrowColumns:
     """One column of GUIDs in lower case."""
-    texts = pa.array(values, pa.string())
     lowered = _lower_all(texts)
     if lowered is not None:
         return ArrowColumns((lowered,))
-    return convert_one_by_one(values, _parse_guid, "is not a GUID")
+    return convert_one_by_one(texts.to_pylist(), _parse_guid, "is not a GUID")
 
 
 def _lower_all(texts: pa.StringArray) -> pa.Array[Any] | None:

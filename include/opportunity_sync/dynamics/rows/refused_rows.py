@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from opportunity_sync.dynamics.pages.brackets import split_members
 from opportunity_sync.dynamics.pages.envelope import MALFORMED
 from opportunity_sync.dynamics.rows.guid_columns import build_guids
-from opportunity_sync.dynamics.rows.row_shape import KEY_AT, VERSION_AT, Slot
+from opportunity_sync.dynamics.rows.row_shape import KEY_AT, VERSION_AT, Column, Slot
 from opportunity_sync.dynamics.rows.tombstones import is_tombstone
 from opportunity_sync.errors import DataError
 from opportunity_sync.model import VERSION, VERSION_SOURCE, Entity
@@ -49,15 +50,14 @@ def reasons_of(source: str, bad_values: Iterable[BadValue]) -> list[RefusalReaso
     return [RefusalReason(bad.row, source, bad.problem) for bad in bad_values]
 
 
-def find_unidentified(entity: Entity, values: Sequence[Sequence[Any]]) -> list[RefusalReason]:
+def find_unidentified(entity: Entity, columns: Sequence[Column]) -> list[RefusalReason]:
     """Rows without a key could not be found again, and rows without a version not be ordered."""
-    identity = ((entity.key, values[KEY_AT]), (VERSION_SOURCE, values[VERSION_AT]))
+    identity = ((entity.key, columns[KEY_AT]), (VERSION_SOURCE, columns[VERSION_AT]))
     return [
         RefusalReason(row, source, "is missing")
         for source, column in identity
-        if None in column
-        for row, value in enumerate(column)
-        if value is None
+        if column.null_count
+        for row in pc.indices_nonzero(column.is_null()).to_pylist()
     ]
 
 
@@ -150,7 +150,8 @@ def _read_identity(entity: Entity, row: bytes) -> tuple[str | None, int | None]:
     key = _only_value(values.get("id" if is_deletion else entity.key), str)
     version = _only_value(values.get(VERSION_SOURCE), int)
     has_version = version is not None and -(2**63) <= version < 2**63
-    return build_guids([key]).arrays[0].to_pylist()[0], version if has_version else None
+    (identity,) = build_guids(pa.array([key], pa.string())).arrays[0].to_pylist()
+    return identity, version if has_version else None
 
 
 def _only_value(written: set[bytes] | None, kind: type[Value]) -> Value | None:

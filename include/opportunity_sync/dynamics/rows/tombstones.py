@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from opportunity_sync.dynamics.rows.guid_columns import build_guids
-from opportunity_sync.dynamics.rows.row_shape import CONTEXT_AT, DELETED_ID_AT
+from opportunity_sync.dynamics.rows.row_shape import context_of, deleted_id_of
 from opportunity_sync.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,24 +23,21 @@ def is_tombstone(context: str | None) -> bool:
     return context is not None and context.endswith(_DELETED)
 
 
-def split_tombstones(
-    values: Sequence[Sequence[Any]],
-) -> tuple[Sequence[Sequence[Any]], list[tuple[Any, ...]]]:
-    """The values of the other rows, column by column, and the tombstones, row by row."""
-    if not values or not any(values[CONTEXT_AT]):
-        return values, []
-    rows = list(zip(*values, strict=True))
-    others = [row for row in rows if not is_tombstone(row[CONTEXT_AT])]
-    return tuple(zip(*others, strict=True)), [row for row in rows if is_tombstone(row[CONTEXT_AT])]
+def split_tombstones(rows: Sequence[Any]) -> tuple[Sequence[Any], list[Any]]:
+    """The other rows, and the tombstones."""
+    if not any(map(context_of, rows)):
+        return rows, []
+    others = [row for row in rows if not is_tombstone(context_of(row))]
+    return others, [row for row in rows if is_tombstone(context_of(row))]
 
 
 def read_deleted_ids(
-    entity: Entity, tombstones: Sequence[Sequence[Any]]
+    entity: Entity, tombstones: Sequence[Any]
 ) -> tuple[list[str], list[DataError]]:
     """Keys of the tombstones, and an error for each that does not say which record it means."""
     if not tombstones:
         return [], []
-    found = build_guids([tombstone[DELETED_ID_AT] for tombstone in tombstones])
+    found = build_guids(pa.array(map(deleted_id_of, tombstones), pa.string()))
     keys = [key for key in found.arrays[0].to_pylist() if key is not None]
     errors = [
         DataError(
