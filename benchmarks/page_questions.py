@@ -66,14 +66,20 @@ _FEW = {
 _OF_RUNS = {
     "sync_run": "(dag_id, run_id, mode, started_at, ended_at, outcome) "
     "SELECT 'sync', 'run-' || n, 'continue', {before}, {before}, 'succeeded'",
-    "sync_run_entity": "(dag_id, run_id, entity, updated) SELECT 'sync', 'run-' || n, 'contact', 1",
-    "sync_run_lag": "(dag_id, run_id, entity, seconds, rows) "
-    "SELECT 'sync', 'run-' || n, 'contact', 60, 1",
     "sync_run_task": "(dag_id, run_id, task_id, started_at, ended_at) "
     "SELECT 'sync', 'run-' || n, 'load', {before}, {before}",
-    "backlog_sample": "(entity, as_of, waiting) SELECT 'contact', {before}, n % 9",
     "sync_event": "(position, at, kind, message) SELECT n, {before}, 'drift', 'One row.'",
 }
+# Of each run, of each of four tables: the run's number is a quarter of the row's.
+_OF_TABLES = {
+    "sync_run_entity": "(dag_id, run_id, entity, updated) "
+    "SELECT 'sync', 'run-' || ((n + 3) / 4), {table}, 1",
+    "sync_run_lag": "(dag_id, run_id, entity, seconds, rows) "
+    "SELECT 'sync', 'run-' || ((n + 3) / 4), {table}, 60, 1",
+    "backlog_sample": "(entity, as_of, waiting) SELECT {table}, {before}, n % 9",
+}
+_TABLE = "CASE n % 4 WHEN 0 THEN 'contact' WHEN 1 THEN 'account' WHEN 2 THEN 'role' ELSE "
+_TABLE += "'opportunity' END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +116,16 @@ def fill_store(engine: Engine, rows: int, *, runs: int = RUNS) -> None:
     """So many opportunities, contacts and roles, and as many runs as ninety days have."""
     kind = engine.dialect.name
     at = _AT if kind == "sqlite" else f"timestamptz {_AT}"
-    for tables, count in ((_FILLING, rows), (_FEW, rows // _REFUSED), (_OF_RUNS, runs)):
+    filling = (
+        (_FILLING, rows),
+        (_FEW, rows // _REFUSED),
+        (_OF_RUNS, runs),
+        (_OF_TABLES, 4 * runs),
+    )
+    for tables, count in filling:
         for table, statement in tables.items():
             numbers = _NUMBERS[kind].format(rows=count)
-            values = statement.format(id=_ID[kind], at=at, before=_BEFORE[kind])
+            values = statement.format(id=_ID[kind], at=at, before=_BEFORE[kind], table=_TABLE)
             with engine.begin() as connection:
                 _run(connection, f"INSERT INTO {table} {_rewritten(numbers, values)}")
     with engine.begin() as connection:

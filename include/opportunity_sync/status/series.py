@@ -1,7 +1,7 @@
 """What runs did and what waited, over time: the figures behind the plots.
 
-A point for each run would be thousands. So what runs did is added up in steps that a plot of a
-screen's width can show, and of what waited the most within a step is told.
+A point for each run would be thousands. So the database adds up what runs did, in steps that a plot
+of a screen's width can show, and of what waited the most within a step is told.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, select
+from sqlalchemy import BigInteger, and_, func, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from opportunity_sync.store.schema.tables import backlog_sample, sync_run, sync_run_entity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTED = ("inserted", "updated", "deleted", "refused")
@@ -54,30 +55,56 @@ def step_of(moment: datetime, step: timedelta) -> datetime:
 def _throughput(connection: Connection, since: datetime, step: timedelta) -> list[dict[str, Any]]:
     """The sums of what runs did that ended in each step."""
     counts = sync_run_entity.c
+    number = _StepNumber(sync_run.c.ended_at, step=step).label("number")
     is_of_run = and_(counts.dag_id == sync_run.c.dag_id, counts.run_id == sync_run.c.run_id)
     query = (
-        select(sync_run.c.ended_at, counts.entity, *(counts[name] for name in _COUNTED))
+        select(number, counts.entity, *(func.sum(counts[name]).label(name) for name in _COUNTED))
         .join_from(sync_run, sync_run_entity, is_of_run)
         .where(sync_run.c.ended_at >= since)
+        .group_by(number, counts.entity)
+        .order_by(number, counts.entity)
     )
-    sums: dict[tuple[datetime, str], dict[str, int]] = {}
-    for row in connection.execute(query).mappings():
-        key = step_of(row["ended_at"], step), row["entity"]
-        so_far = sums.setdefault(key, dict.fromkeys(_COUNTED, 0))
-        sums[key] = {name: so_far[name] + int(row[name]) for name in _COUNTED}
-    return _in_order((at, entity, done) for (at, entity), done in sums.items())
+    rows = connection.execute(query).mappings()
+    return [_beginning(row, step) | {name: int(row[name]) for name in _COUNTED} for row in rows]
 
 
 def _backlog(connection: Connection, since: datetime, step: timedelta) -> list[dict[str, Any]]:
     """The most that waited in each step."""
-    most: dict[tuple[datetime, str], int] = {}
-    query = select(backlog_sample).where(backlog_sample.c.as_of >= since)
-    for row in connection.execute(query):
-        key = step_of(row.as_of, step), row.entity
-        most[key] = max(row.waiting, most.get(key, 0))
-    return _in_order((at, entity, {"waiting": count}) for (at, entity), count in most.items())
+    sample = backlog_sample.c
+    number = _StepNumber(sample.as_of, step=step).label("number")
+    query = (
+        select(number, sample.entity, func.max(sample.waiting).label("waiting"))
+        .where(sample.as_of >= since)
+        .group_by(number, sample.entity)
+        .order_by(number, sample.entity)
+    )
+    rows = connection.execute(query).mappings()
+    return [_beginning(row, step) | {"waiting": row["waiting"]} for row in rows]
 
 
-def _in_order(rows: Iterable[tuple[datetime, str, dict[str, int]]]) -> list[dict[str, Any]]:
-    ordered = sorted(rows, key=lambda row: row[:2])
-    return [{"at": at, "entity": entity, **figures} for at, entity, figures in ordered]
+def _beginning(row: Any, step: timedelta) -> dict[str, Any]:
+    return {"at": _EPOCH + row["number"] * step, "entity": row["entity"]}
+
+
+class _StepNumber(FunctionElement[int]):
+    """How many whole steps have passed between 1970 and an instant of the store."""
+
+    name = "step_number"
+    type = BigInteger()
+    inherit_cache = False  # the length of a step is part of the text
+
+    def __init__(self, instant: ColumnElement[Any], *, step: timedelta) -> None:
+        super().__init__(instant)
+        self.seconds = int(step.total_seconds())
+
+
+@compiles(_StepNumber, "postgresql")
+def _count_in_postgresql(element: _StepNumber, compiler: SQLCompiler, **how: Any) -> str:
+    instant = compiler.process(element.clauses, **how)
+    return f"floor(extract(epoch FROM {instant}) / {element.seconds})::bigint"
+
+
+@compiles(_StepNumber, "sqlite")
+def _count_in_sqlite(element: _StepNumber, compiler: SQLCompiler, **how: Any) -> str:
+    instant = compiler.process(element.clauses, **how)
+    return f"CAST(strftime('%s', {instant}) AS INTEGER) / {element.seconds}"

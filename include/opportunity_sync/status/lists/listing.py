@@ -15,7 +15,17 @@ from sqlalchemy import and_, func, select, union
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Subquery, Table
+    from sqlalchemy import (
+        ColumnCollection,
+        ColumnElement,
+        Connection,
+        RowMapping,
+        Select,
+        Subquery,
+        Table,
+    )
+
+    Columns = ColumnCollection[str, Any]
 
 COUNTED = 10_000
 MOST_PER_PAGE = 500
@@ -90,13 +100,13 @@ class Listing:
         page = self.page_of(question)
         is_on_page = [self.table.c[name] == page.c[name] for name in self._key]
         query = select(self.table).join_from(page, self.table, and_(*is_on_page))
-        rows = connection.execute(query.order_by(*self._order(question, self.table)))
+        rows = connection.execute(query.order_by(*self._order(question, self.table.c)))
         return rows.mappings().all()
 
     def page_of(self, question: Question) -> Subquery:
         """The keys of the page's rows."""
         found = self._found(question)
-        ordered = found.order_by(*self._order(question, self.table))
+        ordered = found.order_by(*self._order(question, found.selected_columns))
         start = (question.page - 1) * question.per_page
         return ordered.limit(question.per_page).offset(start).subquery("page")
 
@@ -111,7 +121,7 @@ class Listing:
         found = self._found(question).subquery("found")
         is_found = [self.table.c[name] == found.c[name] for name in self._key]
         query = select(self.table).join_from(found, self.table, and_(*is_found))
-        ordered = query.order_by(*self._order(question, self.table))
+        ordered = query.order_by(*self._order(question, self.table.c))
         yield from connection.execution_options(yield_per=MOST_PER_PAGE).execute(ordered).mappings()
 
     @property
@@ -119,23 +129,25 @@ class Listing:
         return tuple(column.name for column in self.table.primary_key)
 
     def _found(self, question: Question) -> Select[Any]:
-        keys = select(*self.table.primary_key)
+        """Keys of the rows that are searched, and what they are put in order by."""
+        names = dict.fromkeys([*self._key, self._sort_of(question)[0]])
+        columns = [self.table.c[name] for name in names]
         prefix = question.search.strip().lower()
         if not prefix:
-            return keys
+            return select(*columns)
         # Each part by its own index; one condition with OR would be a look at every row.
-        matches = union(*(self._first_matches(name, prefix) for name in self.searched))
-        found = matches.subquery("matches")
-        is_match = [self.table.c[name] == found.c[name] for name in self._key]
-        return keys.join_from(found, self.table, and_(*is_match))
+        matches = union(*(self._first_matches(name, prefix, columns) for name in self.searched))
+        return select(*matches.subquery("matches").c)
 
-    def _first_matches(self, name: str, prefix: str) -> Select[Any]:
-        """Keys of rows in which a column begins so, in its order, up to one more than is counted.
+    def _first_matches(
+        self, name: str, prefix: str, columns: Sequence[ColumnElement[Any]]
+    ) -> Select[Any]:
+        """Rows in which a column begins so, in its order, up to one more than is counted.
 
         A short prefix can fit every row, and nobody looks through more than that.
         """
-        keys = select(*self.table.primary_key).where(self._begins(name, prefix))
-        found = keys.order_by(self.table.c[name]).limit(COUNTED + 1).subquery(f"by_{name}")
+        begins = select(*columns).where(self._begins(name, prefix))
+        found = begins.order_by(self.table.c[name]).limit(COUNTED + 1).subquery(f"by_{name}")
         return select(*found.c)
 
     def _begins(self, name: str, prefix: str) -> ColumnElement[bool]:
@@ -144,7 +156,13 @@ class Listing:
             return and_(column >= prefix, column < prefix + LAST_CHARACTER)
         return func.lower(column).startswith(prefix, autoescape=True)
 
-    def _order(self, question: Question, table: Table) -> list[Any]:
+    def _order(self, question: Question, columns: Columns) -> list[ColumnElement[Any]]:
+        name, is_descending = self._sort_of(question)
+        order = [columns[name], *(columns[key] for key in self._key if key != name)]
+        return [column.desc() for column in order] if is_descending else order
+
+    def _sort_of(self, question: Question) -> tuple[str, bool]:
+        """The column to sort by, and whether descending."""
         asked = question.sort or self.default_sort
         name = asked.removeprefix("-")
         if name not in self.sorts:
@@ -153,8 +171,7 @@ class Listing:
                 next_step=f"sort by one of {', '.join(self.sorts)}, with - before it for "
                 "descending.",
             )
-        columns = [table.c[name], *(table.c[key] for key in self._key if key != name)]
-        return [column.desc() for column in columns] if asked.startswith("-") else columns
+        return name, asked.startswith("-")
 
 
 def answer_page(

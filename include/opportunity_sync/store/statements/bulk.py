@@ -15,7 +15,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
-from sqlalchemy import Column, Index, MetaData, Table, delete, insert
+from sqlalchemy import Boolean, Column, Index, MetaData, Table, delete, insert
 from sqlalchemy.exc import OperationalError
 
 from opportunity_sync.store.schema.tables import (
@@ -94,7 +94,9 @@ def take_statistics(connection: Connection, model: Model) -> None:
     """Let PostgreSQL's planner know tables that were filled just now; SQLite needs none.
 
     Autovacuum does so a minute later or more. Until then a load of a few rows reads whole indexes.
-    A table that somebody vacuums at the moment is passed over. Books are left out: they are small.
+    So what rows are found by is looked at, and other columns are left to it: they take half as
+    long as the load itself. A table that somebody vacuums at the moment is passed over. Books are
+    left out: they are small.
     """
     if connection.dialect.name == "postgresql":
         tables = [
@@ -102,9 +104,23 @@ def take_statistics(connection: Connection, model: Model) -> None:
             *(fact_table(entity) for entity in model),
             *(opportunity_contact_role, unresolved_association),
         ]
-        quote = connection.dialect.identifier_preparer.quote
-        names = ", ".join(quote(table.name) for table in tables)
-        connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {names}")
+        named = ", ".join(_with_searched_columns(connection, table) for table in tables)
+        # Of each table 6,000 rows instead of 30,000: enough to know which index leads to a few.
+        connection.exec_driver_sql("SET LOCAL default_statistics_target TO 20")
+        connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {named}")
+        connection.exec_driver_sql("SET LOCAL default_statistics_target TO DEFAULT")
+
+
+def _with_searched_columns(connection: Connection, table: Table) -> str:
+    quote = connection.dialect.identifier_preparer.quote
+    searched = {column.name for index in table.indexes for column in index.columns}
+    searched |= {column.name for column in table.c if column.primary_key or _is_flag(column)}
+    return f"{quote(table.name)} ({', '.join(map(quote, sorted(searched)))})"
+
+
+def _is_flag(column: Column[Any]) -> bool:
+    """Whether a column says yes or no, such as `is_deleted`, by which rows are left out."""
+    return isinstance(column.type, Boolean) and not column.nullable
 
 
 def append_rows(connection: Connection, table: Table, rows: pa.Table) -> None:
