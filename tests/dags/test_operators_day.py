@@ -177,11 +177,11 @@ def _is_told_and_told_again(
     """Somebody takes a privilege away, and gives it back."""
     organisation.set_read_depth("contact", "None")
     assert airflow.run(SYNC)["state"] == "failed"
-    assert told(receiver, "PrivilegeError") == ["wrong"]
+    assert told(receiver, "PrivilegeError") == ["wrong"], receiver.taken
     show(browser, airflow, "status")
     browser.wait_for("#sentence.broken", "prvReadContact")
     organisation.set_read_depth("contact", "Global")
     assert airflow.run(SYNC)["state"] == "success"
-    assert told(receiver, "PrivilegeError") == ["wrong", "well again"]
+    assert told(receiver, "PrivilegeError") == ["wrong", "well again"], receiver.taken
     show(browser, airflow, "status")
     browser.wait_for("#sentence.well", "All is well")

@@ -181,6 +181,17 @@ class History:
             wait(self.organisation, 2 * 86_400)
         self._finish(self._new("fill", (), (*EXTRACTS, *AFTER)))
         self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))
+        if mode == "continue" and self._lacks_columns():
+            self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))
+
+    def _lacks_columns(self) -> bool:
+        """Whether rows still owe selected columns, as a run leaves them that adopts a link.
+
+        It has followed the old link to its end, which does not give them. The next run has them.
+        """
+        with self.runs.engine.connect() as connection:
+            count = connection.scalar(text("SELECT count(*) FROM owed_column"))
+        return self.selection != "default" and bool(count)
 
     def _skew_worker(self, seconds: int) -> None:
         """The worker's clock is ahead, or behind."""
