@@ -7,7 +7,6 @@ sandbox; all else is a click, a file, or a run of a DAG.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,11 +62,12 @@ def airflow(
     """Airflow as `make ui` starts it, told where alerts go and which fields are wanted."""
     monkeypatch.setenv("OPPORTUNITY_SYNC_FIELDS", str(fields_file))
     monkeypatch.setenv("OPPORTUNITY_SYNC_ALERTS", "webhook:hook")
-    monkeypatch.setenv("AIRFLOW_CONN_HOOK", json.dumps(receiver.connection()))
     with (
         Sandbox(organisation) as sandbox,
         running_airflow(sandbox, sqlite_engine.url, tmp_path, database=postgres) as running,
     ):
+        hook = {"connection_id": "hook", **receiver.connection()}
+        running.ask("/api/v2/connections", "POST", **hook)
         yield running
 
 
