@@ -41,8 +41,7 @@ MAPS = ("plotly.min.js", "inline style")
 
 def show(browser: Browser, server: ApiServer, view: str) -> str:
     """Open a view and wait until it stands; returns what a person reads in it."""
-    browser.open(f"{server.page}#{view}")
-    browser.wait_for("#view[data-view][aria-busy=false]")
+    browser.open_view(server.page, view)
     return browser.text("#view")
 
 

@@ -10,11 +10,20 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """All of them go to one worker, which also makes Airflow's database only once."""
     item.add_marker(pytest.mark.xdist_group("airflow"))
+
+
+@pytest.fixture
+def fields_file(tmp_path: Path) -> Path:
+    """The deployment's fields file, which selects nothing beyond the default columns yet."""
+    path = tmp_path / "fields.toml"
+    path.write_text("# the default columns\n")
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -42,14 +42,6 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def fields_file(tmp_path: Path) -> Path:
-    """The deployment's fields file, which selects the default columns alone."""
-    path = tmp_path / "fields.toml"
-    path.write_text("# the default columns\n")
-    return path
-
-
-@pytest.fixture
 def airflow(
     monkeypatch: pytest.MonkeyPatch,
     organisation: Organisation,
@@ -80,12 +72,6 @@ def browser(airflow: RunningAirflow) -> Iterator[Browser]:
         running.open(f"{airflow.page}files/icon.svg")
         running.give_cookie("_token", airflow.token)
         yield running
-
-
-def show(browser: Browser, airflow: RunningAirflow, view: str) -> None:
-    """Open a view of the page, and wait until it stands."""
-    browser.open(f"{airflow.page}#{view}")
-    browser.wait_for("#view[data-view][aria-busy=false]")
 
 
 def state_of(airflow: RunningAirflow, column: str) -> str | None:
@@ -119,11 +105,11 @@ def _sees_a_green_check_and_the_first_sync(airflow: RunningAirflow, browser: Bro
     """The sync begins by itself, as `make ui` switches it on; the check is triggered."""
     airflow.ask(f"/api/v2/dags/{CHECK}", "PATCH", is_paused=False)
     assert airflow.run(CHECK)["state"] == "success"
-    show(browser, airflow, "check")
+    browser.open_view(airflow.page, "check")
     browser.wait_for(".items li.passed", "dynamics.read_privilege.contact")
     assert browser.count(".items li.failed") == 0
     assert airflow.first_run(SYNC)["state"] == "success"
-    show(browser, airflow, "status")
+    browser.open_view(airflow.page, "status")
     browser.wait_for("#sentence.well", "All is well")
 
 
@@ -134,7 +120,7 @@ def _selects_a_field(airflow: RunningAirflow, browser: Browser, fields_file: Pat
     assert airflow.first_run(QUICK_SYNC)["state"] == "success"
     assert airflow.run(SYNC)["state"] == "success"
     assert state_of(airflow, "sales_stage_code") == "read"
-    show(browser, airflow, "fields")
+    browser.open_view(airflow.page, "fields")
     browser.wait_for("tr", "sales_stage_code")
 
 
@@ -146,13 +132,13 @@ def _finds_a_refused_record_and_mends_it(
     organisation.update("contacts", contact, {"jobtitle": "Countess"})
     organisation.garble("contacts", contact, {"createdon": "0000-01-01"})
     assert airflow.run(SYNC)["state"] == "success"
-    show(browser, airflow, "errors")
+    browser.open_view(airflow.page, "errors")
     browser.wait_for("td", contact)
     organisation.mend("contacts", contact)
     browser.click("#view .tools > button")
     browser.wait_for("#notice", "What passes leaves the list.")
     until(lambda: not airflow.ask("/dynamics-sync/api/errors")["rows"], what="an empty list")
-    show(browser, airflow, "errors")
+    browser.open_view(airflow.page, "errors")
     browser.wait_for("#view", "No record is refused")
 
 
@@ -163,7 +149,7 @@ def _explains_an_opportunity(
     key = str(organisation.rows("opportunities")[0]["opportunityid"])
     organisation.update("opportunities", key, {"name": "Zeppelin for Contoso"})
     assert airflow.run(SYNC)["state"] == "success"
-    show(browser, airflow, "opportunity?search=zeppelin")
+    browser.open_view(airflow.page, "opportunity?search=zeppelin")
     browser.click("tbody a")
     browser.wait_for("h2", "Zeppelin for Contoso")
     assert browser.count(".rule") == 1
@@ -178,10 +164,10 @@ def _is_told_and_told_again(
     organisation.set_read_depth("contact", "None")
     assert airflow.run(SYNC)["state"] == "failed"
     assert told(receiver, "PrivilegeError") == ["wrong"], receiver.taken
-    show(browser, airflow, "status")
+    browser.open_view(airflow.page, "status")
     browser.wait_for("#sentence.broken", "prvReadContact")
     organisation.set_read_depth("contact", "Global")
     assert airflow.run(SYNC)["state"] == "success"
     assert told(receiver, "PrivilegeError") == ["wrong", "well again"], receiver.taken
-    show(browser, airflow, "status")
+    browser.open_view(airflow.page, "status")
     browser.wait_for("#sentence.well", "All is well")

@@ -62,14 +62,6 @@ def sandbox(world: Organisation) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def fields_file(tmp_path: Path) -> Path:
-    """The deployment's fields file, which selects nothing beyond the default columns yet."""
-    path = tmp_path / "fields.toml"
-    path.write_text("# the default columns\n")
-    return path
-
-
-@pytest.fixture
 def engine(
     monkeypatch: pytest.MonkeyPatch,
     sandbox: Sandbox,

@@ -51,6 +51,11 @@ class Browser:
         self._tell("POST", "/url", url="about:blank")
         self._tell("POST", "/url", url=address)
 
+    def open_view(self, page: str, view: str) -> None:
+        """Go to a view of the page "Dynamics sync", and wait until it stands."""
+        self.open(f"{page}#{view}")
+        self.wait_for("#view[data-view][aria-busy=false]")
+
     def run(self, script: str, *given: Any) -> Any:
         """What a function body of JavaScript returns in the page."""
         return self._tell("POST", "/execute/sync", script=script, args=list(given))

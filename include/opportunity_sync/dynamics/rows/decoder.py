@@ -96,7 +96,7 @@ class PageDecoder:
         self._rows = msgspec.json.Decoder(list[self._shape.row])  # type: ignore[name-defined] # made from the plan
         self._progress = Progress(entity.set_name)
 
-    def parse_rows(self, rows: memoryview) -> list[Any]:
+    def parse_rows(self, rows: bytes | memoryview) -> list[Any]:
         """All rows of an array at once. Raises one of `MALFORMED` where one of them is no good."""
         parsed: list[Any] = self._rows.decode(rows)
         return parsed
@@ -154,7 +154,7 @@ class PageDecoder:
         try:
             rows = envelope.parsed
             if rows is None:
-                rows = self._rows.decode(envelope.rows)
+                rows = self.parse_rows(envelope.rows)
             if not self._may_repeat_members(envelope.text, len(rows)):
                 return rows, []
         except msgspec.ValidationError:

@@ -104,21 +104,14 @@ def resolve_changes(known: KnownFacts) -> Resolution:
 
 def _no_resolution() -> Resolution:
     """What the rules say of nothing."""
-    empty = {
-        name: to_table(empty_frame(columns))
-        for name, columns in {
-            "affected": {"opportunity_id": TEXT, "is_synced": FLAG},
-            OPPORTUNITY.name: ACCOUNT_COLUMNS,
-            CONTACT.name: {"contact_id": TEXT, "account_id": TEXT},
-            "roles": ROLE_COLUMNS,
-            "unresolved": UNRESOLVED_COLUMNS,
-        }.items()
-    }
     return Resolution(
-        affected=empty["affected"],
-        accounts={name: empty[name] for name in (OPPORTUNITY.name, CONTACT.name)},
-        roles=empty["roles"],
-        unresolved=empty["unresolved"],
+        affected=to_table(empty_frame({"opportunity_id": TEXT, "is_synced": FLAG})),
+        accounts={
+            OPPORTUNITY.name: to_table(empty_frame(ACCOUNT_COLUMNS)),
+            CONTACT.name: to_table(empty_frame({"contact_id": TEXT, "account_id": TEXT})),
+        },
+        roles=to_table(empty_frame(ROLE_COLUMNS)),
+        unresolved=to_table(empty_frame(UNRESOLVED_COLUMNS)),
         missing={},
     )
 
