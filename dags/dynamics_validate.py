@@ -1,11 +1,11 @@
 """The pre-flight check: is everything set up so that the sync can run?
 
-Once a day and by hand. `validate` asks item by item (connections, token, secret, privileges, change
-tracking, selected columns, a page of each table, clocks, store, staging) and is red where one has
-failed. Its log lists the failed items first, each with its next step and a stable code
-(`docs/codes.md`). It writes nothing but its result: to the table `sync_check` of the store, and to
-Airflow's state store, so that it is there when the store is not. What fails is told to people once,
-and so is a sync that is late (`docs/alerts.md`).
+Once a day, as soon as it is switched on, and by hand. `validate` asks item by item (connections,
+token, secret, privileges, change tracking, selected columns, a page of each table, clocks, store,
+staging) and is red where one has failed. Its log lists the failed items first, each with its next
+step and a stable code (`docs/codes.md`). It writes nothing but its result: to the table
+`sync_check` of the store, and to Airflow's state store, so that it is there when the store is not.
+What fails is told to people once, and so is a sync that is late (`docs/alerts.md`).
 
 `mark` and `look` ask as many workers as answer whether they see the same staging folder.
 """
@@ -63,7 +63,8 @@ def validate() -> dict[str, int]:
 with DAG(
     "dynamics_validate",
     description="Is everything set up so that the sync can run? Item by item, once a day.",
-    schedule=CronTriggerTimetable("30 5 * * *", timezone="UTC"),
+    # And once as soon as it is switched on, when there is no check to look at yet.
+    schedule=CronTriggerTimetable("30 5 * * *", timezone="UTC", run_immediately=True),
     catchup=False,
     max_active_runs=1,
     default_args={

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from opportunity_sync.errors import ConfigError, SyncError
 from sync_alerts import tell_people
 from sync_metrics import send_metrics
+from sync_run_notes import leave_note
 from sync_tasks import quiet_migrations, settings
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def validate(context: Mapping[str, Any], *, state: Any) -> dict[str, int]:
     for line in table(items):
         log.info("%s", line)
     tell(items, context)
+    leave_note(context, say_result(items))
     return judge(items)
 
 
@@ -195,14 +197,23 @@ def table(items: Sequence[Item]) -> list[str]:
     return lines
 
 
+def say_result(items: Sequence[Item]) -> str:
+    """What failed, or how much was found to be well, in one sentence."""
+    states = [item.state for item in items]
+    if failed := [item for item in items if item.state == "failed"]:
+        named = ", ".join(f"{item.name} ({item.code})" for item in failed)
+        return f"{len(failed)} of {len(items)} items failed: {named}."
+    unknown = states.count("unknown")
+    return f"{states.count('passed')} items passed{f', {unknown} unknown' if unknown else ''}."
+
+
 def judge(items: Sequence[Item]) -> dict[str, int]:
     """How many items are in each state. Raises `CheckFailedError` where any has failed."""
-    failed = [item for item in items if item.state == "failed"]
-    if failed:
+    failed = next((item for item in items if item.state == "failed"), None)
+    if failed is not None:
         raise CheckFailedError(
-            f"{len(failed)} of {len(items)} items failed: "
-            f"{', '.join(f'{item.name} ({item.code})' for item in failed)}.",
-            next_step=f"{failed[0].name}: {failed[0].next_step}; the others are in the log above",
+            say_result(items),
+            next_step=f"{failed.name}: {failed.next_step}; the others are in the log above",
         )
     states = [item.state for item in items]
     return {state: states.count(state) for state in ("passed", "failed", "unknown")}

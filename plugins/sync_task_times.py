@@ -1,6 +1,6 @@
 """When each task of a run began and ended: told through Airflow, written to the store by `finish`.
 
-Extract tasks never open the store, so a task leaves its times where its failure goes as well, and
+Not every task opens the store, so a task leaves its times where its failure goes as well, and
 the last task writes them all at once. Airflow drops what an earlier try has left.
 """
 

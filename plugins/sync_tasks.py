@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.errors import ConfigError, SyncError
@@ -18,6 +19,7 @@ from sync_metrics import send_metrics
 from sync_patience import with_patience
 from sync_report import describe_unforeseen
 from sync_request import is_quick_sync, mode_of, request, started_run
+from sync_run_notes import leave_note
 from sync_task_outcomes import Failure, RunFailedError, failure_of, states_of, telling
 from sync_task_times import times_of, timing
 
@@ -59,12 +61,24 @@ def begin(context: Mapping[str, Any]) -> Summary:
 def extract(context: Mapping[str, Any]) -> Summary:
     """Read the task's table (connections: with their roles) into staging."""
     from opportunity_sync.pipeline import extraction
+    from opportunity_sync.pipeline.telling.progress import ProgressNotes
     from sync_run_connections import dynamics_client
 
     with timing(context), telling(context):
-        chosen = with_patience(settings(), context)
+        chosen, run = with_patience(settings(), context), require_begun(context)
+        notes = ProgressNotes(partial(note_progress, chosen, run))
         with dynamics_client(chosen) as client:
-            return extraction.extract(client, require_begun(context), task=context["ti"].task_id)
+            task = context["ti"].task_id
+            return extraction.extract(client, run, task=task, on_progress=notes)
+
+
+def note_progress(chosen: Settings, run: Summary, **told: Any) -> None:
+    """Write into the store how far a read is; seldom enough to open the store each time."""
+    from opportunity_sync.pipeline.bookkeeping.progress import record_progress
+    from sync_run_connections import store
+
+    with store(chosen) as engine:
+        record_progress(engine, run, **told)
 
 
 def transform(context: Mapping[str, Any]) -> Summary:
@@ -124,9 +138,11 @@ def close(context: Mapping[str, Any], *, settings: Settings) -> Summary:
 
     if has_loaded(context):
         summary = close_succeeded(context, settings=settings)
+        leave_note(context, summary["summary"])
         record_times(context, settings=settings)
         return summary
     failure = failure_of(context)
+    leave_note(context, str(failure))
     close_failed(context, failure, settings=settings)
     record_times(context, settings=settings)
     send_metrics(metrics_of_failure(failure.code))

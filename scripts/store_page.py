@@ -51,6 +51,7 @@ TABLES = {
     "sync_store": "One row, which comes with the first rows: whose they are, and the number of the "
     "last change.",
     "sync_run_task": "When the tasks of a run began and ended.",
+    "sync_run_progress": "How far a run is with a table that takes it long to read.",
     "sync_run_lag": "How many of the rows that a run read as changed came how long after their "
     "change, in classes.",
     "sync_event": "What happened beside the runs: selections, columns, guards, alerts, drift.",
@@ -78,6 +79,11 @@ MEANINGS = {
     "sync_run_task.task_id": "id of the task",
     "sync_run_task.started_at": "when its last try began",
     "sync_run_task.ended_at": "when that ended; null while it runs",
+    "sync_run_progress.entity": "the table",
+    "sync_run_progress.rows_read": "rows staged so far",
+    "sync_run_progress.rows_expected": "about how many there are, as Dataverse counted them in "
+    "the last day; null where it did not say, or where only changes are read",
+    "sync_run_progress.is_whole": "it is read to its end",
     "sync_run_lag.entity": "the table",
     "table_backlog.entity": "the table",
     "table_size.entity": "the table",

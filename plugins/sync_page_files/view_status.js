@@ -50,7 +50,19 @@ function progress(row) {
   return make("article", { class: "card" },
     make("p", {}, badge(row.mode, "busy"), " ", outside(`../dags/${encodeURIComponent(row.dag_id)}/runs/${encodeURIComponent(row.run_id)}`, row.run_id)),
     make("progress", { ...known, "aria-label": `Progress of ${row.run_id}` }),
-    make("p", {}, length, ". ", names.length > 0 ? `Now: ${names.join(", ")}. ` : "", `Tasks done: ${done}.`));
+    make("p", {}, length, ". ", names.length > 0 ? `Now: ${names.join(", ")}. ` : "", done > 0 ? `Tasks done: ${done}.` : ""),
+    row.reading.map(readingBar));
+}
+
+// How far a table is read that takes long, beside how many rows Dataverse says that it has.
+function readingBar(row) {
+  const total = Math.max(row.rows_expected ?? 0, row.rows_read);
+  const known = row.is_whole ? { max: 1, value: 1 } : row.rows_expected ? { max: total, value: row.rows_read } : {};
+  const said = row.is_whole ? `all ${number(row.rows_read)} rows read`
+    : row.rows_expected ? `${number(row.rows_read)} of about ${number(total)} rows read` : `${number(row.rows_read)} rows read`;
+  return make("div", { class: "reading" },
+    make("progress", { ...known, "aria-label": `${tableName(row.entity)}: ${said}` }),
+    make("p", {}, make("strong", {}, tableName(row.entity)), `: ${said}`, row.is_whole ? "" : [" (", ago(row.as_of), ")"]));
 }
 
 function card(row) {
@@ -92,5 +104,7 @@ function plots(series) {
   const changed = (point) => point.inserted + point.updated + point.deleted;
   return make("div", { class: "plots" },
     plot({ title: `Rows written, by ${span(series.step_seconds)} (UTC)`, points: series.throughput, value: changed, kind: "bars", series, unit: "rows" }),
-    plot({ title: "Waiting in Dynamics when runs began (UTC)", points: series.backlog, value: (point) => point.waiting, kind: "lines", series, unit: "records" }));
+    plot({ title: "Waiting in Dynamics when runs began (UTC)", points: series.backlog, value: (point) => point.waiting, kind: "lines", series, unit: "records" }),
+    series.drift.length === 0 ? null
+      : plot({ title: `Drift: rows that reconciliations mended, by ${span(series.step_seconds)} (UTC)`, points: series.drift, value: (point) => point.mended, kind: "bars", series, unit: "rows" }));
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import insert, select, update
 
 from browser import LAPTOP, PHONE
 from opportunity_sync.model import OPPORTUNITY
+from opportunity_sync.store.journal.progress import note_progress
 from opportunity_sync.store.schema.tables import (
     public_table,
     sync_alert,
@@ -62,11 +64,38 @@ def test_a_view_shows_what_runs_left(browser: Browser, server: ApiServer, view: 
 
 @pytest.mark.usefixtures("store")
 def test_plots_are_drawn_under_the_policy(browser: Browser, server: ApiServer) -> None:
-    """Both plots have their lines and bars, from the library that this server has installed."""
+    """All plots have their lines and bars, from the library that this server has installed."""
     show(browser, server, "status?span=week")
-    browser.wait_until("return document.querySelectorAll('.plot[data-drawn]').length === 2")
+    browser.wait_until("return document.querySelectorAll('.plot[data-drawn]').length === 3")
     assert browser.count(".plot .bars .point") > 0
     assert browser.count(".plot .scatterlayer .js-line") > 0
+
+
+def test_a_first_sync_shows_how_far_it_is(
+    browser: Browser, server: ApiServer, store: Engine
+) -> None:
+    """A bar for each table, beside what Dataverse says that there is, or without an end."""
+    now = datetime.now(UTC)
+    run = {"dag_id": "dynamics_opportunity_sync", "run_id": "first"}
+    with store.begin() as connection:
+        begun = {"mode": "continue", "outcome": "running", "started_at": now}
+        connection.execute(insert(sync_run).values(run | begun))
+        for entity, expected in (("opportunity", 200_000), ("contact", None)):
+            note_progress(
+                connection,
+                **run,
+                entity=entity,
+                rows_read=50_000,
+                rows_expected=expected,
+                is_whole=False,
+                as_of=now,
+            )
+    shown = show(browser, server, "status")
+    assert "Opportunities: 50,000 of about 200,000 rows read" in shown
+    assert "Contacts: 50,000 rows read" in shown
+    assert browser.run("return document.querySelector('.reading progress[value]').position") == 0.25
+    assert browser.count(".reading progress:not([value])") == 1
+    assert complaints(browser) == []
 
 
 @pytest.mark.usefixtures("store")

@@ -12,9 +12,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
 from airflow_services import RunningAirflow, running_airflow, until
 from dynamics_sandbox import Organisation, Sandbox
+from opportunity_sync.store.schema.tables import sync_run_progress
 from oracle import actual_store, differences, expected_store
 
 if TYPE_CHECKING:
@@ -36,11 +38,15 @@ def organisation() -> Organisation:
 
 @pytest.fixture
 def sandbox(organisation: Organisation) -> Iterator[Sandbox]:
-    """Each table's first page takes a while; the fourth of contacts longer than anyone waits."""
+    """Each table's first page takes a while; the fourth of contacts longer than anyone waits.
+
+    One after that takes long enough for the read to tell how far it is.
+    """
     with Sandbox(organisation) as running:
         for name in SETS:
             running.faults.add("stall", name, seconds=20)
         running.faults.add("stall", "contacts", nth=4, seconds=250)
+        running.faults.add("stall", "contacts", nth=6, seconds=15)
         yield running
 
 
@@ -76,3 +82,9 @@ def test_the_scheduler_runs_the_extracts_at_once_and_heals_a_killed_one(
     after = [page for page in pages if page.started > killed_at]
     assert all("skiptoken" in request.query for request in after), "it goes on, not from the start"
     assert differences(expected_store(organisation), actual_store(sqlite_engine)) == []
+    note = until(lambda: airflow.runs(DAG)[0]["note"], what="the run's note")
+    assert note.startswith("Continuing sync, a table read whole: ")
+    with sqlite_engine.connect() as connection:
+        told = sync_run_progress.c
+        query = select(told.is_whole).where(told.run_id == run_id, told.entity == "contact")
+        assert connection.scalar(query), "a read that took long told how far it was, to its end"

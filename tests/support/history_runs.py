@@ -103,6 +103,10 @@ class HistoryRuns(SyncRuns):
         """The workers' clock: that of the organisation, or one that is ahead or behind."""
         return self.sandbox.organisation.now + self.worker_ahead
 
+    def rest(self) -> None:
+        """From now on nothing around the rows moves: what is asked about it stays as it is."""
+        self.remembered, self.is_still = {}, True
+
     def close(self) -> None:
         """Close the session."""
         if self._session is not None:
@@ -171,15 +175,18 @@ class History:
     def end(self, mode: Mode) -> None:
         """Let what is under way finish, and do the run after which the store must be right.
 
-        Whatever was odd around the rows is as before; a day later, for what is tried again.
+        Whatever was odd around the rows is as before; two days later, for what is tried again.
         """
         for name in list(self.under_way):
             self._go(name, "finish")
+        may_lack_columns = self.selection != "default" or not self.runs.is_still
         if not self.runs.is_still:
             heal(self.organisation, tracked=self.tracked)
             self.runs.worker_ahead = timedelta()
             wait(self.organisation, 2 * 86_400)
-        self._finish(self._new("fill", (), (*EXTRACTS, *AFTER)))
+            self.runs.rest()
+        if may_lack_columns:
+            self._finish(self._new("fill", (), (*EXTRACTS, *AFTER)))
         self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))
         if mode == "continue" and self._lacks_columns():
             self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))

@@ -128,6 +128,12 @@ def note_operators_facts(connection: Connection) -> None:
     at = now - timedelta(hours=5)
     note_event(connection, "selection", "opportunity.sales_stage was selected.", at=at)
     note_event(connection, "drift", "2 rows had come away.", at=at, entity="contact")
+    reconciled = {"dag_id": "dynamics_opportunity_reconcile", "run_id": "reconciled"}
+    times = {"started_at": at - timedelta(minutes=3), "ended_at": at}
+    ended = {"mode": "reconcile", "outcome": "succeeded"} | times
+    connection.execute(insert(sync_run).values(reconciled | ended))
+    mended = {"entity": "contact", "compared": 140, "updated": 2}
+    connection.execute(insert(sync_run_entity).values(reconciled | mended))
 
 
 def refuse(engine: Engine, count: int, **given: Any) -> None:

@@ -20,6 +20,7 @@ OWN_RECORDS = {
     "sync_alert",
     "sync_event",
     "sync_run_lag",
+    "sync_run_progress",
     "sync_run_task",
     "table_backlog",
     "backlog_sample",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.dynamics import DataverseClient, PageDecoder
@@ -24,6 +25,7 @@ from opportunity_sync.pipeline.reading.readings import (
 )
 from opportunity_sync.pipeline.reading.source import Source, sources_of
 from opportunity_sync.pipeline.run import Run, open_run, require_same_organization
+from opportunity_sync.pipeline.telling.progress import OnProgress, hear_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +41,16 @@ _PAGES_BEFORE_COUNT = 5  # a shorter read is over before anybody asks how long i
 _REFUSALS_SAID = 10  # by name, of one table; the others are counted
 
 
-def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[str, Any]:
+def extract(
+    client: DataverseClient,
+    run: dict[str, Any],
+    *,
+    task: str,
+    on_progress: OnProgress = hear_nothing,
+) -> dict[str, Any]:
     """Read the tables of one extract task into staging; returns a summary per table.
+
+    `on_progress` hears of each page that is staged.
 
     Raises `TransientError` when the organisation cannot be read now (a retry goes on after the
     last complete part) and `ConfigError` when a person must act.
@@ -48,10 +58,21 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
     begun = open_run(run)
     require_same_organization(client, begun)
     entities = [entity for entity in begun.model.read_by(task) if begun.reads(entity)]
-    return {entity.name: _read_table(client, begun, entity) for entity in entities}
+    work = _Extract(client, begun, on_progress)
+    return {entity.name: _read_table(work, entity) for entity in entities}
 
 
-def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Extract:
+    """Whom one extract task asks, for which run, and who hears how far it is."""
+
+    client: DataverseClient
+    run: Run
+    on_progress: OnProgress
+
+
+def _read_table(work: _Extract, entity: Entity) -> dict[str, Any]:
+    run = work.run
     published = find_published_table(run, entity)
     if published is not None:
         log.info("%s: all %s parts are staged already", entity.set_name, len(published.parts))
@@ -61,38 +82,33 @@ def _read_table(client: DataverseClient, run: Run, entity: Entity) -> dict[str, 
     staged = run.folder.chain(group)
     if staged:
         try:
-            return _go_on(client, run, entity, source=sources[0], staged=staged)
+            return _go_on(work, entity, source=sources[0], staged=staged)
         except QueryError as error:
             log.warning("%s: starting again: %s", entity.set_name, error)
             run.folder.remove_group(group)
     for source in sources[:-1]:
         try:
-            return _read_pages(client, run, entity, source=source)
+            return _read_pages(work, entity, source=source)
         except QueryError as error:
             # Whatever ails the link, expired or naming a column that is gone.
             log.warning("%s: changes can't be followed any more: %s", entity.set_name, error)
             run.folder.remove_group(group)
-    return _read_pages(client, run, entity, source=sources[-1])
+    return _read_pages(work, entity, source=sources[-1])
 
 
-def _go_on(
-    client: DataverseClient, run: Run, entity: Entity, *, source: Source, staged: list[Part]
-) -> dict[str, Any]:
+def _go_on(work: _Extract, entity: Entity, *, source: Source, staged: list[Part]) -> dict[str, Any]:
+    run = work.run
     last = PartState.from_dict(run.folder.state(staged[-1]))
     if last.next_link is not None:
         log.info("%s: going on after %s staged parts", entity.set_name, len(staged))
-        return _read_pages(client, run, entity, source=source.after(last), staged=staged)
+        return _read_pages(work, entity, source=source.after(last), staged=staged)
     return _summary(publish_table(run, entity, staged, reading=reading_of(run, staged)))
 
 
 def _read_pages(
-    client: DataverseClient,
-    run: Run,
-    entity: Entity,
-    *,
-    source: Source,
-    staged: Sequence[Part] = (),
+    work: _Extract, entity: Entity, *, source: Source, staged: Sequence[Part] = ()
 ) -> dict[str, Any]:
+    client, run = work.client, work.run
     log.info("%s: %s", entity.set_name, source.what)
     decoder = PageDecoder(entity, run.plan.narrow(entity, source.fields))
     writer = run.folder.writer(run.rows_group(entity), after=staged)
@@ -115,7 +131,9 @@ def _read_pages(
             total, is_counted = _count_rows(client, entity), True
         rate = (reading.rows - read_before) / seconds if seconds else 0
         _report_page(entity, reading, rate=rate, total=total)
+        work.on_progress(entity.name, reading.rows, total)
     _report_whole(entity, reading)
+    work.on_progress(entity.name, reading.rows, total, is_whole=True)
     return _summary(publish_table(run, entity, writer.parts, reading=reading))
 
 

@@ -1,4 +1,4 @@
-"""The runs in progress: which task each is at, and how long such a run usually takes."""
+"""The runs in progress: how far each is, and how long such a run usually takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from opportunity_sync.status.lists.timeline import seconds_by_task
 from opportunity_sync.store.journal.runs import RUNNING, SUCCEEDED
-from opportunity_sync.store.schema.tables import sync_run
+from opportunity_sync.store.schema.tables import sync_run, sync_run_progress
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,6 +24,7 @@ def running_runs(connection: Connection, *, now: datetime) -> list[dict[str, Any
     """Each run in progress, with its tasks as in the list of runs.
 
     `usual_seconds` is the median of like runs that succeeded, None where there was none.
+    `reading`: how far it is with each table that takes it long to read.
     """
     columns = [sync_run.c[name] for name in ("dag_id", "run_id", "mode", "started_at")]
     running = select(*columns).where(sync_run.c.outcome == RUNNING).limit(_MOST_RUNNING)
@@ -33,9 +34,18 @@ def running_runs(connection: Connection, *, now: datetime) -> list[dict[str, Any
             "seconds": (now - row["started_at"]).total_seconds(),
             "usual_seconds": _usual_seconds(connection, row),
             "tasks": seconds_by_task(connection, row["dag_id"], row["run_id"]),
+            "reading": _reading(connection, row),
         }
         for row in connection.execute(running).mappings()
     ]
+
+
+def _reading(connection: Connection, row: RowMapping) -> list[dict[str, Any]]:
+    told = sync_run_progress.c
+    of_run = told.dag_id == row["dag_id"], told.run_id == row["run_id"]
+    columns = (told.entity, told.rows_read, told.rows_expected, told.is_whole, told.as_of)
+    query = select(*columns).where(*of_run).order_by(told.entity)
+    return [dict(each) for each in connection.execute(query).mappings()]
 
 
 def _usual_seconds(connection: Connection, row: RowMapping) -> float | None:

@@ -1,4 +1,4 @@
-"""What runs did and what waited, over time: the figures behind the plots.
+"""What runs did, what waited and how far the store had drifted, over time: behind the plots.
 
 A point for each run would be thousands. So the database adds up what runs did, in steps that a plot
 of a screen's width can show, and of what waited the most within a step is told.
@@ -9,13 +9,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import BigInteger, and_, func, select
+from sqlalchemy import BigInteger, and_, case, func, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from opportunity_sync.store.journal.signs import count_changes
 from opportunity_sync.store.schema.tables import backlog_sample, sync_run, sync_run_entity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from sqlalchemy import ColumnElement, Connection
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -30,20 +33,22 @@ SPANS: Final = {
 
 
 def series(connection: Connection, span: str, *, now: datetime) -> dict[str, Any]:
-    """What runs did (`throughput`) and what waited (`backlog`) by step and table.
+    """What runs did (`throughput`), what waited (`backlog`) and `drift`, by step and table.
 
-    `span` is one of `SPANS`. Each row says at which instant its step began (`at`); a step in which
-    nothing happened has no row.
+    Drift is what reconciliations `compared` and, of that, `mended`. `span` is one of `SPANS`. Each
+    row says at which instant its step began (`at`); a step in which nothing happened has no row.
     """
     length, step = SPANS[span]
     since = step_of(now - length, step)
+    sums = _sums_of_runs(connection, since, step)
     return {
         "span": span,
         "since": since,
         "until": now,
         "step_seconds": int(step.total_seconds()),
-        "throughput": _throughput(connection, since, step),
+        "throughput": [_chosen(row, _COUNTED) for row in sums],
         "backlog": _backlog(connection, since, step),
+        "drift": [_chosen(row, ("compared", "mended")) for row in sums if row["compared"]],
     }
 
 
@@ -52,20 +57,27 @@ def step_of(moment: datetime, step: timedelta) -> datetime:
     return moment - (moment - _EPOCH) % step
 
 
-def _throughput(connection: Connection, since: datetime, step: timedelta) -> list[dict[str, Any]]:
-    """The sums of what runs did that ended in each step."""
+def _sums_of_runs(connection: Connection, since: datetime, step: timedelta) -> list[dict[str, Any]]:
+    """The sums of what runs did that ended in each step; `mended`: by those that compared."""
     counts = sync_run_entity.c
     number = _StepNumber(sync_run.c.ended_at, step=step).label("number")
     is_of_run = and_(counts.dag_id == sync_run.c.dag_id, counts.run_id == sync_run.c.run_id)
+    summed: dict[str, ColumnElement[int]] = {n: counts[n] for n in (*_COUNTED, "compared")}
+    summed["mended"] = case((counts.compared > 0, count_changes()), else_=0)
+    sums = [func.sum(each).label(name) for name, each in summed.items()]
     query = (
-        select(number, counts.entity, *(func.sum(counts[name]).label(name) for name in _COUNTED))
+        select(number, counts.entity, *sums)
         .join_from(sync_run, sync_run_entity, is_of_run)
         .where(sync_run.c.ended_at >= since)
         .group_by(number, counts.entity)
         .order_by(number, counts.entity)
     )
     rows = connection.execute(query).mappings()
-    return [_beginning(row, step) | {name: int(row[name]) for name in _COUNTED} for row in rows]
+    return [_beginning(row, step) | {name: int(row[name]) for name in summed} for row in rows]
+
+
+def _chosen(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: row[name] for name in ("at", "entity", *names)}
 
 
 def _backlog(connection: Connection, since: datetime, step: timedelta) -> list[dict[str, Any]]:

@@ -59,6 +59,7 @@ from opportunity_sync.store.journal.checks import write_check
 from opportunity_sync.store.journal.events import note_event
 from opportunity_sync.store.journal.figures import Figures, read_figures
 from opportunity_sync.store.journal.lags import lag_quantile
+from opportunity_sync.store.journal.progress import note_progress
 from opportunity_sync.store.journal.runs import (
     begin_run,
     count_filled,
@@ -166,6 +167,7 @@ __all__ = [
     "note_event",
     "note_fill",
     "note_left_out",
+    "note_progress",
     "note_refused",
     "note_roles",
     "note_selection",

@@ -13,6 +13,7 @@ from opportunity_sync.status.progress import running_runs
 from opportunity_sync.status.series import series, step_of
 from opportunity_sync.store.books.backlog import note_backlog
 from opportunity_sync.store.journal.events import note_event
+from opportunity_sync.store.journal.progress import note_progress
 from opportunity_sync.store.schema.tables import (
     backlog_sample,
     sync_event,
@@ -97,6 +98,18 @@ def test_of_what_waited_the_most_in_a_step_is_told(connection: Connection) -> No
     assert found == [{"at": ago(10), "entity": "account", "waiting": 40}]
 
 
+def test_drift_is_what_reconciliations_mended(connection: Connection) -> None:
+    """Beside what they compared; runs that compare nothing have no part in it."""
+    for run_id, compared in (("a", 100), ("b", 50), ("c", 0)):
+        add_run(connection, run_id, ended=2)
+        add_counts(connection, run_id, "contact", updated=2, deleted=1, compared=compared)
+    add_counts(connection, "c", "account", updated=2)
+
+    found = series(connection, "day", now=NOW)["drift"]
+
+    assert found == [{"at": ago(10), "entity": "contact", "compared": 150, "mended": 6}]
+
+
 def test_events_of_a_stretch_come_newest_first(connection: Connection) -> None:
     """The stretch holds its beginning and not its end, so that two of them share no event."""
     for minutes in (30, 20, 10):
@@ -136,6 +149,24 @@ def test_a_run_in_progress_is_compared_with_like_ones(connection: Connection) ->
 
     assert (found["run_id"], found["seconds"], found["usual_seconds"]) == ("now", 180, 240)
     assert found["tasks"] == {"begin": 60}
+    assert found["reading"] == []
+
+
+def test_a_run_in_progress_tells_how_far_it_is(connection: Connection) -> None:
+    """Table by table, beside what there is to read where the organisation said so."""
+    add_run(connection, "now", ended=None, mode="full")
+    told: dict[str, Any] = {"rows_read": 70, "rows_expected": 100, "is_whole": False, "as_of": ago(1)}
+    for run_id, entity, given in (
+        ("now", "opportunity", told),
+        ("now", "contact", told | {"rows_expected": None}),
+        ("before", "contact", told),
+    ):
+        note_progress(connection, DAG, run_id, entity=entity, **given)
+
+    (found,) = running_runs(connection, now=NOW)
+
+    contact = {"entity": "contact"} | told | {"rows_expected": None}
+    assert found["reading"] == [contact, {"entity": "opportunity"} | told]
 
 
 def test_the_first_run_has_nothing_to_be_compared_with(connection: Connection) -> None:

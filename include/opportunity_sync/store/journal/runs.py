@@ -19,6 +19,7 @@ from opportunity_sync.store.schema.tables import (
     sync_run,
     sync_run_entity,
     sync_run_lag,
+    sync_run_progress,
     sync_run_task,
 )
 from opportunity_sync.store.statements.upsert import dialect_insert
@@ -43,7 +44,7 @@ def begin_run(connection: Connection, dag_id: str, run_id: str, **given: Any) ->
 
     `given`: attempt, mode, window_start, window_end, started_at.
     """
-    for table in (sync_error, sync_run_entity, sync_run_lag, sync_run_task):
+    for table in (sync_error, sync_run_entity, sync_run_lag, sync_run_progress, sync_run_task):
         connection.execute(delete(table).where(_is(table, dag_id, run_id)))
     row = {"dag_id": dag_id, "run_id": run_id, "outcome": RUNNING} | given
     fresh = dict.fromkeys(column.name for column in sync_run.c if column.name not in _KEY)

@@ -123,7 +123,7 @@ def _changed(connection: Connection, start: datetime, end: datetime) -> int:
         sync_run.c.started_at >= start,
         sync_run.c.started_at < end,
     )
-    query = select(func.coalesce(func.sum(_changes()), 0)).select_from(_counted())
+    query = select(func.coalesce(func.sum(count_changes()), 0)).select_from(_counted())
     return int(connection.scalar(query.where(is_meant)) or 0)
 
 
@@ -135,7 +135,7 @@ def _mended(connection: Connection) -> dict[str, tuple[int, int]]:
         return {}
     counts = sync_run_entity.c
     of_run = and_(counts.dag_id == run.dag_id, counts.run_id == run.run_id, counts.compared > 0)
-    rows = connection.execute(select(counts.entity, _changes(), counts.compared).where(of_run))
+    rows = connection.execute(select(counts.entity, count_changes(), counts.compared).where(of_run))
     return {entity: (changed, compared) for entity, changed, compared in rows}
 
 
@@ -151,7 +151,8 @@ def _has_continued() -> ColumnElement[bool]:
     return and_(sync_run.c.mode.in_(CONTINUING), sync_run.c.outcome == SUCCEEDED)
 
 
-def _changes() -> ColumnElement[int]:
+def count_changes() -> ColumnElement[int]:
+    """How many rows a run left otherwise than they were, of a table: an expression."""
     total: ColumnElement[int] = sum(
         (sync_run_entity.c[name] for name in CHANGES[1:]), sync_run_entity.c[CHANGES[0]]
     )

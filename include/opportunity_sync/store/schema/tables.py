@@ -356,6 +356,19 @@ sync_run_task = Table(
     PrimaryKeyConstraint("dag_id", "run_id", "task_id"),
 )
 
+sync_run_progress = Table(
+    "sync_run_progress",
+    METADATA,
+    Column("dag_id", Text),
+    Column("run_id", Text),
+    Column("entity", Identifier),
+    Column("rows_read", BigInteger, nullable=False),
+    Column("rows_expected", BigInteger),
+    Column("is_whole", Boolean, nullable=False),
+    Column("as_of", Instant, nullable=False),
+    PrimaryKeyConstraint("dag_id", "run_id", "entity"),
+)
+
 sync_run_lag = Table(
     "sync_run_lag",
     METADATA,

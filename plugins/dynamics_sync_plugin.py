@@ -1,4 +1,4 @@
-"""The page "Dynamics sync" in Airflow's navigation, and its JSON below `/dynamics-sync/api/`.
+"""What Airflow is to mount: the page "Dynamics sync" with its JSON, and the notes of our runs.
 
 Airflow imports this file in every process and needs the page in one, the API server. So what
 answers is only imported when it is asked for the first time.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+import sync_run_notes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,11 +35,11 @@ class LatePage:
         await self.made(*given)
 
 
-class DynamicsSyncPage(AirflowPlugin):
-    """What Airflow is to mount, and where its navigation leads."""
+class DynamicsSyncPlugin(AirflowPlugin):
+    """The page, where Airflow's navigation leads to it, and whom the scheduler tells of runs."""
 
-    name = "dynamics_sync_page"
-    # Airflow declares both as lists of each plugin.
+    name = "dynamics_sync"
+    # Airflow declares all three as lists of each plugin.
     fastapi_apps: list[Any] = [  # noqa: RUF012 - as it declares them
         {"app": LatePage(), "url_prefix": PREFIX, "name": "Dynamics sync"}
     ]
@@ -50,3 +52,4 @@ class DynamicsSyncPage(AirflowPlugin):
             "url_route": "dynamics-sync",
         }
     ]
+    listeners: list[Any] = [sync_run_notes]  # noqa: RUF012 - likewise
