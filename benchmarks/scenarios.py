@@ -59,7 +59,8 @@ class Subject:
         """The same pages in four processes as well, parsed into nothing."""
         links = self.ground.links(self.name, self.run)
         groups = [
-            [links[entity.name] for entity in DEFAULT_MODEL.read_by(task)] for task in EXTRACT_TASKS
+            [links[entity.name] for entity in DEFAULT_MODEL.entities_read_by(task)]
+            for task in EXTRACT_TASKS
         ]
         arguments = ({"links": group, "at_once": at_once} for group in groups)
         return measured(*(Job("fetch_and_parse", given) for given in arguments))

@@ -47,7 +47,7 @@ def extract(client: DataverseClient, run: dict[str, Any], *, task: str) -> dict[
     """
     begun = open_run(run)
     require_same_organization(client, begun)
-    entities = [entity for entity in begun.model.read_by(task) if begun.reads(entity)]
+    entities = [entity for entity in begun.model.entities_read_by(task) if begun.reads(entity)]
     return {entity.name: _read_table(client, begun, entity) for entity in entities}
 
 
