@@ -63,9 +63,9 @@ def changes_of(
     targets = {name: _keys(tables[name], name) for name in ("accounts", "contacts")}
     targets["roles"] = _keys(tables["connectionroles"], "connectionroles")
     return {
-        name: _changed(
+        name: _edit_rows(
             name,
-            _picked(tables[name], sizes[name], count=count, part=wanted.part),
+            _pick_rows(tables[name], sizes[name], count=count, part=wanted.part),
             first_version=FIRST_VERSION + wanted.part * 10**9,
             targets=targets,
         )
@@ -73,7 +73,7 @@ def changes_of(
     }
 
 
-def _changed(
+def _edit_rows(
     name: str,
     picked: Iterator[tuple[int, Row]],
     *,
@@ -97,7 +97,7 @@ def _changed(
     )
 
 
-def _picked(table: MadeTable, size: int, *, count: int, part: int) -> Iterator[tuple[int, Row]]:
+def _pick_rows(table: MadeTable, size: int, *, count: int, part: int) -> Iterator[tuple[int, Row]]:
     """So many rows, each with its place among the picked; mirrored rows share a place."""
     step = max(table.rows // count, 1)
     rounds = max(size // table.rows, 1)
@@ -123,13 +123,13 @@ def _contact(row: Row, place: int, targets: Mapping[str, list[str]]) -> bool:
     if place % _MOVED:
         row["jobtitle"] = f"Head of {place}"
         return False
-    account = _near(row["contactid"], targets["accounts"], place)
+    account = _pick_target(row["contactid"], targets["accounts"], place)
     row |= _lookup("_parentcustomerid_value", "account", account)
     return True
 
 
 def _account(row: Row, place: int, targets: Mapping[str, list[str]]) -> bool:
-    survivor = _near(row["accountid"], targets["accounts"], place)
+    survivor = _pick_target(row["accountid"], targets["accounts"], place)
     if place % _MERGED or survivor == row["accountid"]:
         row["name"] = f"{row['name']} {place}"
         return False
@@ -142,7 +142,7 @@ def _opportunity(row: Row, place: int, targets: Mapping[str, list[str]]) -> bool
         row["estimatedvalue"] = place + 0.5
         return True  # what arrives is resolved again in any case
     kind = "contact" if place % (2 * _MOVED) else "account"
-    customer = _near(row["opportunityid"], targets[f"{kind}s"], place)
+    customer = _pick_target(row["opportunityid"], targets[f"{kind}s"], place)
     row |= _lookup("_customerid_value", kind, customer)
     return True
 
@@ -165,7 +165,7 @@ _EDITS: dict[str, Callable[[Row, int, Mapping[str, list[str]]], bool]] = {
 }
 
 
-def _near(key: str, targets: Sequence[str], place: int) -> str:
+def _pick_target(key: str, targets: Sequence[str], place: int) -> str:
     """One of the targets, in the round that this key is of."""
     return targets[(7 * place + 1) % len(targets)][: -len(GAP)] + key[-len(GAP) :]
 

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 from changes import PARTS
 from ground import prepare_ground
 from history_cost import history_costs
-from incremental import changes_for, incremental
+from incremental import changes_for, sync_later_states
 from incremental_figures import costs, growth, incremental_aims, touches
 from made_pages import SHARES, organisation_of
 from measuring import start_seconds
 from page_questions import ask_page
-from report import Aim, aims, lines, machine, medians, plain_phases, single
+from report import Aim, aims, lines, machine, medians, phase_line, plain_phases
 from saving import render_page, save
 from scenarios import extract_of, transform_of, whole_pass
 
@@ -122,8 +122,8 @@ def measure(given: argparse.Namespace, folder: Path) -> tuple[Figures, list[Aim]
         transformed = transform_of(ground, "deals")
     small = medians(passes)
     alone = [
-        *(single(f"{WIDEST} alone", found.results[0], found) for found in wide),
-        single("transform, rows are opportunities", given.large, transformed),
+        *(phase_line(f"{WIDEST} alone", found.results[0], found) for found in wide),
+        phase_line("transform, rows are opportunities", given.large, transformed),
     ]
     figures: Figures = {
         f"{given.rows:,} rows, median of {given.repeats}": [*lines(small), *plain_phases(small)],
@@ -148,11 +148,11 @@ def measure_incremental(given: argparse.Namespace, folder: Path) -> tuple[Figure
         found = {}
         for kind in ("postgres", "sqlite"):
             _say(f"incremental runs: {given.store:,} rows, {kind}")
-            found[kind] = incremental(ground, whole, kind)
+            found[kind] = sync_later_states(ground, whole, kind)
         grown = []
         for by in _GROWTH:
             _say(f"incremental runs: {given.growth * by:,} rows")
-            grown.append(incremental(ground, str(given.growth * by), "postgres"))
+            grown.append(sync_later_states(ground, str(given.growth * by), "postgres"))
     title = f"Incremental: one row in {ONE_OF} of {given.store:,} changed"
     figures: Figures = {
         **{f"{title}, {kind}, median of {times}": costs(each) for kind, each in found.items()},

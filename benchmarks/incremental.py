@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from changes import Wanted
 from ground import DAG_ID
 from made_pages import organisation_of
-from measuring import Job, middle
+from measuring import Job, median_run
 from scenarios import Subject, with_server
 from touched import Activity, check, state_of
 
@@ -67,7 +67,7 @@ def changes_for(name: str, sizes: Mapping[str, int], *, rows: int, times: int) -
     return {_state(name, part): Wanted(name, counts, part) for part in range(times)}
 
 
-def incremental(ground: Ground, name: str, kind: str) -> Incremental:
+def sync_later_states(ground: Ground, name: str, kind: str) -> Incremental:
     """Sync an organisation into a new store of a kind, and then each of its later states.
 
     Raises:
@@ -75,19 +75,19 @@ def incremental(ground: Ground, name: str, kind: str) -> Incremental:
     """
     later = [state for state in ground.changes if state.rpartition(_THEN)[0] == name]
     with ground.database() if kind == "postgres" else _file(ground) as store:
-        full = _synced(ground, name, store, mode="full")
-        effects = [_changed(ground, state, store) for state in later]
+        full = _run_sync(ground, name, store, mode="full")
+        effects = [_sync_changes(ground, state, store) for state in later]
     return Incremental(
         rows=sum(full["extract"].results),
         full=full,
-        run={task: middle([effect.run[task] for effect in effects]) for task in TASKS},
+        run={task: median_run([effect.run[task] for effect in effects]) for task in TASKS},
         first=effects[0],
     )
 
 
-def _changed(ground: Ground, state: str, store: str) -> Effect:
+def _sync_changes(ground: Ground, state: str, store: str) -> Effect:
     before = state_of(store)
-    run = _synced(ground, state, store, mode="continue")
+    run = _run_sync(ground, state, store, mode="continue")
     after, changed = state_of(store), ground.changes[state]
     results = {task: run[task].results[0] for task in ("transform", "load")}
     reach = check(store, changed, results, before=before)
@@ -100,7 +100,7 @@ def _changed(ground: Ground, state: str, store: str) -> Effect:
     )
 
 
-def _synced(ground: Ground, name: str, store: str, *, mode: str) -> Pass:
+def _run_sync(ground: Ground, name: str, store: str, *, mode: str) -> Pass:
     """One run from begin to load, each task in processes of its own."""
     arguments = {
         "connection": ground.connection,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from incremental import TASKS, cpu_seconds
-from report import Aim, Line, single
+from report import Aim, Line, phase_line
 from touched import ROLES, UNRESOLVED
 
 from opportunity_sync.model import DEFAULT_MODEL
@@ -82,7 +82,7 @@ def costs(found: Incremental) -> list[Line]:
             ("incremental", found.run, changed),
         )
         for line in (
-            *(single(f"{name}: {task}", rows, run[task]) for task in TASKS),
+            *(phase_line(f"{name}: {task}", rows, run[task]) for task in TASKS),
             Line(
                 f"{name}, all tasks",
                 rows,

@@ -54,7 +54,7 @@ class MadeTable:
         while first < last:
             turn, start = divmod(first, self.rows)
             stop = min(self.rows, start + last - first)
-            pieces.append(self._filled(start, stop, turn))
+            pieces.append(self._fill_gaps(start, stop, turn))
             first += stop - start
         return b",".join(pieces)
 
@@ -65,7 +65,7 @@ class MadeTable:
         number, turn = self.numbers.get(key[: -len(GAP)]), key[-len(GAP) :]
         return None if number is None or not turn.isdecimal() else int(turn) * self.rows + number
 
-    def _filled(self, start: int, stop: int, turn: int) -> bytes:
+    def _fill_gaps(self, start: int, stop: int, turn: int) -> bytes:
         begin, end = int(self.starts[start]), int(self.starts[stop]) - 1
         text = self.text[begin:end].copy()
         low, high = np.searchsorted(self.gaps, (begin, end))
@@ -76,7 +76,7 @@ class MadeTable:
 
 def made_tables(client: DataverseClient, plan: Plan) -> dict[str, MadeTable]:
     """Read a small organisation; a table by set name."""
-    return {entity.set_name: _made(client, plan, entity) for entity in DEFAULT_MODEL}
+    return {entity.set_name: _make_table(client, plan, entity) for entity in DEFAULT_MODEL}
 
 
 def organisation_of(rows: int) -> dict[str, int]:
@@ -85,7 +85,7 @@ def organisation_of(rows: int) -> dict[str, int]:
     return {name: rows * share // whole for name, share in SHARES.items()}
 
 
-def _made(client: DataverseClient, plan: Plan, entity: Entity) -> MadeTable:
+def _make_table(client: DataverseClient, plan: Plan, entity: Entity) -> MadeTable:
     made = list(_raw_rows(client, plan, entity))
     rows = [_with_gaps(raw, entity) for raw in made]
     keys = [orjson.loads(raw)[entity.key] for raw in made]

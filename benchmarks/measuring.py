@@ -52,13 +52,13 @@ class TaskFailedError(Exception):
     """The measured process failed; the message is its traceback."""
 
 
-def measured(*jobs: Job) -> Measured:
+def measure_jobs(*jobs: Job) -> Measured:
     """Run jobs at once, each in a process of its own.
 
     Raises:
         TaskFailedError: one of them failed.
     """
-    forked = _forked()
+    forked = _fork_context()
     pipes = [forked.Pipe() for _ in jobs]
     processes = [
         forked.Process(target=_work, args=(theirs, job))
@@ -69,7 +69,7 @@ def measured(*jobs: Job) -> Measured:
     for _, theirs in pipes:
         theirs.close()
     try:
-        return _driven([ours for ours, _ in pipes])
+        return _drive_jobs([ours for ours, _ in pipes])
     finally:
         for process in processes:
             process.terminate()
@@ -89,19 +89,19 @@ def start_seconds() -> float:
     return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
 
 
-def _forked() -> ForkServerContext:
+def _fork_context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_MODULE])
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # so the server can import it, too
     return context
 
 
-def _driven(pipes: Sequence[Any]) -> Measured:
+def _drive_jobs(pipes: Sequence[Any]) -> Measured:
     for pipe in pipes:
-        _heard(pipe)
+        _receive_answer(pipe)
     for pipe in pipes:
         pipe.send("go")
-    outcomes = [_heard(pipe) for pipe in pipes]
+    outcomes = [_receive_answer(pipe) for pipe in pipes]
     started, ended = zip(*(outcome["span"] for outcome in outcomes), strict=True)
     return Measured(
         seconds=max(ended) - min(started),
@@ -111,7 +111,7 @@ def _driven(pipes: Sequence[Any]) -> Measured:
     )
 
 
-def middle(runs: Sequence[Measured]) -> Measured:
+def median_run(runs: Sequence[Measured]) -> Measured:
     """The run with the median time; CPU and memory are medians by themselves."""
     return Measured(
         seconds=median(run.seconds for run in runs),
@@ -121,7 +121,7 @@ def middle(runs: Sequence[Measured]) -> Measured:
     )
 
 
-def _heard(pipe: Any) -> Any:
+def _receive_answer(pipe: Any) -> Any:
     try:
         kind, content = pipe.recv()
     except EOFError:

@@ -127,7 +127,7 @@ def fill_store(engine: Engine, rows: int, *, runs: int = RUNS) -> None:
             numbers = _NUMBERS[kind].format(rows=count)
             values = statement.format(id=_ID[kind], at=at, before=_BEFORE[kind], table=_TABLE)
             with engine.begin() as connection:
-                _run(connection, f"INSERT INTO {table} {_rewritten(numbers, values)}")
+                _run(connection, f"INSERT INTO {table} {_columns_and_query(numbers, values)}")
     with engine.begin() as connection:
         for entity in DEFAULT_MODEL.public:
             count_rows(connection, entity)
@@ -135,7 +135,7 @@ def fill_store(engine: Engine, rows: int, *, runs: int = RUNS) -> None:
         connection.exec_driver_sql("ANALYZE" if kind == "sqlite" else "VACUUM ANALYZE")
 
 
-def _rewritten(numbers: str, values: str) -> str:
+def _columns_and_query(numbers: str, values: str) -> str:
     """The columns, then the numbers, then what is selected from them."""
     columns, _, selected = values.partition(") ")
     return f"{columns}) {numbers}{selected} FROM s"
@@ -153,7 +153,7 @@ def questions(kind: str, rows: int, *, runs: int = RUNS) -> dict[str, Callable[[
     last_refused = last // _REFUSED
     now = datetime(2026, 5, 1, 12, 5, tzinfo=UTC)
 
-    def listed(ask: Callable[..., Any], **asked: Any) -> Callable[[Connection], Any]:
+    def page_question(ask: Callable[..., Any], **asked: Any) -> Callable[[Connection], Any]:
         return lambda connection: ask(connection, status.Question(per_page=_PER_PAGE, **asked))
 
     def an_id(connection: Connection) -> str:
@@ -164,24 +164,26 @@ def questions(kind: str, rows: int, *, runs: int = RUNS) -> dict[str, Callable[[
         "status": lambda connection: status.overview(
             connection, now=now, late_after=timedelta(minutes=15), is_paused=False
         ),
-        "runs, page 1": listed(status.list_runs),
-        "runs, last page": listed(status.list_runs, page=runs // _PER_PAGE),
-        "errors, page 1": listed(status.refused_records),
-        "errors, last page": listed(status.refused_records, page=last_refused),
-        "errors by tries, last page": listed(
+        "runs, page 1": page_question(status.list_runs),
+        "runs, last page": page_question(status.list_runs, page=runs // _PER_PAGE),
+        "errors, page 1": page_question(status.refused_records),
+        "errors, last page": page_question(status.refused_records, page=last_refused),
+        "errors by tries, last page": page_question(
             status.refused_records, page=last_refused, sort="-tries"
         ),
-        "unresolved, page 1": listed(status.unresolved_associations),
-        "unresolved, last page": listed(status.unresolved_associations, page=last),
-        "unresolved by kind, last page": listed(
+        "unresolved, page 1": page_question(status.unresolved_associations),
+        "unresolved, last page": page_question(status.unresolved_associations, page=last),
+        "unresolved by kind, last page": page_question(
             status.unresolved_associations, page=last, sort="kind"
         ),
-        "unresolved, one prefix": listed(status.unresolved_associations, search="000a"),
+        "unresolved, one prefix": page_question(status.unresolved_associations, search="000a"),
         "an opportunity": lambda connection: status.explain_opportunity(
             connection, an_id(connection)
         ),
-        "opportunities by name": listed(status.find_opportunities, search="deal 7"),
-        "opportunities, last page": listed(status.find_opportunities, search="deal", page=200),
+        "opportunities by name": page_question(status.find_opportunities, search="deal 7"),
+        "opportunities, last page": page_question(
+            status.find_opportunities, search="deal", page=200
+        ),
         **{f"series, {span}": partial(status.series, span=span, now=now) for span in status.SPANS},
         "events": status.list_events,
         "fields": status.selected_columns,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from measuring import Measured, middle
+from measuring import Measured, median_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +85,7 @@ class Aim:
 
 def medians(passes: Sequence[Pass]) -> Pass:
     """Every phase's median over the passes."""
-    return {name: middle([one[name] for one in passes]) for name in passes[0]}
+    return {name: median_run([one[name] for one in passes]) for name in passes[0]}
 
 
 def lines(found: Pass) -> list[Line]:
@@ -115,7 +115,7 @@ def plain_phases(found: Pass) -> list[Line]:
     ]
 
 
-def single(name: str, rows: int, found: Measured) -> Line:
+def phase_line(name: str, rows: int, found: Measured) -> Line:
     """A phase that was measured by itself."""
     return _line(name, rows, found)
 

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ground import only_facts
-from measuring import Job, Measured, measured
+from measuring import Job, Measured, measure_jobs
 
 from opportunity_sync.model import DEFAULT_MODEL, EXTRACT_TASKS
 from opportunity_sync.store.schema.tables import (
@@ -53,25 +53,26 @@ class Subject:
 
     def extract(self) -> Measured:
         """The four extract tasks at once."""
-        return measured(*(self._extract(task) for task in EXTRACT_TASKS))
+        return measure_jobs(*(self._extract(task) for task in EXTRACT_TASKS))
 
     def fetch_and_parse(self, *, at_once: bool) -> Measured:
         """The same pages in four processes as well, parsed into nothing."""
         links = self.ground.links(self.name, self.run)
         groups = [
-            [links[entity.name] for entity in DEFAULT_MODEL.read_by(task)] for task in EXTRACT_TASKS
+            [links[entity.name] for entity in DEFAULT_MODEL.entities_read_by(task)]
+            for task in EXTRACT_TASKS
         ]
         arguments = ({"links": group, "at_once": at_once} for group in groups)
-        return measured(*(Job("fetch_and_parse", given) for given in arguments))
+        return measure_jobs(*(Job("fetch_and_parse", given) for given in arguments))
 
     def extract_one(self, task: str) -> Measured:
         """One extract task alone."""
-        return measured(self._extract(task))
+        return measure_jobs(self._extract(task))
 
     def plain_loop(self, store: str) -> Measured:
         """The plain loop from the first page to the last row in the store."""
         links = self.ground.links(self.name, self.run)
-        return measured(Job("plain_loop", {"links": links, "store": store}))
+        return measure_jobs(Job("plain_loop", {"links": links, "store": store}))
 
     def transform(self, store: str) -> Measured:
         """The transform task; CPU is the client's and PostgreSQL's."""
@@ -90,7 +91,7 @@ class Subject:
 def with_server(ground: Ground, job: Job) -> Measured:
     """Measure a job with the CPU time that PostgreSQL spent on it."""
     before = ground.server_cpu_seconds()
-    found = measured(job)
+    found = measure_jobs(job)
     return replace(found, cpu_seconds=found.cpu_seconds + ground.server_cpu_seconds() - before)
 
 
@@ -113,7 +114,7 @@ def whole_pass(ground: Ground, name: str, *, with_rivals: bool) -> Pass:
         found["load_postgres"] = subject.load(store)
         found |= _raw_copies(ground, name, store)
         if with_rivals:
-            found |= _again(subject, store)
+            found |= _run_again(subject, store)
         found["load_sqlite"] = _into_sqlite(subject)
     if with_rivals:
         found |= _plain_loops(subject)
@@ -145,7 +146,7 @@ def _raw_copies(ground: Ground, name: str, store: str) -> Pass:
     """COPY of what load wrote: of all of it, and of the public rows alone."""
     folder, found = ground.folder / "copied", {}
     folder.mkdir(exist_ok=True)
-    measured(Job("dump", {"store": store, "folder": str(folder), "tables": WRITTEN}))
+    measure_jobs(Job("dump", {"store": store, "folder": str(folder), "tables": WRITTEN}))
     for kind, tables in (("copy_all", WRITTEN), ("copy_public", PUBLIC)):
         with ground.database() as other:
             begin_run(ground, name, other)
@@ -155,7 +156,7 @@ def _raw_copies(ground: Ground, name: str, store: str) -> Pass:
     return found
 
 
-def _again(subject: Subject, store: str) -> Pass:
+def _run_again(subject: Subject, store: str) -> Pass:
     """A second full run over the same rows, which finds nothing to change."""
     again, _ = begin_run(subject.ground, subject.name, store)
     staged, copied = (Path(run["staging"]) for run in (subject.run, again.run))
@@ -172,7 +173,7 @@ def _into_sqlite(subject: Subject) -> Measured:
     file = subject.ground.folder / "store.sqlite"
     store = f"sqlite:///{file}"
     begin_run(subject.ground, subject.name, store)
-    found = measured(Job("load", {"store": store, "run": subject.run}))
+    found = measure_jobs(Job("load", {"store": store, "run": subject.run}))
     _remove(file)
     return found
 

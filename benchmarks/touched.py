@@ -100,7 +100,7 @@ def state_of(store: str) -> State:
     return State(datetime.now(UTC), {name: tables[name] for name in WITH_ROWS if name in tables})
 
 
-def reached(store: str, changed: Mapping[str, Changed]) -> dict[str, set[str]]:
+def keys_in_reach(store: str, changed: Mapping[str, Changed]) -> dict[str, set[str]]:
     """Keys of the rows that these changes can affect, themselves included, by public table."""
     given = {name: list(found.keys) for name, found in changed.items()}
     moving = {name: list(changed[name].moving) for name in ("accounts", "contacts")}
@@ -125,36 +125,36 @@ def check(
         WrongRowsError: the counts of load are not the store's, a row out of reach was written or
             resolved again, or a changed row was not written.
     """
-    reach, after = reached(store, changed), state_of(store)
+    reach, after = keys_in_reach(store, changed), state_of(store)
     beyond = results["transform"]["opportunities"] - len(reach["opportunity"])
-    _same("opportunities resolved again out of reach", max(beyond, 0), 0)
+    _require_same("opportunities resolved again out of reach", max(beyond, 0), 0)
     for name, key in _STAMPED.items():
         counted = results["load"]["tables"][_COUNTED_AS.get(name, name)]
         own = sum(counted[column] for column in _WRITTEN)
-        stamped = _stamped(store, name, key, since=before.at)
-        _same(f"rows of {name} by synced_at", len(stamped), own)
-        _same(f"rows of {name} out of reach", len(set(stamped) - reach[name]), 0)
+        stamped = _stamped_keys(store, name, key, since=before.at)
+        _require_same(f"rows of {name} by synced_at", len(stamped), own)
+        _require_same(f"rows of {name} out of reach", len(set(stamped) - reach[name]), 0)
         if after.tables:
             written = after.tables[name].since(before.tables[name]).written
-            _same(f"rows of {name} written", written, own)
+            _require_same(f"rows of {name} written", written, own)
         if name in _SET_NAMES:
             left_out = set(changed[_SET_NAMES[name]].synced) - set(stamped)
-            _same(f"changed rows of {name} left out", len(left_out), 0)
+            _require_same(f"changed rows of {name} left out", len(left_out), 0)
     for entity in DEFAULT_MODEL if after.tables else ():
         facts = after.tables[entity.fact_table].since(before.tables[entity.fact_table])
         count = len(changed[entity.set_name].keys) if entity.set_name in changed else 0
-        _same(f"rows of {entity.fact_table} written", facts.written, count)
+        _require_same(f"rows of {entity.fact_table} written", facts.written, count)
     return reach
 
 
-def _stamped(store: str, name: str, key: str, *, since: datetime) -> list[str]:
+def _stamped_keys(store: str, name: str, key: str, *, since: datetime) -> list[str]:
     table = tables_of(DEFAULT_MODEL)[name]
     with store_engine(store).connect() as connection:
         query = sa.select(table.c[key]).where(table.c.synced_at > since)
         return list(connection.scalars(query))
 
 
-def _same(what: str, found: int, expected: int) -> None:
+def _require_same(what: str, found: int, expected: int) -> None:
     if found != expected:
         raise WrongRowsError(f"{what}: {found:,}, expected {expected:,}")
 

@@ -29,7 +29,7 @@ _REPORT = ("page.failed", "look into the log of Airflow's API server.")
 
 def json_answer(value: Any, status: int = 200) -> Response:
     """A response with plain values; instants are in UTC, with `Z`."""
-    body = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False)
+    body = json.dumps(value, default=_plain_value, ensure_ascii=False, allow_nan=False)
     return Response(body, status, {**_HEADERS}, media_type="application/json")
 
 
@@ -43,7 +43,7 @@ def in_utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     if isinstance(value, datetime):
         return in_utc(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -54,7 +54,7 @@ def _plain(value: Any) -> Any:
 def answer_errors(page: FastAPI) -> None:
     """Let every error of the page be answered in the one form."""
     page.exception_handler(HTTPException)(_refusal)
-    page.exception_handler(RequestValidationError)(_invalid)
+    page.exception_handler(RequestValidationError)(_invalid_request)
     page.exception_handler(QuestionError)(_bad_question)
     page.exception_handler(SyncError)(_store_away)
 
@@ -64,7 +64,7 @@ def _refusal(_request: Request, error: HTTPException) -> Response:
     return error_answer(code, str(error.detail), next_step=step, status=error.status_code)
 
 
-def _invalid(_request: Request, error: RequestValidationError) -> Response:
+def _invalid_request(_request: Request, error: RequestValidationError) -> Response:
     faults = "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors())
     step = "correct what is named; docs/page.md lists what each address takes."
     return error_answer("page.bad_question", f"{faults}.", next_step=step, status=422)

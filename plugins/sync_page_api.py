@@ -131,7 +131,7 @@ def retry() -> Response:
 
 
 @api.get("/unresolved")
-def unresolved(question: Asked) -> Response:
+def unresolved_answer(question: Asked) -> Response:
     """The associations that are not resolved."""
     url = organization_url(settings_or_default())
     return ask(

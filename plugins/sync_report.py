@@ -87,7 +87,7 @@ def without_promise(error: TransientError, *, outlook: str) -> TransientError:
     `outlook`: what becomes of the run's work otherwise.
     """
     clauses = [
-        _unpromising(clause.strip()) for clause in re.split(r"[;.](?:\s|$)", error.next_step)
+        _drop_promises(clause.strip()) for clause in re.split(r"[;.](?:\s|$)", error.next_step)
     ]
     step = "; ".join([*filter(None, clauses), NO_PROMISE, f"{outlook}."])
     error.args = (str(error).replace(error.next_step, step),)
@@ -95,7 +95,7 @@ def without_promise(error: TransientError, *, outlook: str) -> TransientError:
     return error
 
 
-def _unpromising(clause: str) -> str:
+def _drop_promises(clause: str) -> str:
     """What of a clause of a next step a person can still do."""
     if clause.startswith("nothing"):
         return ""

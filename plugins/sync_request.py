@@ -169,7 +169,7 @@ def fill_range(run: StartedRun) -> tuple[Interval, list[str]]:
     if faults or not any(given):
         return (None, None), faults
     try:
-        return possible(run, (given[0], given[1]), told_by=BOTH_ENDS), []
+        return require_possible_window(run, (given[0], given[1]), told_by=BOTH_ENDS), []
     except ConfigError as error:
         return (None, None), [error.problem]
 
@@ -215,12 +215,14 @@ def window(run: StartedRun) -> tuple[Mode, Interval]:
                 "The form says mode '%s', but a backfill takes exactly its data interval.",
                 run.params["mode"],
             )
-        return "range", possible(run, interval(run), told_by="the run's data interval")
+        return "range", require_possible_window(
+            run, interval(run), told_by="the run's data interval"
+        )
     mode: Mode = run.params["mode"]
     # A form without `range` has no window either.
     given = (moment_of(run, "window_start"), moment_of(run, "window_end"))
     if mode == "range":
-        return mode, possible(run, given, told_by=BOTH_ENDS)
+        return mode, require_possible_window(run, given, told_by=BOTH_ENDS)
     if any(given):
         raise ConfigError(
             f"The form gives a window, but its mode is '{mode}', which takes none.",
@@ -264,7 +266,9 @@ def new_organization(run: StartedRun) -> str | None:
     return given if given and not run.is_backfill else None
 
 
-def possible(run: StartedRun, bounds: Interval, *, told_by: str) -> tuple[datetime, datetime]:
+def require_possible_window(
+    run: StartedRun, bounds: Interval, *, told_by: str
+) -> tuple[datetime, datetime]:
     """Both bounds, if there can be rows between them; else a `ConfigError`."""
     start, end = require_order(bounds, told_by=told_by)
     now = run.now or run.run_after

@@ -126,14 +126,14 @@ def run(demo: Embedded, began: float) -> int:
         progress = follow(environment, path)
         if progress is None:
             taken = time.monotonic() - began
-            return closed(summary(environment, demo, seconds=taken, log=path))
+            return show_summary(summary(environment, demo, seconds=taken, log=path))
     print(f"\nThe run failed in {progress.failed_task}.", file=sys.stderr)
     print(progress.reason or "The log says why.", file=sys.stderr)
     print(f"Full log: {path}", file=sys.stderr)
     return 1
 
 
-def closed(found: Summary) -> int:
+def show_summary(found: Summary) -> int:
     """Show what arrived; a table of which nothing arrived is no success."""
     print(found.text)
     for name in found.wholly_refused:
@@ -153,7 +153,7 @@ def follow(environment: dict[str, str], path: Path) -> Progress | None:
         errors="replace",
     )
     try:
-        for line in lines_kept(process, path):
+        for line in keep_lines(process, path):
             progress.take(line.rstrip("\n"))
             sys.stdout.flush()
             if progress.failures > FAILURES_ALLOWED and progress.is_told:
@@ -165,7 +165,7 @@ def follow(environment: dict[str, str], path: Path) -> Progress | None:
     return progress if process.returncode else None
 
 
-def lines_kept(process: subprocess.Popen[str], path: Path) -> Iterator[str]:
+def keep_lines(process: subprocess.Popen[str], path: Path) -> Iterator[str]:
     """The program's lines as they come, each written to the log as well."""
     if process.stdout is None:
         return

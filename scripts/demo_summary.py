@@ -74,15 +74,20 @@ def summary(environment: dict[str, str], demo: Embedded, *, seconds: float, log:
     try:
         with engine.connect() as connection:
             refused = connection.execute(text(REFUSED)).all()
-            parts = [*arrived(connection), "", *not_taken(refused), *last_run(connection)]
-            none_of = wholly_refused(connection, refused)
+            parts = [
+                *store_contents(connection),
+                "",
+                *refused_lines(refused),
+                *last_run(connection),
+            ]
+            none_of = wholly_refused_tables(connection, refused)
     finally:
         engine.dispose()
-    lines = ["", *parts, f"Time taken: {seconds:.0f} s", "", *onward(url, log)]
+    lines = ["", *parts, f"Time taken: {seconds:.0f} s", "", *closing_lines(url, log)]
     return Summary("\n".join(lines), none_of)
 
 
-def wholly_refused(connection: Connection, refused: Sequence[_Record]) -> tuple[str, ...]:
+def wholly_refused_tables(connection: Connection, refused: Sequence[_Record]) -> tuple[str, ...]:
     """The tables that are empty because nothing of them could be taken."""
     names = {str(record[0]) for record in refused}.intersection(TABLES)
     return tuple(
@@ -100,7 +105,7 @@ def store_url(environment: dict[str, str], demo: Embedded) -> URL:
     return MarketoStoreHook().url()
 
 
-def arrived(connection: Connection) -> list[str]:
+def store_contents(connection: Connection) -> list[str]:
     """What the store holds now."""
     rows = [(name, *connection.execute(text(ROWS.format(name))).one()) for name in TABLES]
     return [
@@ -121,7 +126,7 @@ def arrived(connection: Connection) -> list[str]:
     ]
 
 
-def not_taken(refused: Sequence[_Record]) -> list[str]:
+def refused_lines(refused: Sequence[_Record]) -> list[str]:
     """The records that wait until they are mended in Dynamics: which, and where to look."""
     if not refused:
         return []
@@ -137,7 +142,9 @@ def not_taken(refused: Sequence[_Record]) -> list[str]:
 def last_run(connection: Connection) -> list[str]:
     """What the last run asked for and wrote; what became of the rows adds up to those read."""
     run = connection.execute(text(LAST_RUN)).mappings().one()
-    records, roles = (counted(connection, run, are_roles=are_roles) for are_roles in (False, True))
+    records, roles = (
+        run_counts(connection, run, are_roles=are_roles) for are_roles in (False, True)
+    )
     read, *became = COUNTED
     parts = in_words(records, became)
     lines = [
@@ -150,7 +157,7 @@ def last_run(connection: Connection) -> list[str]:
     return lines
 
 
-def counted(connection: Connection, run: RowMapping, *, are_roles: bool) -> Mapping[str, int]:
+def run_counts(connection: Connection, run: RowMapping, *, are_roles: bool) -> Mapping[str, int]:
     """What the run did with the records of Dynamics, or with the roles made of them."""
     sums = ", ".join(SUM.format(name) for name in (*COUNTED, *CHANGED))
     query = text(COUNTS.format(sums, str(are_roles).upper()))
@@ -182,21 +189,21 @@ def table(
     ]
 
 
-def onward(url: URL, log: Path) -> list[str]:
+def closing_lines(url: URL, log: Path) -> list[str]:
     """Where everything is, and what to run next."""
     if url.get_backend_name() == "sqlite":
-        path = short(Path(url.database or ""))
+        path = shorten_path(Path(url.database or ""))
         where = [f"Store:     {path}", "Look at it:", *LOOK.format(path).splitlines()]
     else:
         where = [f"Store:     {url.render_as_string(hide_password=True)}"]
     return [
         *where,
-        f"Full log:  {short(log)}",
+        f"Full log:  {shorten_path(log)}",
         "",
         "Next: `make demo` again (nothing will change), or `make ui` for Airflow's user interface.",
     ]
 
 
-def short(path: Path) -> Path:
+def shorten_path(path: Path) -> Path:
     """The path as seen from the folder in which the person typed the command."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

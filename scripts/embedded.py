@@ -134,7 +134,7 @@ class Embedded:
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         ready = self.state / "sandbox.json"
         ready.unlink(missing_ok=True)
-        rows = ["--folder", str(self.rows)] if self.rows else generated()
+        rows = ["--folder", str(self.rows)] if self.rows else generated_arguments()
         port = str(kept_port(self.state / "port"))
         options = ["--state-dir", str(self.state), "--port", port, "--exit-with-parent"]
         path = self.logs / "sandbox.log"
@@ -147,7 +147,7 @@ class Embedded:
             )
         try:
             description = describe_embedded(process, ready, log=path)
-            tell(line for line in said(path) if not line.startswith("Sandbox ready"))
+            tell(line for line in read_lines(path) if not line.startswith("Sandbox ready"))
             yield description
         finally:
             end(process)
@@ -192,7 +192,7 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-def generated() -> list[str]:
+def generated_arguments() -> list[str]:
     """The organisation that every demo makes alike."""
     return ["--seed", str(SEED), "--opportunities", str(OPPORTUNITIES)]
 
@@ -208,14 +208,14 @@ def describe_embedded(
                 description: dict[str, Any] = json.loads(ready.read_text("utf-8"))
                 return description
         time.sleep(0.1)
-    words = said(log)
+    words = read_lines(log)
     if process.poll() == NOTHING_TO_SERVE and words:
         raise NotStartedError("\n".join(words))
     last = f": {words[-1]}" if words else "."
     raise NotStartedError(f"The sandbox did not start{last}\nFull log: {log}")
 
 
-def said(log: Path) -> list[str]:
+def read_lines(log: Path) -> list[str]:
     """What a program told the person so far, line by line."""
     return [line for line in log.read_text("utf-8", errors="replace").splitlines() if line]
 

@@ -95,14 +95,14 @@ def fields(settings: Settings, asked: argparse.Namespace) -> Iterator[str]:
     selection = read_selection(settings.fields)
     with dynamics_client(settings) as client:
         yield from where_selected(settings)
-        kept = yield from told_by_the_store(settings, selection)
+        kept = yield from read_kept_columns(settings, selection)
         for name in asked.entities or ENTITIES:
             offered = describe_columns(client, DEFAULT_MODEL[name])
             names = names_in_store(selection[name], kept.get(name, {}))
             yield from table(name, offered, names, everything=asked.all)
 
 
-def told_by_the_store(
+def read_kept_columns(
     settings: Settings, selection: Selection
 ) -> Generator[str, None, dict[str, dict[str, tuple[str, ...]]]]:
     """The columns that stay in the store though nobody selects them; without a store, none."""

@@ -36,7 +36,7 @@ def metadata_database(folder: Path) -> Iterator[str | None]:
         return
     sockets = Path(tempfile.mkdtemp(prefix="ui-pg-"))  # a socket's path may have 100 characters
     try:
-        server = started(kind, folder, sockets)
+        server = start_server(kind, folder, sockets)
         if server is None:
             yield None
             return
@@ -58,7 +58,7 @@ def server_kind() -> Any | None:
     return postgres_server.PostgresServer
 
 
-def started(kind: Any, folder: Path, sockets: Path) -> Any | None:
+def start_server(kind: Any, folder: Path, sockets: Path) -> Any | None:
     """The server over the folder's data, made the first time; none where that can't be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -107,7 +107,7 @@ def serve(ui: Embedded, *, port: int, lock: IO[str]) -> None:
             add_connections(ui, environment, sandbox)
         print("Airflow: starting (about 20 seconds)", flush=True)
         log = ui.logs / "standalone.log"
-        process = standalone(environment, log, lock=lock)
+        process = start_airflow(environment, log, lock=lock)
         say(lock, f"http://127.0.0.1:{port}, process {process.pid}")
         try:
             wait_until_ready(process, port, log=log)
@@ -166,7 +166,9 @@ def add_connections(ui: Embedded, environment: dict[str, str], sandbox: dict[str
         path.unlink()
 
 
-def standalone(environment: dict[str, str], log: Path, *, lock: IO[str]) -> subprocess.Popen[bytes]:
+def start_airflow(
+    environment: dict[str, str], log: Path, *, lock: IO[str]
+) -> subprocess.Popen[bytes]:
     """Airflow's four services in a session of their own, so that Ctrl-C reaches us alone.
 
     They hold the folder's lock as well: should we be killed, it is theirs until they end.

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 import yaml
 from packaging.utils import canonicalize_name
 
-from airflow_services import RunningAirflow, log_in, until
+from airflow_services import RunningAirflow, log_in, wait_until
 from dynamics_sandbox import Organisation
 from native_compose import NativeCompose
 from opportunity_sync.store import store_engine
@@ -138,7 +138,7 @@ def test_the_services_of_the_file_run_one_sync(
         runs = [run for run in airflow.runs(DAG) if run["state"] in {"success", "failed"}]
         return runs[0] if runs else None
 
-    run = until(ended, what="the end of the first run")
+    run = wait_until(ended, what="the end of the first run")
 
     assert run["state"] == "success"
     for replica in (1, 2):

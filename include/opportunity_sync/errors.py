@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def visible(text: str) -> str:
+def visible_text(text: str) -> str:
     """The text as one line of visible characters.
 
     What another system says can hold line breaks that forge lines of a log, control characters
@@ -72,10 +72,10 @@ class SyncError(Exception):
 
     def __init__(self, problem: str, *, next_step: str, request: Request | None = None) -> None:
         """Keep the parts apart, so that logs, the store and pages can show them as they need."""
-        self.problem = visible(problem)
-        self.next_step = visible(next_step)
+        self.problem = visible_text(problem)
+        self.next_step = visible_text(next_step)
         self.request = request
-        where = f" [{visible(str(request))}]" if request else ""
+        where = f" [{visible_text(str(request))}]" if request else ""
         super().__init__(f"{self.problem}{where} Next step: {self.next_step}")
 
     @property
@@ -201,7 +201,7 @@ class DataError(SyncError):
         self.record_id = record_id
         self.field = field
         self.version = version
-        self.reason = visible(problem)
+        self.reason = visible_text(problem)
         where = f"{entity} {record_id or '(no id)'}" + (f", column {field}" if field else "")
         super().__init__(
             f"{where}: {problem}",

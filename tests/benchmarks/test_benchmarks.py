@@ -15,7 +15,7 @@ import pytest
 import requests
 from changes import PARTS, Wanted, changes_of
 from made_pages import made_tables, organisation_of
-from measuring import Job, TaskFailedError, measured
+from measuring import Job, TaskFailedError, measure_jobs
 from page_server import serve_pages
 from report import Aim
 from saving import PAGE, with_figures
@@ -197,7 +197,7 @@ def test_an_organisation_has_the_rows_that_were_asked_for() -> None:
 def test_a_failure_in_a_measured_process_is_told_with_its_traceback() -> None:
     """A phase that fails ends the benchmark instead of looking fast."""
     with pytest.raises(TaskFailedError, match="unexpected keyword"):
-        measured(Job("fetch_and_parse", {"nonsense": 1}))
+        measure_jobs(Job("fetch_and_parse", {"nonsense": 1}))
 
 
 @pytest.mark.parametrize(

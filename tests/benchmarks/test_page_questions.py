@@ -10,7 +10,7 @@ from page_questions import fill_store, questions
 
 from opportunity_sync.store import migrate, read_store, store_engine
 from postgres_cluster import new_database
-from statement_plans import plans_watched
+from statement_plans import watching_plans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def store(
 def test_a_view_reads_no_large_table_from_end_to_end(store: Engine, name: str) -> None:
     """Every statement of the view is explained by the database, with its own values."""
     ask = questions(store.dialect.name, ROWS, runs=RUNS)[name]
-    with read_store(store) as connection, plans_watched() as readings:
+    with read_store(store) as connection, watching_plans() as readings:
         if store.dialect.name == "postgresql":  # so few rows it would rather read whole
             connection.exec_driver_sql("SET LOCAL enable_seqscan TO off")
         ask(connection)

@@ -76,7 +76,7 @@ def browser(chromium: Browser, server: ApiServer, token: str) -> Browser:
     chromium.open(f"{server.page}files/icon.svg")
     chromium.forget_cookies()
     chromium.give_cookie("_token", token)
-    chromium.said()
+    chromium.read_complaints()
     return chromium
 
 

@@ -49,7 +49,7 @@ def show(browser: Browser, server: ApiServer, view: str) -> str:
 
 def complaints(browser: Browser) -> list[str]:
     """What the browser complained about, of which nothing is the page's fault but all of this."""
-    return [said for said in browser.said() if not all(part in said for part in MAPS)]
+    return [said for said in browser.read_complaints() if not all(part in said for part in MAPS)]
 
 
 @pytest.mark.usefixtures("store")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_services import ENDED, RunningAirflow, running_airflow, until
+from airflow_services import ENDED, RunningAirflow, running_airflow, wait_until
 from dynamics_sandbox import Organisation, Sandbox
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ LAST_DAY = FIRST_DAY + timedelta(days=WINDOWS - 1)
 @pytest.fixture
 def organisation() -> Organisation:
     """Every case of the truth table, without change tracking."""
-    return untracked(Organisation.generated(seed=7, opportunities=150))
+    return without_tracking(Organisation.generated(seed=7, opportunities=150))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def airflow(
         Sandbox(organisation) as sandbox,
         running_airflow(sandbox, sqlite_engine.url, tmp_path, database=postgres) as running,
     ):
-        until(lambda: knows(running, BACKFILL), what="the backfill DAG")
+        wait_until(lambda: knows(running, BACKFILL), what="the backfill DAG")
         yield running
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import make_url, text
 
-from airflow_services import RunningAirflow, running_airflow, until
+from airflow_services import RunningAirflow, running_airflow, wait_until
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store import store_engine
 
@@ -51,12 +51,12 @@ def airflow(sandbox: Sandbox, folder: Path) -> Iterator[RunningAirflow]:
 
 def given_up(airflow: RunningAirflow) -> str:
     """The id of the first scheduled run, which hangs in `extract_contacts` and is given up."""
-    run_id = str(until(lambda: airflow.runs(DAG), what="a scheduled run")[0]["dag_run_id"])
+    run_id = str(wait_until(lambda: airflow.runs(DAG), what="a scheduled run")[0]["dag_run_id"])
 
     def hangs() -> bool:
         return bool(airflow.tasks(DAG, run_id)["extract_contacts"]["state"] == "running")
 
-    until(hangs, what="the extract of contacts")
+    wait_until(hangs, what="the extract of contacts")
     airflow.ask(f"/api/v2/dags/{DAG}/dagRuns/{run_id}", "PATCH", state="failed")
     return run_id
 

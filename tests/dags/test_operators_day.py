@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_services import RunningAirflow, running_airflow, until
+from airflow_services import RunningAirflow, running_airflow, wait_until
 from browser import Browser, missing_programs, running_browser
 from dynamics_sandbox import Organisation, Sandbox
 from webhook_receiver import Receiver, running_receiver
@@ -137,7 +137,7 @@ def _finds_a_refused_record_and_mends_it(
     organisation.mend("contacts", contact)
     browser.click("#view .tools > button")
     browser.wait_for("#notice", "What passes leaves the list.")
-    until(lambda: not airflow.ask("/dynamics-sync/api/errors")["rows"], what="an empty list")
+    wait_until(lambda: not airflow.ask("/dynamics-sync/api/errors")["rows"], what="an empty list")
     browser.open_view(airflow.page, "errors")
     browser.wait_for("#view", "No record is refused")
 

@@ -14,7 +14,7 @@ from dag_runs import connect, run_dag
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store import store_engine
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 from store_dumps import dump
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("airflow_database")
 @pytest.fixture
 def organisation() -> Organisation:
     """Every case of the truth table, some hundred rows a table, no change tracking."""
-    return untracked(Organisation.generated(seed=7, opportunities=150))
+    return without_tracking(Organisation.generated(seed=7, opportunities=150))
 
 
 @pytest.fixture

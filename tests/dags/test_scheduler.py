@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import select
 
-from airflow_services import RunningAirflow, running_airflow, until
+from airflow_services import RunningAirflow, running_airflow, wait_until
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store.schema.tables import sync_run_progress
 from oracle import actual_store, differences, expected_store
@@ -62,7 +62,7 @@ def test_the_scheduler_runs_the_extracts_at_once_and_heals_a_killed_one(
     airflow: RunningAirflow, sandbox: Sandbox, organisation: Organisation, sqlite_engine: Engine
 ) -> None:
     """Four extracts overlap; one dies by SIGKILL, is retried, goes on, and the store is right."""
-    until(lambda: len(sandbox.requests.all("contacts")) >= 3, what="three pages")
+    wait_until(lambda: len(sandbox.requests.all("contacts")) >= 3, what="three pages")
     run_id = airflow.runs(DAG)[0]["dag_run_id"]
     task = airflow.tasks(DAG, run_id)[KILLED]
     os.kill(task["pid"], signal.SIGKILL)
@@ -72,7 +72,7 @@ def test_the_scheduler_runs_the_extracts_at_once_and_heals_a_killed_one(
         tasks = airflow.tasks(DAG, run_id)
         return tasks if tasks["finish"]["state"] in {"success", "failed"} else None
 
-    tasks = until(ended, what="the end of the run")
+    tasks = wait_until(ended, what="the end of the run")
 
     assert {name: task["state"] for name, task in tasks.items()} == dict.fromkeys(tasks, "success")
     assert tasks[KILLED]["try_number"] == 2
@@ -82,7 +82,7 @@ def test_the_scheduler_runs_the_extracts_at_once_and_heals_a_killed_one(
     after = [page for page in pages if page.started > killed_at]
     assert all("skiptoken" in request.query for request in after), "it goes on, not from the start"
     assert differences(expected_store(organisation), actual_store(sqlite_engine)) == []
-    note = until(lambda: airflow.runs(DAG)[0]["note"], what="the run's note")
+    note = wait_until(lambda: airflow.runs(DAG)[0]["note"], what="the run's note")
     assert note.startswith("Continuing sync, a table read whole: ")
     with sqlite_engine.connect() as connection:
         told = sync_run_progress.c

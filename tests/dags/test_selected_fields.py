@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import make_url, text
 
-from airflow_services import until
+from airflow_services import wait_until
 from dag_runs import connect, run_dag
 from doc_pages import PROJECT
 from dynamics_sandbox import Organisation, Sandbox
@@ -171,7 +171,9 @@ def held_quick_sync(sandbox: Sandbox) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "airflow", "dags", "test", QUICK_SYNC]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         try:
-            until(lambda: held.struck or running.poll(), what="the second page of a quick sync")
+            wait_until(
+                lambda: held.struck or running.poll(), what="the second page of a quick sync"
+            )
             yield running
             sandbox.faults.clear()
             running.wait(timeout=600)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert
 
-from demo import closed
-from demo_summary import Summary, last_run, not_taken, wholly_refused
+from demo import show_summary
+from demo_summary import Summary, last_run, refused_lines, wholly_refused_tables
 from opportunity_sync.store import migrate
 from opportunity_sync.store.schema.tables import refused_row, sync_run, sync_run_entity
 
@@ -77,16 +77,16 @@ def test_a_table_of_which_every_record_was_refused_is_no_success(
     for entity, record_id, field, _ in refused:
         add(store, refused_row, entity=entity, record_id=record_id, field=field, **REFUSED)
     found: Any = refused
-    assert wholly_refused(store, found) == ("contact",)
-    lines = not_taken(found)
+    assert wholly_refused_tables(store, found) == ("contact",)
+    lines = refused_lines(found)
     assert "contact  c0  createdon  bad_value" in lines[2]
     assert "  and 2 more" in lines
-    assert closed(Summary("", ("contact",))) == 1
+    assert show_summary(Summary("", ("contact",))) == 1
     assert "Every contact was refused" in capsys.readouterr().err
-    assert closed(Summary("", ())) == 0
+    assert show_summary(Summary("", ())) == 0
 
 
 def test_nothing_refused_needs_no_words(store: Connection) -> None:
     """The page stays short where all went well."""
-    assert not_taken([]) == []
-    assert wholly_refused(store, []) == ()
+    assert refused_lines([]) == []
+    assert wholly_refused_tables(store, []) == ()

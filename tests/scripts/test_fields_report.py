@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fields_report import arguments, main, names_in_store, table, told_by_the_store
+from fields_report import arguments, main, names_in_store, read_kept_columns, table
 from opportunity_sync.dynamics import OfferedColumn
 from opportunity_sync.model import Kind, Selection
 from opportunity_sync.model.fields_file import parse_fields
@@ -83,7 +83,7 @@ def test_a_misspelt_table_is_told_with_the_nearest_one(
 
 def test_without_a_store_the_columns_are_listed_all_the_same() -> None:
     """What the store keeps is the lesser part; that it can't be told is said, with the reason."""
-    told = list(told_by_the_store(Settings(), Selection.default()))
+    told = list(read_kept_columns(Settings(), Selection.default()))
 
     assert told[0].startswith("What the store keeps can't be told. Neither connection")
     assert "Next step: " in told[0]

@@ -70,17 +70,17 @@ class RunningAirflow:
 
     def first_run(self, dag_id: str) -> dict[str, Any]:
         """The first run, which began by itself, once it has ended."""
-        runs = until(lambda: self.runs(dag_id), what=f"the first run of {dag_id}")
+        runs = wait_until(lambda: self.runs(dag_id), what=f"the first run of {dag_id}")
         return self.end_of(dag_id, runs[0]["dag_run_id"])
 
     def end_of(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """A run, once it has come to its end."""
 
-        def ended() -> dict[str, Any] | None:
+        def ended_run() -> dict[str, Any] | None:
             run = self.ask(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
             return run if run["state"] in ENDED else None
 
-        return until(ended, what=f"the end of {run_id}")
+        return wait_until(ended_run, what=f"the end of {run_id}")
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """The task instances of a run, by task."""
@@ -105,7 +105,7 @@ def patient_session(origin: str) -> requests.Session:
     return session
 
 
-def until(ask: Callable[[], Found | None], *, what: str) -> Found:
+def wait_until(ask: Callable[[], Found | None], *, what: str) -> Found:
     """Ask again and again until the answer is one."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -131,7 +131,7 @@ def running_airflow(
         "UI_FOLDER": str(folder / "ui"),
         "UI_DATABASE": database or "",
     }
-    with started(environment) as process:
+    with running_program(environment) as process:
         lines = iter(process.stdout or [])
         origin = next((line.split()[-1] for line in lines if "Airflow is ready" in line), "")
         assert origin, "Airflow did not start"
@@ -140,7 +140,7 @@ def running_airflow(
 
 
 @contextmanager
-def started(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+def running_program(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     """The program, ended as Ctrl-C would end it."""
     process = subprocess.Popen(
         [sys.executable, str(UI)], env=environment, stdout=subprocess.PIPE, text=True

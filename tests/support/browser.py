@@ -46,7 +46,7 @@ class Browser:
 
     def open(self, address: str) -> None:
         """Go to an address, and forget what the page before it said to the console."""
-        self.said()
+        self.read_complaints()
         # Another fragment alone would load nothing.
         self._tell("POST", "/url", url="about:blank")
         self._tell("POST", "/url", url=address)
@@ -116,7 +116,7 @@ class Browser:
         self._tell("POST", "/window", handle=first)
         return found
 
-    def said(self) -> list[str]:
+    def read_complaints(self) -> list[str]:
         """What browser and scripts complained about since this was asked last."""
         entries = self._tell("POST", "/se/log", type="browser")
         return [entry["message"] for entry in entries if entry["level"] in {"SEVERE", "WARNING"}]

@@ -67,7 +67,7 @@ class Task:
         return self.results.get(task_ids) if key == "return_value" else None
 
 
-def forked(run: Run, name: str, results: dict[str, Any]) -> tuple[Any, list[str]]:
+def fork_task(run: Run, name: str, results: dict[str, Any]) -> tuple[Any, list[str]]:
     """A task's result and the modules it had, from a process of its own."""
     receiving, sending = FORK.Pipe(duplex=False)
     process = FORK.Process(target=work, args=(run, Task(name, results), sending))
@@ -84,16 +84,16 @@ def work(run: Run, task: Task, sending: Connection) -> None:
     sending.send((result, sorted(sys.modules)))
 
 
-def played(run: Run) -> dict[str, list[str]]:
+def play_run(run: Run) -> dict[str, list[str]]:
     """All tasks of a run, one after another; the modules that each had."""
     results: dict[str, Any] = {}
     modules = {}
     for name in WORK:
-        results[name], modules[name] = forked(run, name, results)
+        results[name], modules[name] = fork_task(run, name, results)
     return modules
 
 
 if __name__ == "__main__":
     asked = set(sys.argv[1:])
-    had = {name: sorted(asked & set(modules)) for name, modules in played(Run()).items()}
+    had = {name: sorted(asked & set(modules)) for name, modules in play_run(Run()).items()}
     sys.stdout.write(json.dumps(had))

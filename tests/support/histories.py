@@ -107,14 +107,14 @@ def create(
     values = {
         organisation.stores[set_name].table.key: guid(slot),
         _NAMES[slot[0]]: f"{slot} {number}",
-        **_created(slot, parent, number),
+        **_new_values(slot, parent, number),
     }
     known = organisation.stores[set_name].position
     values = {name: value for name, value in values.items() if name in known}
-    organisation.create(set_name, values, modified_at=_ago(organisation, age))
+    organisation.create(set_name, values, modified_at=_moment_ago(organisation, age))
 
 
-def _created(slot: str, parent: str | None, number: int) -> Values:
+def _new_values(slot: str, parent: str | None, number: int) -> Values:
     owner = _reference("_ownerid_value", guid("owner"), "systemuser")
     own = owner | custom_values(number)
     match slot[0]:
@@ -162,7 +162,7 @@ def _category(number: int) -> int:
     return 1001 if number % 5 == 1 else 1000
 
 
-def _ago(organisation: Organisation, seconds: int) -> datetime:
+def _moment_ago(organisation: Organisation, seconds: int) -> datetime:
     return organisation.now - timedelta(seconds=seconds)
 
 
@@ -200,7 +200,7 @@ def change_unseen(organisation: Organisation, slot: str, number: int) -> None:
 def change_backdated(organisation: Organisation, slot: str, number: int, age: int) -> None:
     """As an import: written now, modified long ago by what the row says."""
     values = _other_values(slot, number)
-    _update(organisation, slot, values, modified_at=_ago(organisation, age))
+    _update(organisation, slot, values, modified_at=_moment_ago(organisation, age))
 
 
 def change_many(organisation: Organisation, letter: str, number: int) -> None:

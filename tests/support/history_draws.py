@@ -56,7 +56,7 @@ def _slot(letters: str) -> st.SearchStrategy[str]:
     )
 
 
-def _or_none(letters: str) -> st.SearchStrategy[str | None]:
+def _slot_or_none(letters: str) -> st.SearchStrategy[str | None]:
     return st.none() | _slot(letters)
 
 
@@ -70,7 +70,7 @@ _age = st.sampled_from(AGES)
 _any = _slot("acokr")
 
 EVENT_DRAWS: Mapping[str, st.SearchStrategy[Step]] = {
-    "create": _step("create", _any, _or_none("ac"), _number, st.just(0)),
+    "create": _step("create", _any, _slot_or_none("ac"), _number, st.just(0)),
     "change": _step("change", _any, _number),
     "change_unseen": _step("change_unseen", _slot("aco"), _number),
     "change_backdated": _step("change_backdated", _slot("aco"), _number, _age),
@@ -78,8 +78,8 @@ EVENT_DRAWS: Mapping[str, st.SearchStrategy[Step]] = {
     "delete": _step("delete", _any),
     "restore": _step("restore", _any),
     "merge": st.sampled_from("ac").flatmap(lambda letter: _step("merge", *[_slot(letter)] * 2)),
-    "move_contact": _step("move_contact", _slot("c"), _or_none("ac")),
-    "change_customer": _step("change_customer", _slot("o"), _or_none("ac")),
+    "move_contact": _step("move_contact", _slot("c"), _slot_or_none("ac")),
+    "change_customer": _step("change_customer", _slot("o"), _slot_or_none("ac")),
     "change_connection": _step("change_connection", _slot("k"), _number),
     "end_connection": _step("end_connection", _slot("k"), st.sampled_from((0, 1))),
     "rename_role": _step("rename_role", _slot("r"), _number),
@@ -137,7 +137,7 @@ class Told(TypedDict):
     final: Mode
 
 
-def _asked(sight: Sight) -> st.SearchStrategy[tuple[str, int, int]]:
+def _run_requests(sight: Sight) -> st.SearchStrategy[tuple[str, int, int]]:
     """Mode and window of a run."""
     compared = ["reconcile"] if sight == "reconciliation" else []
     modes = ["continue", "continue", "full", "fill", *compared]
@@ -146,7 +146,7 @@ def _asked(sight: Sight) -> st.SearchStrategy[tuple[str, int, int]]:
 
 
 def _run_draws(sight: Sight) -> dict[str, st.SearchStrategy[Step]]:
-    asked, name = _asked(sight), st.sampled_from("AB")
+    asked, name = _run_requests(sight), st.sampled_from("AB")
     return {
         "wait": _step("wait", st.sampled_from(_WAITS)),
         "run": asked.map(lambda run: ["run", *run]),

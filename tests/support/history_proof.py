@@ -175,13 +175,13 @@ def prove(place: Theatre, *, sight: Sight, number: int, count: int) -> Report:
         suppress_health_check=list(HealthCheck),
     )
     @given(tales(sight))
-    def one(told: Told) -> None:
+    def play_one(told: Told) -> None:
         try:
             place.play(told, report)
         except Exception as error:
             raise ConvergenceError(_least_script(place, told, error)) from error
 
-    one()
+    play_one()
     report.seconds = time.monotonic() - started
     return report
 
@@ -198,11 +198,11 @@ def _least_script(place: Theatre, told: Told, error: Exception) -> str:
     def fails(fewer: Told) -> bool:
         return type(_failure(place, fewer)) is type(error)
 
-    least = shrunk(told, fails)
+    least = shrink_history(told, fails)
     return _script(least, _failure(place, least) or error)
 
 
-def shrunk(told: Told, fails: Callable[[Told], bool]) -> Told:
+def shrink_history(told: Told, fails: Callable[[Told], bool]) -> Told:
     """The history without the steps and rows that its failure does not need."""
     deadline = time.monotonic() + _SHRINK_SECONDS
 
@@ -211,24 +211,26 @@ def shrunk(told: Told, fails: Callable[[Told], bool]) -> Told:
 
     size = max(len(told["steps"]) // 2, 1)
     while size:
-        found = next((fewer for fewer in _without(told, size) if still_fails(fewer)), None)
+        found = next(
+            (fewer for fewer in _shorter_histories(told, size) if still_fails(fewer)), None
+        )
         told = found or told
         size = min(size, len(told["steps"])) if found else size // 2
     for simpler in _SIMPLER:
-        fewer = _with(told, simpler)
+        fewer = _simplify_options(told, simpler)
         if fewer != told and still_fails(fewer):
             told = fewer
     return told
 
 
-def _without(told: Told, size: int) -> Iterator[Told]:
+def _shorter_histories(told: Told, size: int) -> Iterator[Told]:
     """The history without each stretch of `size` steps in turn."""
     steps = told["steps"]
     for start in range(0, len(steps), size):
         yield cast("Told", {**told, "steps": steps[:start] + steps[start + size :]})
 
 
-def _with(told: Told, simpler: dict[str, Any]) -> Told:
+def _simplify_options(told: Told, simpler: dict[str, Any]) -> Told:
     rows = {**told["options"]["rows"], **simpler.get("rows", {})}
     return cast("Told", {**told, "options": {**told["options"], **simpler, "rows": rows}})
 

@@ -25,7 +25,7 @@ from opportunity_sync.errors import SyncError
 from opportunity_sync.pipeline.erasing import erase
 from opportunity_sync.store import read_state
 from oracle import KEYS, Store, actual_store, differences, expected_store
-from oracle_fields import MadeColumn, selected_by, without_refused
+from oracle_fields import MadeColumn, parse_selected, without_refused
 from sync_runs import SyncRuns, settings_for_tests
 from world_events import WORLD_EVENTS, column_of, heal
 
@@ -149,7 +149,7 @@ class History:
                 wait(self.organisation, *values)
             elif kind in EVENTS:
                 EVENTS[kind](self.organisation, *values)
-                self._happened(kind)
+                self._note_event(kind)
             elif kind == "switch_organisation" and not self._is_claimed():
                 continue  # a store that is nobody's would rightly become the stranger's
             elif kind in WORLD_EVENTS:
@@ -159,7 +159,7 @@ class History:
                     self.runs.worker_ahead = min(self.runs.worker_ahead, timedelta())
                 if kind == "retype_column":
                     self.retyped.add(column_of(*values))
-                self._happened(kind)
+                self._note_event(kind)
             else:
                 getattr(self, f"_{kind}")(*values)
 
@@ -167,7 +167,7 @@ class History:
         with self.runs.engine.connect() as connection:
             return read_state(connection).organization_id is not None
 
-    def _happened(self, kind: str) -> None:
+    def _note_event(self, kind: str) -> None:
         self.fresh.add(kind)
         for run in self.under_way.values():
             run.met.add(kind)
@@ -186,10 +186,10 @@ class History:
             wait(self.organisation, 2 * 86_400)
             self.runs.rest()
         if may_lack_columns:
-            self._finish(self._new("fill", (), (*EXTRACTS, *AFTER)))
-        self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))
+            self._finish(self._open_run("fill", (), (*EXTRACTS, *AFTER)))
+        self._finish(self._open_run(mode, (), (*EXTRACTS, *AFTER)))
         if mode == "continue" and self._lacks_columns():
-            self._finish(self._new(mode, (), (*EXTRACTS, *AFTER)))
+            self._finish(self._open_run(mode, (), (*EXTRACTS, *AFTER)))
 
     def _lacks_columns(self) -> bool:
         """Whether rows still owe selected columns, as a run leaves them that adopts a link.
@@ -206,13 +206,13 @@ class History:
         self.runs.worker_ahead = timedelta(seconds=seconds)
         if seconds > 0:
             self.organisation.skew_clock(0)  # as above
-        self._happened("skew_worker")
+        self._note_event("skew_worker")
 
     def _set(self, name: str, value: Any) -> None:
         """Somebody changes a setting between two runs."""
         self.runs.is_still = False
         self.runs.settings = self.runs.settings.model_copy(update={name: value})
-        self._happened("set")
+        self._note_event("set")
 
     def _select(self, selection: str) -> None:
         """The user selects other fields between two runs; no run may fail for that."""
@@ -221,14 +221,14 @@ class History:
         self.selection = selection
         fields = str(self.runs.folder / f"{selection}.toml")
         self.runs.settings = self.runs.settings.model_copy(update={"fields": fields})
-        self._happened("select")
+        self._note_event("select")
 
     def _erase(self, slot: str) -> None:
         """A person wishes to be forgotten; staged rows go, so a run under way may fail."""
         self.runs.is_still = False
         erase(self.runs.engine, guid(slot), settings=self.runs.settings, clock=self.runs.clock)
         self.erased.add(guid(slot))
-        self._happened("erase")
+        self._note_event("erase")
 
     def _upgrade(self) -> None:
         """The pipeline is replaced by a newer version: state and staging are of the one before."""
@@ -239,7 +239,7 @@ class History:
         for run in self.under_way.values():
             plan = Path(run.begun["staging"]) / "plan.json"
             plan.write_text(json.dumps({"run_id": run.begun["run_id"], "windows": {}}))
-        self._happened("upgrade")
+        self._note_event("upgrade")
 
     def _lose_part(self, name: str, number: int) -> None:
         """A staged file of a run under way is not there any more, or not yet."""
@@ -248,7 +248,7 @@ class History:
         if files:
             files[number % len(files)].unlink()
             self.runs.is_still = False
-            self._happened("lose_part")
+            self._note_event("lose_part")
 
     def _window(self, mode: Mode, since: int, until: int) -> tuple[datetime, ...]:
         if mode not in {"range", "fill"} or since == until:
@@ -256,28 +256,30 @@ class History:
         now = self.organisation.now
         return now - timedelta(seconds=since), now - timedelta(seconds=until)
 
-    def _new(self, mode: Mode, window: tuple[datetime, ...], stages: Sequence[str]) -> OpenRun:
+    def _open_run(self, mode: Mode, window: tuple[datetime, ...], stages: Sequence[str]) -> OpenRun:
         begun = self.runs.begin(mode, *window)
         self.past.append((self.runs.count, mode, window))
         return OpenRun(mode, begun, [stage for stage in stages if _has_stage(mode, stage)])
 
     def _run(self, mode: Mode, since: int = 0, until: int = 0) -> None:
         """A whole run."""
-        run = self._begun(mode, since, until, (*EXTRACTS, *AFTER))
+        run = self._try_begin(mode, since, until, (*EXTRACTS, *AFTER))
         if run is not None:
-            self._tried(run)
+            self._try_run(run)
 
-    def _begun(self, mode: Mode, since: int, until: int, stages: Sequence[str]) -> OpenRun | None:
+    def _try_begin(
+        self, mode: Mode, since: int, until: int, stages: Sequence[str]
+    ) -> OpenRun | None:
         """A run that has begun; None where the world is odd and it said what is wrong."""
         try:
-            return self._new(mode, self._window(mode, since, until), stages)
+            return self._open_run(mode, self._window(mode, since, until), stages)
         except SyncError:
             if self.runs.is_still:
                 raise
             self._count(MODES[mode], self.fresh)
             return None
 
-    def _tried(self, run: OpenRun, upto: str = "finish") -> bool:
+    def _try_run(self, run: OpenRun, upto: str = "finish") -> bool:
         """Go on with a run; whether it came through. In an odd world it may say what is wrong."""
         try:
             self._finish(run, upto)
@@ -296,7 +298,7 @@ class History:
             self._do(run, run.todo[0])
             done = run.todo.pop(0)
             if done == "load":
-                self._loaded(run)
+                self._note_load(run)
             if done == upto:
                 break
 
@@ -308,7 +310,7 @@ class History:
         else:
             getattr(self.runs, stage)(run.begun)
 
-    def _loaded(self, run: OpenRun) -> None:
+    def _note_load(self, run: OpenRun) -> None:
         """A run that has loaded has seen what happened before it began."""
         self._meet(run)
         if run.mode in _SEES_EVERYTHING_SO_FAR:
@@ -328,7 +330,7 @@ class History:
         if name in self.under_way:
             self._kill(name, reported=False)
         extracts = EXTRACTS if name == "A" else EXTRACTS[::-1]
-        run = self._begun(mode, since, until, (*extracts, *AFTER))
+        run = self._try_begin(mode, since, until, (*extracts, *AFTER))
         if run is None:
             return
         self.under_way[name] = run
@@ -340,7 +342,7 @@ class History:
         run = self.under_way.get(name)
         if run is None or upto not in run.todo:
             return
-        if not self._tried(run, upto) or not run.todo:
+        if not self._try_run(run, upto) or not run.todo:
             del self.under_way[name]
 
     def _kill(self, name: str, reported: bool) -> None:
@@ -370,7 +372,7 @@ class History:
             return
         finally:
             self.runs.count = last
-        self._tried(run)
+        self._try_run(run)
 
     def _run_with_fault(
         self,
@@ -383,7 +385,7 @@ class History:
         retried: bool,
     ) -> None:
         """A run meets a fault on the wire, that passes or stays; what fails is retried or not."""
-        run = self._begun(mode, since, until, (*EXTRACTS, *AFTER))
+        run = self._try_begin(mode, since, until, (*EXTRACTS, *AFTER))
         if run is None:
             return
         options = _FAULTS.get(FaultKind(kind), {})
@@ -398,7 +400,7 @@ class History:
             self.runs.settings = patient
             self.runs.sandbox.faults.clear()
             if retried:
-                self._tried(run)
+                self._try_run(run)
             else:
                 self.runs.finish(run.begun, succeeded=False)
         self.runs.settings = patient
@@ -465,7 +467,7 @@ def differences_at_the_end(history: History, engine: Engine) -> list[str]:
     So are the columns that are not selected in the end, and those that were made for another type.
     """
     seen = Visible(history.organisation)
-    selected = selected_by(SELECTIONS[history.selection], history.organisation)
+    selected = parse_selected(SELECTIONS[history.selection], history.organisation)
     made = [each for each in _made_columns(engine) if (each[0], each[2]) in history.retyped]
     selected = without_refused(selected, history.organisation, made)
     found = without_excluded(seen, actual_store(engine, selected))

@@ -60,12 +60,12 @@ def prove_many(
     cores, chunks = os.cpu_count() or 1, iter(range(-(-count // CHUNK)))
     with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
 
-        def begun(number: int) -> set[Future[Report]]:
+        def begin_chunks(number: int) -> set[Future[Report]]:
             return {
                 pool.submit(_chunk, first_seed, index, postgres) for index in islice(chunks, number)
             }
 
-        under_way = begun(cores)
+        under_way = begin_chunks(cores)
         while under_way:
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for chunk in done:
@@ -73,7 +73,7 @@ def prove_many(
             seconds = time.monotonic() - started
             say(f"{total.histories} of {count} histories, {total.runs} runs, {seconds:.0f} s")
             if seconds < 60 * minutes:
-                under_way |= begun(len(done))
+                under_way |= begin_chunks(len(done))
     return total
 
 
@@ -91,7 +91,7 @@ def _chunk(first_seed: int, index: int, postgres: URL) -> Report:
         return prove(place, sight=sight, number=first_seed + index, count=CHUNK)
 
 
-def missing(report: Report) -> list[str]:
+def missing_meetings(report: Report) -> list[str]:
     """The kinds of event that a kind of run has never met.
 
     What happens around the rows is rarer than what happens to them: of few histories it is asked
@@ -138,7 +138,7 @@ def main() -> int:
             _say(str(error))
             return 1
     _say(statistics(report))
-    gaps = missing(report)
+    gaps = missing_meetings(report)
     _say("\n".join(gaps))
     return 1 if gaps else 0
 

@@ -29,7 +29,7 @@ def strike_at(target: str, nth: int, *, after: bool) -> None:
     original, calls = getattr(owner, name), 0
 
     @functools.wraps(original)
-    def struck(*arguments: Any, **options: Any) -> Any:
+    def strike_or_call(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == nth and not after:
@@ -39,7 +39,7 @@ def strike_at(target: str, nth: int, *, after: bool) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 
-    setattr(owner, name, struck)
+    setattr(owner, name, strike_or_call)
 
 
 def do(order: dict[str, Any]) -> None:

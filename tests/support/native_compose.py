@@ -97,7 +97,7 @@ class NativeCompose:
 
     def command(self, name: str, replica: int) -> list[str]:
         """What the file says to run; workers on one machine need names of their own."""
-        words = self.settled(self.services[name]["command"])
+        words = self.fill_in_words(self.services[name]["command"])
         if words[:3] == ["airflow", "celery", "worker"]:
             node = f"celery@{name}-{replica}"
             words += ["--celery-hostname", node, "--pid", str(self.home / f"{name}-{replica}.pid")]
@@ -115,7 +115,7 @@ class NativeCompose:
             "LANG": "C.UTF-8",
             "PYTHONPATH": code,
             "PYTHONUNBUFFERED": "1",
-            **{key: self.settled([str(value)])[0] for key, value in given.items()},
+            **{key: self.fill_in_words([str(value)])[0] for key, value in given.items()},
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self.ports["8080"]),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self.ports["8974"]),
@@ -129,9 +129,9 @@ class NativeCompose:
             return Path(sys.prefix, "bin"), f"{PROJECT}/include"
         return self.image / "bin", f"{self.home}/include:{self.home}/plugins"
 
-    def settled(self, words: list[str]) -> list[str]:
+    def fill_in_words(self, words: list[str]) -> list[str]:
         """The words with their variables filled in, and every place on this machine."""
-        return [self.moved(REFERENCE.sub(self.value_of, word)) for word in words]
+        return [self.move_places(REFERENCE.sub(self.value_of, word)) for word in words]
 
     def value_of(self, reference: re.Match[str]) -> str:
         """A variable's value as Compose would put it in."""
@@ -142,7 +142,7 @@ class NativeCompose:
             raise KeyError(reference[1])
         return value or reference[3]
 
-    def moved(self, text: str) -> str:
+    def move_places(self, text: str) -> str:
         """Host names, ports and paths of the containers, as they are here."""
         moves = {
             "@metadata-db/": f"@127.0.0.1:{self.database_port}/",
@@ -166,12 +166,12 @@ class NativeCompose:
             ended = self.processes[f"{name}-{replica}"].poll()
             if ended is not None or time.monotonic() > deadline:
                 state = "is not healthy" if ended is None else f"ended with {ended}"
-                raise AssertionError(f"{name} {state}:\n{self.said(f'{name}-{replica}')}")
+                raise AssertionError(f"{name} {state}:\n{self.last_lines(f'{name}-{replica}')}")
             time.sleep(1)
 
     def is_healthy(self, name: str, replica: int = 1) -> bool:
         """What the health check of the file says now."""
-        kind, *words = self.settled(self.services[name]["healthcheck"]["test"])
+        kind, *words = self.fill_in_words(self.services[name]["healthcheck"]["test"])
         asked = subprocess.run(
             words if kind == "CMD" else ["sh", "-c", *words],
             env=self.environment(name, replica),
@@ -184,9 +184,9 @@ class NativeCompose:
     def await_end(self, key: str) -> None:
         """A one-shot must end well."""
         code = self.processes[key].wait(PATIENCE)
-        assert code == 0, f"{key} ended with {code}:\n{self.said(key)}"
+        assert code == 0, f"{key} ended with {code}:\n{self.last_lines(key)}"
 
-    def said(self, key: str) -> str:
+    def last_lines(self, key: str) -> str:
         """The last lines of what a service printed."""
         text = (self.home / "output" / f"{key}.log").read_text("utf-8", errors="replace")
         return "\n".join(text.splitlines()[-40:])

@@ -181,7 +181,9 @@ def expected_store(
         if table == "contact":
             rows = [row for row in rows if row["contactid"] not in erased]
         store[table] = {
-            (row[COLUMNS[table][KEYS[table][0]]],): _plain(organisation, table, row, selected)
+            (row[COLUMNS[table][KEYS[table][0]]],): _plain_record(
+                organisation, table, row, selected
+            )
             for row in rows
         }
     for (contact_id,), record in store["contact"].items():
@@ -238,7 +240,9 @@ def differences(expected: Store, actual: Store) -> list[str]:
     return lines
 
 
-def _plain(organisation: Organisation, table: str, row: Record, selected: Selected) -> Record:
+def _plain_record(
+    organisation: Organisation, table: str, row: Record, selected: Selected
+) -> Record:
     attributes = organisation.stores[SETS[table]].table.attributes
     record: Record = {}
     for column, source in selected.columns[table].items():
@@ -331,7 +335,7 @@ def _customer(books: _Books, opportunity: Record) -> str | None:
     """The account that the customer gives; notes the role and what is unresolved."""
     identifier, customer = opportunity["opportunity_id"], opportunity["customer_id"]
     if opportunity["customer_type"] == "account":
-        return _noted_account(books, identifier, customer, kind="customer_account")
+        return _resolve_account(books, identifier, customer, kind="customer_account")
     if opportunity["customer_type"] != "contact":
         return None
     contact, reason = _survivor(books.contacts, customer, "contact_not_found", books.erased)
@@ -340,10 +344,12 @@ def _customer(books: _Books, opportunity: Record) -> str | None:
     else:
         _note(books, identifier, "customer_contact", customer, reason or "contact_excluded")
     parent = _parent_account(contact) if contact else None
-    return _noted_account(books, identifier, parent, kind="contact_account") if parent else None
+    return _resolve_account(books, identifier, parent, kind="contact_account") if parent else None
 
 
-def _noted_account(books: _Books, opportunity_id: str, reference: str, *, kind: str) -> str | None:
+def _resolve_account(
+    books: _Books, opportunity_id: str, reference: str, *, kind: str
+) -> str | None:
     account, reason = _account(books, reference)
     if reason:
         _note(books, opportunity_id, kind, reference, reason)

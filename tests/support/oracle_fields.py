@@ -40,7 +40,7 @@ _KINDS = {
 }
 
 
-def selected_by(text: str, organisation: Organisation) -> Selected:
+def parse_selected(text: str, organisation: Organisation) -> Selected:
     """The columns that the text of a fields file selects in this organisation."""
     content = tomllib.loads(text)
     columns, exact, flags = {}, set(MONEY), set(FLAGS)
@@ -55,7 +55,7 @@ def selected_by(text: str, organisation: Organisation) -> Selected:
         money = {name for name, attribute in own.items() if attribute.type == "Money"}
         exact |= money | {name for name, attribute in own.items() if attribute.type == "Decimal"}
         flags |= {name for name, attribute in own.items() if attribute.type == "Boolean"}
-        columns[table] = _standing(table) | _default(table, chosen)
+        columns[table] = _standing_columns(table) | _default_columns(table, chosen)
         for name, attribute in own.items():
             columns[table] |= _columns_of(name, attribute)
         if columns[table].keys() & (MONEY | money):
@@ -85,13 +85,13 @@ def without_refused(
     return replace(selected, columns=columns)
 
 
-def _standing(table: str) -> dict[str, str]:
+def _standing_columns(table: str) -> dict[str, str]:
     """What is there whatever is selected."""
     names = (*KEYS[table], *_CUSTOMER, *BOOKKEEPING)
     return {name: COLUMNS[table][name] for name in names if name in COLUMNS[table]}
 
 
-def _default(table: str, chosen: Mapping[str, Any]) -> dict[str, str]:
+def _default_columns(table: str, chosen: Mapping[str, Any]) -> dict[str, str]:
     """What stays of the default selection."""
     if not chosen.get("default", True):
         return {}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from dynamics_sandbox import Organisation
 
 
-def untracked(organisation: Organisation) -> Organisation:
+def without_tracking(organisation: Organisation) -> Organisation:
     """The same rows in an organisation without change tracking, where only windows show changes."""
     tables = {
         name: replace(store.table, change_tracking=False)

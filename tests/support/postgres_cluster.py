@@ -46,7 +46,7 @@ def running_cluster(
         data.mkdir()
         server = PostgresServer(data)
         if as_installed:
-            server.bin_path = _compiling() or server.bin_path
+            server.bin_path = _find_programs() or server.bin_path
         server.ensure_pgdata_inited()
         port = _free_port()
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
@@ -88,7 +88,7 @@ def new_database(maintenance: sa.URL, *, like: str = "template1") -> Iterator[sa
             connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def _compiling() -> Path | None:
+def _find_programs() -> Path | None:
     """The programs of the newest installed PostgreSQL that has a JIT, if there is one."""
     found = [each.parents[1] / "bin" for each in _INSTALLED.glob("*/lib/llvmjit.so")]
     return max(found, key=lambda each: int(each.parent.name), default=None)

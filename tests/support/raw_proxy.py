@@ -220,7 +220,7 @@ class RawProxy:
             while not self._stopped.wait(step.seconds):
                 connection.sendall(step.data)
         elif isinstance(step, Altered):
-            connection.sendall(self._passed_on(request, step))
+            connection.sendall(self._pass_request_on(request, step))
         else:
             self._leave(connection, is_reset=isinstance(step, Reset))
 
@@ -238,7 +238,7 @@ class RawProxy:
             while connection.recv(1 << 16):
                 pass
 
-    def _passed_on(self, request: bytes, step: Altered) -> bytes:
+    def _pass_request_on(self, request: bytes, step: Altered) -> bytes:
         if self.upstream is None:
             return answer(step.change(b'{"value":[]}'))
         start, _, body = request.partition(END_OF_HEAD)

@@ -37,7 +37,7 @@ class Reading:
 
 
 @contextmanager
-def plans_watched() -> Iterator[list[Reading]]:
+def watching_plans() -> Iterator[list[Reading]]:
     """Collect all whole readings of tables by the statements of any engine."""
     found: list[Reading] = []
 

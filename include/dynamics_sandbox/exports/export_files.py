@@ -92,7 +92,7 @@ def _tables_of(present: Iterable[Path], read: FolderFiles) -> dict[str, Path]:
         else:
             files[name] = path
     for path in others:
-        meant = _meant_by(path)
+        meant = _likely_table(path)
         if meant is None or meant in files:
             if path.suffix.lower() == _SUFFIX or meant:
                 read.findings.append(Finding(path.name, "is passed over: no table of the sandbox."))
@@ -102,7 +102,7 @@ def _tables_of(present: Iterable[Path], read: FolderFiles) -> dict[str, Path]:
     return {name: files[name] for name in TABLES if name in files}
 
 
-def _meant_by(path: Path) -> str | None:
+def _likely_table(path: Path) -> str | None:
     """The table that a file's name almost says: `Contact.json`, `contacts (1).json.txt`."""
     if path.is_dir() or _SUFFIX not in path.name.lower():
         return None

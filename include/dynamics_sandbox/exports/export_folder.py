@@ -79,8 +79,8 @@ def read_folder(path: str | Path) -> LoadedFolder:
     tables: dict[str, Table] = {}
     for name, table in TABLES.items():
         file = files.names.get(name, f"{name}.json")
-        tables[name] = _typed(table, raw.setdefault(name, []), file=file, findings=findings)
-    rows = {name: _cleaned(raw[name], tables[name]) for name in TABLES}
+        tables[name] = _type_columns(table, raw.setdefault(name, []), file=file, findings=findings)
+    rows = {name: _clean_rows(raw[name], tables[name]) for name in TABLES}
     for name, number, column in name_tables(tables, rows):
         untold = "names no table, and nothing else tells it; add its lookuplogicalname."
         row_id = rows[name][number - 1][tables[name].key]
@@ -100,7 +100,7 @@ def _of_dataverse(rows: Iterable[_Row], table: Table) -> list[_Row]:
     bare = {name.removeprefix("_").removesuffix("_value"): name for name in lookups}
     written = {column for row in rows for column in row}
     targets = {column: _target(column, bare) for column in written}
-    return [_named(row, targets) for row in rows]
+    return [_rename_columns(row, targets) for row in rows]
 
 
 def _target(written: str, bare: Mapping[str, str]) -> str | None:
@@ -112,7 +112,7 @@ def _target(written: str, bare: Mapping[str, str]) -> str | None:
     return f"{bare.get(column, column)}{at}{note}"
 
 
-def _named(row: _Row, targets: Mapping[str, str | None]) -> _Row:
+def _rename_columns(row: _Row, targets: Mapping[str, str | None]) -> _Row:
     """One row; of two spellings of a column, the Web API's own counts."""
     named: _Row = {}
     for written, value in row.items():
@@ -127,13 +127,13 @@ def _named(row: _Row, targets: Mapping[str, str | None]) -> _Row:
     return named
 
 
-def _typed(table: Table, rows: list[_Row], *, file: str, findings: list[Finding]) -> Table:
+def _type_columns(table: Table, rows: list[_Row], *, file: str, findings: list[Finding]) -> Table:
     """The table with the columns that its rows show, whose values become of their types."""
     standard = {attribute.property_name: attribute for attribute in table.attributes.values()}
     columns = _columns_of(rows)
     added: list[Attribute] = []
     for name, found in columns.items():
-        shown = _observed(name, rows, found, has_base_twin=f"{name}_base" in columns)
+        shown = _observe_column(name, rows, found, has_base_twin=f"{name}_base" in columns)
         attribute = _attribute(standard.get(name), shown)
         good, faults = _convert(rows, found, attribute)
         added.append(widen_attribute(attribute, replace(shown, values=good)))
@@ -157,7 +157,7 @@ def _columns_of(rows: Iterable[_Row]) -> dict[str, list[_Cell]]:
     return dict(sorted(columns.items()))
 
 
-def _observed(
+def _observe_column(
     name: str, rows: Sequence[_Row], found: Collection[_Cell], *, has_base_twin: bool
 ) -> Observed:
     """What the values of a column and the annotations beside them show."""
@@ -208,13 +208,13 @@ def _convert(
     return good, faults
 
 
-def _cleaned(rows: Iterable[_Row], table: Table) -> list[_Row]:
+def _clean_rows(rows: Iterable[_Row], table: Table) -> list[_Row]:
     """The rows with a state, and no annotations but those of their lookups."""
     has_state = "statecode" in table.attributes
-    return [_clean(row, has_state=has_state) for row in rows]
+    return [_clean_row(row, has_state=has_state) for row in rows]
 
 
-def _clean(row: _Row, *, has_state: bool) -> _Row:
+def _clean_row(row: _Row, *, has_state: bool) -> _Row:
     clean = {
         name: value
         for name, value in row.items()

@@ -51,7 +51,7 @@ def _is_named(row: _Row, attribute: Attribute, holder: Mapping[Any, str]) -> boo
     if value is None or note in row:
         return True
     targets = attribute.targets
-    table = _told_by(row, attribute) or holder.get(value)
+    table = _table_in_row(row, attribute) or holder.get(value)
     if table is None and len(targets) == 1:
         [table] = targets
     row[note] = table or _UNTOLD  # a live answer names a table beside every lookup
@@ -59,7 +59,7 @@ def _is_named(row: _Row, attribute: Attribute, holder: Mapping[Any, str]) -> boo
     return bool(table) or is_faulty or not targets
 
 
-def _told_by(row: _Row, attribute: Attribute) -> str | None:
+def _table_in_row(row: _Row, attribute: Attribute) -> str | None:
     """The table that another column of the row names; only one that the lookup can point at."""
     name = attribute.name
     code = row.get(f"{name.removesuffix('id')}objecttypecode")

@@ -85,7 +85,7 @@ def _boolean(value: Any, _attribute: Attribute) -> bool:
     return answer
 
 
-def _whole(value: Any, attribute: Attribute) -> int:
+def _whole_number(value: Any, attribute: Attribute) -> int:
     if type(value) is int and abs(value) < _LARGEST:
         return value
     number = as_number(value)
@@ -160,5 +160,5 @@ _CONVERTERS: Final[Mapping[str, Callable[[Any, Attribute], Any]]] = {
     "Double": _double,
     "DateTime": _moment,
     "Uniqueidentifier": _guid,
-    **dict.fromkeys(("Integer", "BigInt", "Picklist", "State", "Status"), _whole),
+    **dict.fromkeys(("Integer", "BigInt", "Picklist", "State", "Status"), _whole_number),
 }

@@ -22,9 +22,9 @@ def plant(seed: int) -> Planted:
         _one_sided_stakeholders,
         _repeated_stakeholders,
         _no_stakeholders,
-        _not_found,
-        _excluded,
-        _merged,
+        _missing_records,
+        _excluded_records,
+        _merged_records,
         _circles,
         _broken_merges,
     ):
@@ -122,20 +122,20 @@ def _no_stakeholders(p: Planted) -> None:
     p.connect(without, p.contact(), roles=(None, None))
     p.connect(without, p.contact(), roles=("stakeholder", None))
     party = p.opportunity("party_not_a_contact")
-    for other in (p.account(), p.user(), p.missing("lead"), inactive):
+    for other in (p.account(), p.user(), p.missing_row("lead"), inactive):
         p.connect(party, other)
 
 
-def _not_found(p: Planted) -> None:
-    p.opportunity("customer_contact_not_found", customer=p.missing("contact"))
-    p.opportunity("customer_account_not_found", customer=p.missing("account"))
-    p.opportunity("contact_account_not_found", customer=p.contact(p.missing("account")))
+def _missing_records(p: Planted) -> None:
+    p.opportunity("customer_contact_not_found", customer=p.missing_row("contact"))
+    p.opportunity("customer_account_not_found", customer=p.missing_row("account"))
+    p.opportunity("contact_account_not_found", customer=p.contact(p.missing_row("account")))
     opportunity = p.opportunity("stakeholder_contact_not_found", "stakeholder_role_not_found")
-    p.connect(opportunity, p.missing("contact"))
+    p.connect(opportunity, p.missing_row("contact"))
     p.connect(opportunity, p.contact(), roles=(None, "missing"))
 
 
-def _excluded(p: Planted) -> None:
+def _excluded_records(p: Planted) -> None:
     excluded = p.contact(p.account(), new_synctomkto=False)
     p.opportunity("customer_contact_excluded", customer=excluded)
     account = p.account(new_synctomkto=False)
@@ -146,7 +146,7 @@ def _excluded(p: Planted) -> None:
     p.opportunity("contact_account_excluded", customer=p.contact(account))
 
 
-def _merged(p: Planted) -> None:
+def _merged_records(p: Planted) -> None:
     account, merged_account = p.account(), p.account()
     p.merge(merged_account, account)
     survivor, once, twice, thrice = p.contact(account), p.contact(), p.contact(), p.contact()
@@ -189,8 +189,8 @@ def _circles(p: Planted) -> None:
 
 def _broken_merges(p: Planted) -> None:
     lost, lost_account = p.contact(), p.account()
-    p.merge(lost, p.missing("contact"))
-    p.merge(lost_account, p.missing("account"))
+    p.merge(lost, p.missing_row("contact"))
+    p.merge(lost_account, p.missing_row("account"))
     p.opportunity("contact_survivor_not_found", customer=lost)
     opportunity = p.opportunity(
         "account_survivor_not_found", "stakeholder_survivor_not_found", customer=lost_account

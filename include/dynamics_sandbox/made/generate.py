@@ -95,10 +95,10 @@ def generate(*, seed: int, opportunities: int) -> tuple[dict[str, Table], Rows]:
         "connections": MadeRows(outline.counts["connection"], lambda: _connections(outline)),
         **small_tables(outline),
     }
-    return {name: _customised(table) for name, table in TABLES.items()}, rows
+    return {name: _customise_table(table) for name, table in TABLES.items()}, rows
 
 
-def _customised(table: Table) -> Table:
+def _customise_table(table: Table) -> Table:
     """The table with what this organisation and the native sync have added to it."""
     if table.name == "contact":
         return table.with_attributes(SYNC_FILTER, *MARKETO_COLUMNS)
@@ -118,13 +118,13 @@ def _with_planted(
         row = {f"{table}id": guid(outline.seed, table, number), **timeline.stamps(number, dice)}
         row.update(make(number, dice))
         if number < len(planted):
-            yield _laid_over(row, planted[number], number)
+            yield _lay_planted_over(row, planted[number], number)
         else:
             is_bare = number == len(planted) or dice.chance(0.002)
-            yield _bare(row) if is_bare else row
+            yield _bare_row(row) if is_bare else row
 
 
-def _bare(row: dict[str, Any]) -> dict[str, Any]:
+def _bare_row(row: dict[str, Any]) -> dict[str, Any]:
     """A row with nothing in it but what Dataverse itself sees to."""
     return {
         name: value if name in _NEVER_NULL or name.startswith("_own") else None
@@ -133,7 +133,7 @@ def _bare(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _laid_over(row: dict[str, Any], planted: dict[str, Any], number: int) -> dict[str, Any]:
+def _lay_planted_over(row: dict[str, Any], planted: dict[str, Any], number: int) -> dict[str, Any]:
     """The planted columns over a row; a lookup that they clear loses its table as well.
 
     Between them the planted rows have every dirty text and odd amount, so that no organisation
@@ -164,8 +164,8 @@ def _customer_facts(outline: Outline, table: str, *, number: int, dice: Dice) ->
 def _accounts(outline: Outline) -> Iterator[dict[str, Any]]:
     def make(number: int, dice: Dice) -> dict[str, Any]:
         currency = outline.currencies[dice.chance(0.2)]
-        parent = outline.any("account", dice) if dice.chance(0.1) else None
-        contact = outline.any("contact", dice) if dice.chance(0.5) else None
+        parent = outline.any_row("account", dice) if dice.chance(0.1) else None
+        contact = outline.any_row("contact", dice) if dice.chance(0.5) else None
         return {
             **account_columns(number, dice, currency),
             **lookup("transactioncurrencyid", currency.reference),
@@ -181,7 +181,7 @@ def _accounts(outline: Outline) -> Iterator[dict[str, Any]]:
 def _contacts(outline: Outline) -> Iterator[dict[str, Any]]:
     def make(number: int, dice: Dice) -> dict[str, Any]:
         kind = dice.pick(_PARENTS)
-        parent = outline.any(kind, dice) if kind else None
+        parent = outline.any_row(kind, dice) if kind else None
         return {
             **contact_columns(number, dice),
             **parent_customer(parent),
@@ -195,7 +195,7 @@ def _contacts(outline: Outline) -> Iterator[dict[str, Any]]:
 def _opportunities(outline: Outline) -> Iterator[dict[str, Any]]:
     def make(number: int, dice: Dice) -> dict[str, Any]:
         currency = outline.currencies[dice.chance(0.2)]
-        parties = {table: outline.any(table, dice) for table in ("account", "contact")}
+        parties = {table: outline.any_row(table, dice) for table in ("account", "contact")}
         kind = dice.pick(_CUSTOMERS)
         return {
             **opportunity_columns(number, dice, currency),

@@ -42,7 +42,7 @@ class Outline:
         """The number of a row that belongs to no case."""
         return dice.between(len(self.planted[table]), self.counts[table] - 1)
 
-    def any(self, table: str, dice: Dice) -> Reference:
+    def any_row(self, table: str, dice: Dice) -> Reference:
         """A row that belongs to no case; one in five hundred isn't there."""
         number = -1 if dice.chance(0.002) else self.any_number(table, dice)
         return self.reference(table, number)

@@ -105,7 +105,7 @@ def phone(dice: Dice) -> str | None:
 
 
 @cache
-def _ready(make: Callable[[Dice], dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+def _ready_parts(make: Callable[[Dice], dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     """Parts of rows made beforehand: neighbours share an address, and making each takes long."""
     dice = Dice(make.__name__)
     return tuple(make(dice) for _ in range(1009))
@@ -140,11 +140,11 @@ def contact_columns(number: int, dice: Dice) -> dict[str, Any]:
         "telephone1": phone(dice),
         "telephone2": phone(dice),
         "mobilephone": phone(dice),
-        **dice.pick(_ready(_address)),
+        **dice.pick(_ready_parts(_address)),
         "birthdate": dice.maybe(some_day(dice, 1940, 2005), 0.3),
-        **dice.pick(_ready(_permissions)),
+        **dice.pick(_ready_parts(_permissions)),
         "description": memo(dice),
-        **(dice.pick(_ready(_marketo_columns)) if dice.chance(0.5) else {}),
+        **(dice.pick(_ready_parts(_marketo_columns)) if dice.chance(0.5) else {}),
     }
 
 
@@ -178,7 +178,7 @@ def account_columns(number: int, dice: Dice, currency: Currency) -> dict[str, An
     return {
         "name": text(dice, company_name(number)) or company_name(number),
         "accountnumber": dice.maybe(f"{number:08}", 0.9),
-        **dice.pick(_ready(_address)),
+        **dice.pick(_ready_parts(_address)),
         "telephone1": phone(dice),
         "emailaddress1": dice.maybe(f"office{number}@example.test", 0.6),
         "businesstypecode": dice.maybe(1, 0.9),

@@ -83,7 +83,7 @@ class Planted:
         self.rows[table][reference.id] = {f"{table}id": reference.id, **columns}
         return reference
 
-    def missing(self, table: str) -> Reference:
+    def missing_row(self, table: str) -> Reference:
         """A reference to a row that isn't there."""
         return Reference(table, guid(self.seed, "missing", table))
 

@@ -90,8 +90,8 @@ def _pair_test(kind: type, left: Callable[[Any], Any], right: Callable[[Any], An
         return lambda row: bool(left(row) != right(row))
     compare = _COMPARE[kind]
 
-    def ordered(row: Any) -> bool:
+    def is_ordered(row: Any) -> bool:
         first, second = left(row), right(row)
         return first is not None and second is not None and compare(first, second)
 
-    return ordered
+    return is_ordered

@@ -19,7 +19,7 @@ from odata_query.grammar import ODataLexer, ODataParser
 
 from dynamics_sandbox.odata.comparisons import Filter, Operand, compare_columns, compare_value
 from dynamics_sandbox.odata.dataverse_error import bad_query, not_supported
-from dynamics_sandbox.odata.literals import Kind, comparable
+from dynamics_sandbox.odata.literals import Kind, comparable_value
 from dynamics_sandbox.odata.query_functions import QUERY_FUNCTIONS
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ class _Compiler:
 
     def filter(self, tree: Any) -> Filter:
         if isinstance(tree, ast.BoolOp):
-            return self._combined(tree)
+            return self._combination(tree)
         if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
-            return self._negated(tree.operand)
+            return self._negation(tree.operand)
         if isinstance(tree, ast.Compare):
             return self._comparison(tree)
         if isinstance(tree, ast.Call):
@@ -96,8 +96,8 @@ class _Compiler:
             raise not_supported("A lambda expression over a collection")
         raise bad_query("The $filter expression must evaluate to a boolean value.")
 
-    def _combined(self, tree: Any) -> Filter:
-        parts = [self.filter(part) for part in _flat(tree, type(tree.op))]
+    def _combination(self, tree: Any) -> Filter:
+        parts = [self.filter(part) for part in _operands_of(tree, type(tree.op))]
         tests = [part.test for part in parts]
         by_clock = any(part.by_clock for part in parts)
         if isinstance(tree.op, ast.And):
@@ -112,7 +112,7 @@ class _Compiler:
             either.values[only[0]] = [value for part in parts for value in part.values[only[0]]]
         return either
 
-    def _negated(self, tree: Any) -> Filter:
+    def _negation(self, tree: Any) -> Filter:
         if isinstance(tree, ast.Call) and tree.func.namespace:
             raise bad_query(
                 "Not operator along with the Custom Named Condition operators is not allowed"
@@ -157,7 +157,7 @@ class _Compiler:
             raise bad_query(
                 f"No function signature for the function with name '{name}' matches the arguments."
             )
-        pattern = _like(arguments[1].val)
+        pattern = _like_pattern(arguments[1].val)
         start = "" if name == "startswith" else ".*"
         end = "" if name == "endswith" else ".*"
         matches = re.compile(f"{start}{pattern}{end}", re.IGNORECASE | re.DOTALL).fullmatch
@@ -191,10 +191,10 @@ class _Compiler:
         else:
             values = (node for name, node in given.items() if name.startswith("PropertyValue"))
             texts = [str(getattr(node, "val", "")) for node in values]
-        return [comparable(text, kind) for text in texts]
+        return [comparable_value(text, kind) for text in texts]
 
 
-def _flat(tree: Any, kind: type) -> Iterator[Any]:
+def _operands_of(tree: Any, kind: type) -> Iterator[Any]:
     """The operands of a chain of the same operator, without recursion: chains grow long."""
     waiting = [tree]
     while waiting:
@@ -217,7 +217,7 @@ def _narrow(bounds: dict[str, tuple[Any, Any]], more: Mapping[str, tuple[Any, An
         bounds[column] = (max(low, first), min(high, last))
 
 
-def _like(text: str) -> str:
+def _like_pattern(text: str) -> str:
     """A SQL LIKE pattern as a regular expression."""
     parts = re.findall(r"\[[^\]]+\]|.", text, re.DOTALL)
     wild = {"%": ".*", "_": "."}

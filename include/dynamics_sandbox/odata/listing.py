@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dynamics_sandbox.odata.dataverse_error import bad_query
 from dynamics_sandbox.odata.filters import compile_filter
-from dynamics_sandbox.odata.literals import Kind, comparable
+from dynamics_sandbox.odata.literals import Kind, comparable_value
 from dynamics_sandbox.odata.property_paths import PropertyPaths
 from dynamics_sandbox.organisation.row_store import Row, RowStore, sort_key
 
@@ -56,7 +56,7 @@ class Listing:
         self.entries = entries
         self._orders = orders
 
-    def only(self, keys: frozenset[bytes]) -> Listing:
+    def keep_keys(self, keys: frozenset[bytes]) -> Listing:
         """The same rows as far as they are among these."""
         kept = [entry for entry in self.entries if (entry[-1] if self._orders else entry) in keys]
         return Listing(kept, self._orders)
@@ -76,7 +76,7 @@ class Listing:
             raise bad_query("Malformed XML in the Paging Cookie")
         elements = (
             _element(
-                None if text is None else comparable(text, operand.kind),
+                None if text is None else comparable_value(text, operand.kind),
                 operand,
                 descending=descending,
             )
@@ -128,7 +128,7 @@ class Listings:
         """The rows of a query among these; they are few, so nothing is kept."""
         hidden = self._organisation.hidden.get(set_name, ())
         found = self._look(self._organisation.stores[set_name], query, hidden)
-        return found.only(keys)
+        return found.keep_keys(keys)
 
     def _look(self, store: RowStore, query: Query, hidden: Iterable[str]) -> Listing:
         columns = PropertyPaths(self._organisation, store)
@@ -136,7 +136,7 @@ class Listings:
         made = self._filter(query, columns)
         keys: Iterable[bytes] = store.order
         if made is not None:
-            keys = matching(store, made)
+            keys = matching_keys(store, made)
         gone = {sort_key(row_id) for row_id in hidden}
         found = [key for key in keys if key not in gone] if gone else list(keys)
         if not orders:
@@ -159,7 +159,7 @@ def _elements(row: Row, orders: Sequence[tuple[Operand, bool]]) -> list[Any]:
     ]
 
 
-def matching(store: RowStore, made: Filter) -> list[bytes]:
+def matching_keys(store: RowStore, made: Filter) -> list[bytes]:
     """Keys of the rows that pass a filter, found through an index where it names one."""
     rows, test = store.rows, made.test
     return [key for key in _candidates(store, made) if key in rows and test(rows[key])]

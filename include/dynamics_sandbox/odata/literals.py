@@ -52,10 +52,10 @@ def literal_value(node: Any, kind: Kind) -> Any:
         Kind.INSTANT: (ast.DateTime, ast.Date),
         Kind.DATE: (ast.Date,),
     }[kind]
-    return comparable(node.val, kind) if isinstance(node, accepted) else None
+    return comparable_value(node.val, kind) if isinstance(node, accepted) else None
 
 
-def comparable(text: str, kind: Kind) -> Any:
+def comparable_value(text: str, kind: Kind) -> Any:
     """The comparable form of a value written as text."""
     try:
         return _CONVERT[kind](text)

@@ -31,7 +31,7 @@ class Position:
 def to_cookie(position: Position) -> str:
     """The `$skiptoken` of a position, encoded for the query string."""
     parts = [
-        "<order " + ('lastnull="1"' if value is None else f'last="{_safe(value)}"') + " />"
+        "<order " + ('lastnull="1"' if value is None else f'last="{_quote_value(value)}"') + " />"
         for value in position.values
     ]
     if position.is_tracking:
@@ -51,7 +51,7 @@ def to_cookie(position: Position) -> str:
     )
 
 
-def _safe(text: str) -> str:
+def _quote_value(text: str) -> str:
     return quote(text.encode("utf-8", "surrogatepass"), safe="")
 
 

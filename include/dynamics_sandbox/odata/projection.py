@@ -49,7 +49,7 @@ class Projection:
         self._organisation = organisation
         self._store = store
         self._wanted = wanted
-        self.names = self._chosen(wanted.select)
+        self.names = self._choose_columns(wanted.select)
         self._plan: list[tuple[str, int]] = []
         self._maybe: list[str] = []
         self._extras: list[tuple[str, Callable[[Row], str | None]]] = []
@@ -63,7 +63,7 @@ class Projection:
         self._version = store.position.get("versionnumber", NULL)
         self._expanded: list[tuple[str, Callable[[Row], Any]]] = []
 
-    def _chosen(self, select: Sequence[str]) -> list[str]:
+    def _choose_columns(self, select: Sequence[str]) -> list[str]:
         known = self._store.by_property
         if not select:
             return [name for name, defined in known.items() if self._is_known(defined)]
@@ -92,7 +92,7 @@ class Projection:
         if attribute.is_lookup:
             self._annotate_lookup(name, attribute)
         elif self._wanted.preferences.wants(FORMATTED_VALUE[1:]):
-            label = _labelled(place, convert, _formatter(attribute))
+            label = _value_label(place, convert, _formatter(attribute))
             self._extras.append((f"{name}{FORMATTED_VALUE}", label))
 
     def _annotate_lookup(self, name: str, attribute: Attribute) -> None:
@@ -161,7 +161,7 @@ class Projection:
         return lambda row: primary_name(self._organisation, row[kind], row[held]) or row[given]
 
 
-def _labelled(
+def _value_label(
     place: int,
     convert: Callable[[Any], Any] | None,
     shape: Callable[[Any], str | None] | None,

@@ -39,7 +39,7 @@ _MERGE_MOVES = frozenset(
 
 def after_delete(organisation: Organisation, table: str, row_id: str) -> None:
     """Delete or unlink the rows that pointed at a deleted one."""
-    for set_name, column, child in _pointing_at(organisation, table, row_id):
+    for set_name, column, child in _rows_pointing_at(organisation, table, row_id):
         if (set_name, column) in _DELETES_ROW:
             if organisation.stores[set_name].get(child):
                 organisation.delete(set_name, child)
@@ -49,13 +49,15 @@ def after_delete(organisation: Organisation, table: str, row_id: str) -> None:
 
 def after_merge(organisation: Organisation, table: str, *, loser: str, winner: str) -> None:
     """Point the loser's children at the winner."""
-    for set_name, column, child in _pointing_at(organisation, table, loser):
+    for set_name, column, child in _rows_pointing_at(organisation, table, loser):
         if (set_name, column) in _MERGE_MOVES and child != winner:
             values: dict[str, Any] = {column: winner, f"{column}{LOOKUP_TABLE}": table}
             organisation.update(set_name, child, values, touch="version")
 
 
-def _pointing_at(organisation: Organisation, table: str, row_id: str) -> list[tuple[str, str, str]]:
+def _rows_pointing_at(
+    organisation: Organisation, table: str, row_id: str
+) -> list[tuple[str, str, str]]:
     """Set, column and id of every row with a lookup to this one."""
     found = []
     for set_name, store in organisation.stores.items():

@@ -65,7 +65,7 @@ class ChangingColumns(HeldRows):
     def remove_column(self, set_name: str, name: str) -> None:
         """Take a column out of a table for good, with its values."""
         with self.lock:
-            self._defined(set_name, name)
+            self._definition_of(set_name, name)
             self._columns.pop((set_name, name), None)
             known = self.stores[set_name].table.attributes
             self._define_columns(set_name, {key: known[key] for key in known if key != name})
@@ -117,13 +117,13 @@ class ChangingColumns(HeldRows):
             return defined
         return None if state.is_dropped else state.shown_as or defined
 
-    def retyping(self, set_name: str, name: str) -> Callable[[Any], Any] | None:
+    def type_conversion(self, set_name: str, name: str) -> Callable[[Any], Any] | None:
         """What makes a value that a row holds fit the type that its column has now, if need be."""
         state = self._columns.get((set_name, name))
         if state is None or state.shown_as is None:
             return None
         shown = state.shown_as
-        if shown.type == self._defined(set_name, name).type and shown.type != "DateTime":
+        if shown.type == self._definition_of(set_name, name).type and shown.type != "DateTime":
             return None
         return partial(fit_value, shown)
 
@@ -142,7 +142,7 @@ class ChangingColumns(HeldRows):
         state = self._columns.get((set_name, name))
         return {} if state is None else state.metadata
 
-    def _defined(self, set_name: str, name: str) -> Attribute:
+    def _definition_of(self, set_name: str, name: str) -> Attribute:
         return self.stores[set_name].table.attributes[name]
 
     def _define_columns(self, set_name: str, columns: Mapping[str, Attribute]) -> None:
@@ -154,12 +154,12 @@ class ChangingColumns(HeldRows):
         """Show a column with other properties, on top of those that differ already."""
         with self.lock:
             state = self._columns.get((set_name, name))
-            shown = (state.shown_as if state else None) or self._defined(set_name, name)
+            shown = (state.shown_as if state else None) or self._definition_of(set_name, name)
             self._alter(set_name, name, shown_as=replace(shown, **properties))
 
     def _alter(self, set_name: str, name: str, **difference: Any) -> None:
         with self.lock:
-            self._defined(set_name, name)
+            self._definition_of(set_name, name)
             state = self._columns.get((set_name, name), ColumnState())
             self._columns[set_name, name] = replace(state, **difference)
             self._note_new_metadata()

@@ -59,7 +59,7 @@ class ColumnSecurity(SecurityRows):
         character: str = _PLAIN_RULE.character,
     ) -> None:
         """Lay a masking rule over a column: `character` for whatever matches `pattern`."""
-        kind = self._defined(set_name, name).type
+        kind = self._definition_of(set_name, name).type
         if kind not in MASKABLE_TYPES:
             raise ValueError(f"{name} is {kind}, and only a text or number can be masked")
         with self.lock:
@@ -78,7 +78,7 @@ class ColumnSecurity(SecurityRows):
         `unmasked` is one of `ReadUnmasked`; other than "not allowed" it needs a masking rule.
         """
         table = self._table_of(set_name)
-        self._defined(set_name, name)
+        self._definition_of(set_name, name)
         with self.lock:
             if unmasked and self._mask_row(table, name) is None:
                 raise ValueError(f"{name} has no mask that could be lifted")
@@ -121,7 +121,7 @@ class ColumnSecurity(SecurityRows):
         self, set_name: str, name: str, asked: ReadUnmasked = ReadUnmasked.NOT_ALLOWED
     ) -> Callable[[Any], Any] | None:
         """How what is answered differs from the value that a row holds, if it does."""
-        retype = self.retyping(set_name, name)
+        retype = self.type_conversion(set_name, name)
         if self.column_access(set_name, name, asked) is not Access.MASKED:
             return retype
         row = self._mask_row(self._table_of(set_name), name) or {}

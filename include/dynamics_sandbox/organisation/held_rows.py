@@ -34,7 +34,7 @@ class HeldRows:
         self.lock = threading.RLock()
         self.stores = {name: RowStore(table, rows.get(name, ())) for name, table in tables.items()}
         self.set_of = {store.table.name: name for name, store in self.stores.items()}
-        self.version = max((_newest(store) for store in self.stores.values()), default=0)
+        self.version = max((_newest_version(store) for store in self.stores.values()), default=0)
         self.generation = 0  # counts every change, so that what was kept of before is not used
         self.metadata_version = 1
         self._fixed_now: datetime | None = None
@@ -87,7 +87,7 @@ class HeldRows:
         self.metadata_version += 1
 
 
-def _newest(store: RowStore) -> int:
+def _newest_version(store: RowStore) -> int:
     place = store.position.get("versionnumber")
     if place is None:
         return 0

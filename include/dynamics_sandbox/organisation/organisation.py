@@ -52,7 +52,7 @@ class Organisation(Surroundings):
         super().__init__(tables or TABLES, rows or {})
         self.business_unit_id = str(uuid5(NAMESPACE_OID, "dynamics-sandbox-business-unit"))
         self._recycle_bin: dict[tuple[str, str], dict[str, Any]] = {}
-        self.organisation_id = self._first_id("organizations") or self._found(identity)
+        self.organisation_id = self._first_id("organizations") or self._write_own_row(identity)
 
     @classmethod
     def from_folder(cls, path: str | Path) -> Self:
@@ -69,7 +69,7 @@ class Organisation(Surroundings):
         """The standard tables without rows."""
         return cls()
 
-    def _found(self, identity: str | None) -> str:
+    def _write_own_row(self, identity: str | None) -> str:
         """Write the row of the organisation itself, which every organisation has."""
         if "organizations" not in self.stores:
             return str(uuid4())

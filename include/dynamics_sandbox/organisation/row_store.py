@@ -197,7 +197,7 @@ class RowStore:
         end = bisect_left(entries, (last, _AFTER_ALL))
         return entries[start:end]
 
-    def deleted_between(self, after: int, upto: int) -> list[Tombstone]:
+    def tombstones_between(self, after: int, upto: int) -> list[Tombstone]:
         """Deletions after one version, up to another, of rows still gone; each id once."""
         last = {stone.row_id: stone for stone in self.tombstones if after < stone.version <= upto}
         return [stone for stone in last.values() if sort_key(stone.row_id) not in self.rows]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-def _plain(kind: str, names: str) -> Iterator[Attribute]:
+def _columns(kind: str, names: str) -> Iterator[Attribute]:
     return (Attribute(name, kind) for name in names.split())
 
 
@@ -31,7 +31,7 @@ def _texts(names: str, kind: str = "String") -> Iterator[Attribute]:
         yield Attribute(name, kind, max_length=int(length))
 
 
-def _required(*attributes: Attribute) -> Iterator[Attribute]:
+def _required_columns(*attributes: Attribute) -> Iterator[Attribute]:
     """Columns that every form asks for; imports can leave them empty all the same."""
     return (replace(attribute, required_level="ApplicationRequired") for attribute in attributes)
 
@@ -63,9 +63,11 @@ def _choices(sets: Mapping[str, Mapping[int, str]]) -> Iterator[Attribute]:
 
 
 _SYSTEM = (
-    *_plain("DateTime", "createdon modifiedon overriddencreatedon"),
-    *_plain("BigInt", "versionnumber"),
-    *_plain("Integer", "importsequencenumber timezoneruleversionnumber utcconversiontimezonecode"),
+    *_columns("DateTime", "createdon modifiedon overriddencreatedon"),
+    *_columns("BigInt", "versionnumber"),
+    *_columns(
+        "Integer", "importsequencenumber timezoneruleversionnumber utcconversiontimezonecode"
+    ),
     *_lookups("createdby>systemuser modifiedby>systemuser"),
     *_lookups("createdonbehalfby>systemuser modifiedonbehalfby>systemuser"),
 )
@@ -94,18 +96,18 @@ _MAILING = (
     *_texts("telephone1:50 telephone2:50 telephone3:50 ftpsiteurl:200"),
     *_texts("description:2000", "Memo"),
     *_money("creditlimit aging30 aging60 aging90"),
-    *_plain("DateTime", "lastonholdtime"),
+    *_columns("DateTime", "lastonholdtime"),
     *_dates("lastusedincampaign"),
-    *_plain("Integer", "onholdtime"),
+    *_columns("Integer", "onholdtime"),
 )
 _PROCESS = (
-    *_plain("Uniqueidentifier", "processid stageid"),
+    *_columns("Uniqueidentifier", "processid stageid"),
     *_texts("traversedpath:1250"),
 )
 
 _OPPORTUNITY = (
     *_OWNED, *_CURRENCY, *_PROCESS, *_choices(choices.OPPORTUNITY),
-    *_required(*_texts("name:300")),
+    *_required_columns(*_texts("name:300")),
     *_texts("stepname:200 emailaddress:100"),
     *_texts("description:2000 currentsituation:2000 customerneed:2000", "Memo"),
     *_texts("customerpainpoints:2000 proposedsolution:2000", "Memo"),
@@ -115,9 +117,9 @@ _OPPORTUNITY = (
     *_money("totallineitemdiscountamount"),
     Attribute("discountpercentage", "Decimal", precision=2),
     *_dates("estimatedclosedate actualclosedate finaldecisiondate"),
-    *_plain("DateTime", "schedulefollowup_prospect schedulefollowup_qualify lastonholdtime"),
-    *_plain("DateTime", "scheduleproposalmeeting"),
-    *_plain("Integer", "closeprobability onholdtime"),
+    *_columns("DateTime", "schedulefollowup_prospect schedulefollowup_qualify lastonholdtime"),
+    *_columns("DateTime", "scheduleproposalmeeting"),
+    *_columns("Integer", "closeprobability onholdtime"),
     *_booleans("isrevenuesystemcalculated participatesinworkflow confirminterest decisionmaker"),
     *_booleans("completeinternalreview developproposal evaluatefit resolvefeedback filedebrief"),
     *_booleans("completefinalproposal presentproposal captureproposalfeedback pursuitdecision"),
@@ -132,14 +134,14 @@ _OPPORTUNITY = (
 _CONTACT = (
     *_OWNED, *_CURRENCY, *_PROCESS, *_ADDRESS, *_MAILING, *_choices(choices.CONTACT),
     *_texts("fullname:160 firstname:50 middlename:50 nickname:100 salutation:100"),
-    *_required(*_texts("lastname:50")),
+    *_required_columns(*_texts("lastname:50")),
     *_texts("suffix:10 jobtitle:100 department:100 mobilephone:50 pager:50 managername:100"),
     *_texts("assistantname:100 spousesname:100 childrensnames:255 managerphone:50"),
     *_texts("assistantphone:50 business2:50 home2:50 callback:50 company:50"),
     *_texts("externaluseridentifier:50 employeeid:50 governmentid:50"),
     *_dates("birthdate anniversary"),
     *_money("annualincome"),
-    *_plain("Integer", "numberofchildren"),
+    *_columns("Integer", "numberofchildren"),
     *_booleans("isbackofficecustomer"),
     *_lookups("parentcustomerid>account|contact", "Customer"),
     *_lookups("masterid>contact accountid>account parentcontactid>contact"),
@@ -147,10 +149,10 @@ _CONTACT = (
 )  # fmt: skip
 _ACCOUNT = (
     *_OWNED, *_CURRENCY, *_PROCESS, *_ADDRESS, *_MAILING, *_choices(choices.ACCOUNT),
-    *_required(*_texts("name:160")),
+    *_required_columns(*_texts("name:160")),
     *_texts("accountnumber:20 sic:20 tickersymbol:10 stockexchange:20"),
     *_money("revenue marketcap"),
-    *_plain("Integer", "numberofemployees sharesoutstanding"),
+    *_columns("Integer", "numberofemployees sharesoutstanding"),
     *_lookups("primarycontactid>contact parentaccountid>account masterid>account"),
     *_lookups("originatingleadid>lead preferredsystemuserid>systemuser territoryid>territory"),
 )  # fmt: skip
@@ -173,20 +175,20 @@ _CONNECTION_ROLE = (
     *_texts("name:100 introducedversion:48"),
     *_texts("description:1000", "Memo"),
     *_booleans("ismanaged"),
-    *_plain("Uniqueidentifier", "connectionroleidunique solutionid"),
+    *_columns("Uniqueidentifier", "connectionroleidunique solutionid"),
     *_lookups("organizationid>organization"),
 )  # fmt: skip
 _SYSTEM_USER = (
     *_SYSTEM, *_choices(choices.SYSTEM_USER),
     *_texts("fullname:200 firstname:256 lastname:256 internalemailaddress:100 domainname:1024"),
-    *_plain("Uniqueidentifier", "azureactivedirectoryobjectid applicationid"),
+    *_columns("Uniqueidentifier", "azureactivedirectoryobjectid applicationid"),
     *_booleans("isdisabled"),
     *_lookups("businessunitid>businessunit"),
 )  # fmt: skip
 _TRANSACTION_CURRENCY = (
     *_SYSTEM, *_choices(choices.CURRENCY),
     *_texts("currencyname:100 isocurrencycode:5 currencysymbol:10"),
-    *_plain("Integer", "currencyprecision"),
+    *_columns("Integer", "currencyprecision"),
     Attribute("exchangerate", "Decimal", precision=12),
 )  # fmt: skip
 _TEAM = (
@@ -199,7 +201,7 @@ _TEAM = (
 _ORGANIZATION = (
     *_SYSTEM,
     *_texts("name:160"),
-    *_plain("Integer", "languagecode expirechangetrackingindays maxuploadfilesize"),
+    *_columns("Integer", "languagecode expirechangetrackingindays maxuploadfilesize"),
     *_lookups("basecurrencyid>transactioncurrency"),
 )
 

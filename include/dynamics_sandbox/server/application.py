@@ -118,15 +118,15 @@ class Application:
             return await asyncio.to_thread(self._admin.answer, incoming)
         struck += self.faults.strike(incoming.target, lambda: _page(incoming))
         for fault in struck:
-            if (refused := await self._before(fault)) is not None:
+            if (refused := await self._strike_request(fault)) is not None:
                 return refused
         identity = answer_identity(incoming, self._tokens)
         answer = identity or await self._api_answer(incoming, struck)
         for fault in struck:
-            _after(fault, answer)
+            _strike_answer(fault, answer)
         return answer
 
-    async def _before(self, fault: Fault) -> Answer | None:
+    async def _strike_request(self, fault: Fault) -> Answer | None:
         """What a fault does before the request is looked at."""
         if fault.kind is FaultKind.STALL:
             await asyncio.sleep(min(fault.seconds, MAX_SECONDS))
@@ -157,32 +157,32 @@ class Application:
         return await asyncio.to_thread(self._api.answer, incoming, kinds)
 
 
-def _throttled(fault: Fault) -> Answer:
+def _throttle_answer(fault: Fault) -> Answer:
     message = "Number of requests exceeded the limit of 6000 over time window of 300 seconds."
     headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
     return WebApi.refusal(DataverseError(429, "0x80072322", message, headers=headers))
 
 
-def _refused(fault: Fault) -> Answer:
+def _status_answer(fault: Fault) -> Answer:
     if fault.body is not None:
         kind = "text/html" if fault.body.startswith("<") else "application/json"
         return Answer(fault.status, fault.body.encode(), {"Content-Type": kind})
     return WebApi.refusal(DataverseError(fault.status, fault.code, "The service is not available."))
 
 
-def _expired(_fault: Fault) -> Answer:
+def _expiry_answer(_fault: Fault) -> Answer:
     message = "Version stamp associated with the client has expired. Please perform a full sync."
     return WebApi.refusal(DataverseError(400, EXPIRED_VERSION_STAMP, message))
 
 
 _REFUSALS: dict[FaultKind, Callable[[Fault], Answer]] = {
-    FaultKind.THROTTLE: _throttled,
-    FaultKind.STATUS: _refused,
-    FaultKind.EXPIRE_DELTA_TOKEN: _expired,
+    FaultKind.THROTTLE: _throttle_answer,
+    FaultKind.STATUS: _status_answer,
+    FaultKind.EXPIRE_DELTA_TOKEN: _expiry_answer,
 }
 
 
-def _after(fault: Fault, answer: Answer) -> None:
+def _strike_answer(fault: Fault, answer: Answer) -> None:
     """What a fault does to the finished answer."""
     if fault.kind is FaultKind.TRUNCATE:
         answer.delivery = Delivery.HALF

@@ -55,7 +55,7 @@ def make_server_certificate(folder: Path, names: Iterable[str]) -> ServerCertifi
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
     )
     builder = builder.add_extension(
-        x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False
+        x509.SubjectAlternativeName([_alternative_name(name) for name in names]), critical=False
     )
     builder = builder.add_extension(issuer, critical=False)
     certificate = builder.sign(ca_key, hashes.SHA256())
@@ -86,7 +86,7 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _alternative(name: str) -> x509.GeneralName:
+def _alternative_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:

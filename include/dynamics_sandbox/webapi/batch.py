@@ -41,7 +41,8 @@ def answer_batch(
     outer = answers[0].status if answers and not preferences.continue_on_error else 200
     boundary = f"batchresponse_{uuid4()}"
     body = (
-        b"".join(_written(answer, boundary) for answer in answers) + f"--{boundary}--\r\n".encode()
+        b"".join(_write_answer(answer, boundary) for answer in answers)
+        + f"--{boundary}--\r\n".encode()
     )
     headers = {"Content-Type": f"multipart/mixed; boundary={boundary}", "OData-Version": "4.0"}
     return Answer(outer, body, headers)
@@ -89,7 +90,7 @@ def _run(part: str, outer: Incoming, inner: Callable[[Incoming], Answer]) -> Ans
     return inner(single)
 
 
-def _written(answer: Answer, boundary: str) -> bytes:
+def _write_answer(answer: Answer, boundary: str) -> bytes:
     reason = _REASONS.get(answer.status, "Error")
     kept = {
         name: value

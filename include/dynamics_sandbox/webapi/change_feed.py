@@ -66,8 +66,8 @@ class ChangeFeed:
         columns = wanted.select or self._columns.get((set_name, token), ())
         projection = Projection(self._organisation, store, replace(wanted, select=columns))
         after, size = max(since, position.after), wanted.preferences.page_size
-        changed = self._changed(store, after, position.snapshot)
-        deleted = store.deleted_between(since, position.snapshot)[position.deleted :]
+        changed = self._changed_rows(store, after, position.snapshot)
+        deleted = store.tombstones_between(since, position.snapshot)[position.deleted :]
         rows, room = changed[:size], max(size - len(changed), 0)
         version = self._organisation.metadata_version
         body = request.frame(set_name, query, total=len(changed), metadata_version=version)
@@ -107,9 +107,9 @@ class ChangeFeed:
         """The number of changes since a token."""
         since, upto = self._version_of(token, store.table.set_name), self._organisation.version
         changed = store.between("versionnumber", since + 1, upto)
-        return len(changed) + len(store.deleted_between(since, upto))
+        return len(changed) + len(store.tombstones_between(since, upto))
 
-    def _changed(self, store: RowStore, after: int, upto: int) -> list[tuple[int, bytes]]:
+    def _changed_rows(self, store: RowStore, after: int, upto: int) -> list[tuple[int, bytes]]:
         hidden = self._organisation.hidden.get(store.table.set_name, ())
         gone = {sort_key(row_id) for row_id in hidden}
         found = store.between("versionnumber", after + 1, upto)

@@ -48,7 +48,11 @@ class Functions:
 
     def call(self, rest: str, request: Request) -> dict[str, Any] | None:
         """The result of a function, or nothing where the path names none."""
-        plain = {"WhoAmI": self._who, "RetrieveVersion": self._version, "": self._service_document}
+        plain = {
+            "WhoAmI": self._who_am_i,
+            "RetrieveVersion": self._version,
+            "": self._service_document,
+        }
         if (name := rest.removesuffix("()")) in plain:
             return plain[name](request)
         if match := _COUNT.fullmatch(rest):
@@ -60,7 +64,7 @@ class Functions:
     def _context(self, request: Request, name: str) -> str:
         return f"{request.base}/$metadata#{_TYPE}.{name}Response"
 
-    def _who(self, request: Request) -> dict[str, Any]:
+    def _who_am_i(self, request: Request) -> dict[str, Any]:
         return {
             "@odata.context": self._context(request, "WhoAmI"),
             "BusinessUnitId": self._organisation.business_unit_id,

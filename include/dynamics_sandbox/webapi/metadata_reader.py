@@ -62,14 +62,14 @@ class MetadataReader:
                 raise bad_query(f"The query parameter {name} is not supported.")
         tables = self._tables()
         if path["attributes"]:
-            table = _keyed(tables, path["key"], "entity")
+            table = _find_by_key(tables, path["key"], "entity")
             context = f"{request.base}/$metadata#EntityDefinitions('{table['LogicalName']}')"
             return self._attributes(path, table, context=f"{context}/Attributes", options=options)
         context = f"{request.base}/$metadata#EntityDefinitions"
         if path["key"] is not None:
-            table = _keyed(tables, path["key"], "entity")
+            table = _find_by_key(tables, path["key"], "entity")
             return {"@odata.context": f"{context}/$entity", **self._table(table, options)}
-        chosen = self._filtered(tables, options)
+        chosen = self._filter_definitions(tables, options)
         return {
             "@odata.context": context,
             "value": [self._table(table, options) for table in chosen],
@@ -85,7 +85,7 @@ class MetadataReader:
                 self._described = organisation.metadata_version, described
             return self._described[1]
 
-    def _filtered(
+    def _filter_definitions(
         self, definitions: Sequence[Definition], options: Mapping[str, str]
     ) -> list[Definition]:
         if "$filter" not in options or not definitions:
@@ -103,15 +103,17 @@ class MetadataReader:
     def _table(self, table: Definition, options: Mapping[str, str]) -> Definition:
         columns = table["Attributes"]
         plain = {name: value for name, value in table.items() if name != "Attributes"}
-        answer = _selected(plain, options.get("$select"), "EntityMetadata")
+        answer = _select_properties(plain, options.get("$select"), "EntityMetadata")
         if (text := options.get("$expand")) is not None:
             match = _ATTRIBUTES.fullmatch(text.strip())
             if match is None:
                 raise not_supported(f"$expand={text[:50]} on EntityDefinitions")
             inner = split_options((match["options"] or "").replace(";", "&"))
             answer["Attributes"] = [
-                _selected(column, inner.get("$select"), "AttributeMetadata")
-                for column in self._shown(table["EntitySetName"], self._filtered(columns, inner))
+                _select_properties(column, inner.get("$select"), "AttributeMetadata")
+                for column in self._show_columns(
+                    table["EntitySetName"], self._filter_definitions(columns, inner)
+                )
             ]
         return answer
 
@@ -126,20 +128,24 @@ class MetadataReader:
         columns: list[Definition] = table["Attributes"]
         set_name = table["EntitySetName"]
         if path["column"] is not None:
-            asked = self._shown(set_name, [_keyed(columns, path["column"], "attribute")])
-            columns = [_keyed(asked, path["column"], "attribute")]
+            asked = self._show_columns(
+                set_name, [_find_by_key(columns, path["column"], "attribute")]
+            )
+            columns = [_find_by_key(asked, path["column"], "attribute")]
         if path["cast"]:
             columns = self._cast(set_name, columns, path["cast"])
             context += f"/Microsoft.Dynamics.CRM.{path['cast']}"
         if path["column"] is None:
-            columns = self._shown(set_name, columns)
-        expanded = _expanded(options.get("$expand"))
+            columns = self._show_columns(set_name, columns)
+        expanded = _parse_expand(options.get("$expand"))
         rendered = [
             {
-                **_selected(column, options.get("$select"), path["cast"] or "AttributeMetadata"),
+                **_select_properties(
+                    column, options.get("$select"), path["cast"] or "AttributeMetadata"
+                ),
                 **{name: column[name] for name in expanded if name in column},
             }
-            for column in self._filtered(columns, options)
+            for column in self._filter_definitions(columns, options)
         ]
         if path["column"] is not None:
             if not rendered:
@@ -147,7 +153,7 @@ class MetadataReader:
             return {"@odata.context": f"{context}/$entity", **rendered[0]}
         return {"@odata.context": context, "value": rendered}
 
-    def _shown(self, set_name: str, columns: Iterable[Definition]) -> list[Definition]:
+    def _show_columns(self, set_name: str, columns: Iterable[Definition]) -> list[Definition]:
         """The columns that this answer has, with what is odd about them."""
         organisation = self._organisation
         return [
@@ -168,7 +174,7 @@ class MetadataReader:
         ]
 
 
-def _keyed(definitions: Iterable[Definition], key: str, what: str) -> Definition:
+def _find_by_key(definitions: Iterable[Definition], key: str, what: str) -> Definition:
     match = _NAMED.fullmatch(key)
     for definition in definitions:
         if match and match["name"] == definition["LogicalName"]:
@@ -179,7 +185,7 @@ def _keyed(definitions: Iterable[Definition], key: str, what: str) -> Definition
     raise DataverseError(404, OBJECT_DOES_NOT_EXIST, message)
 
 
-def _expanded(text: str | None) -> list[str]:
+def _parse_expand(text: str | None) -> list[str]:
     names = [
         re.sub(r"\(.*\)", "", name).strip() for name in (text or "").split(",") if name.strip()
     ]
@@ -189,7 +195,7 @@ def _expanded(text: str | None) -> list[str]:
     return names
 
 
-def _selected(definition: Definition, select: str | None, type_name: str) -> Definition:
+def _select_properties(definition: Definition, select: str | None, type_name: str) -> Definition:
     if select is None:
         return {name: value for name, value in definition.items() if name not in _EXPANDABLE}
     names = [name.strip() for name in select.split(",") if name.strip()]

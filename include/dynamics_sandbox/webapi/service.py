@@ -70,7 +70,7 @@ class WebApi:
             raise unknown_resource(incoming.path.rpartition("/")[2])
         rest = incoming.path[root.end() :]
         if rest == "$batch" and incoming.method == "POST":
-            return answer_batch(incoming, preferences, self._inner)
+            return answer_batch(incoming, preferences, self._answer_part)
         if len(incoming.target) > (MAX_URL_IN_BATCH if incoming.is_in_batch else MAX_URL):
             raise DataverseError(413, BAD_QUERY, "The request URI is too long.")
         if incoming.method != "GET":
@@ -85,7 +85,7 @@ class WebApi:
         )
         return self._get(rest, request)
 
-    def _inner(self, incoming: Incoming) -> Answer:
+    def _answer_part(self, incoming: Incoming) -> Answer:
         return self.answer(incoming)
 
     def _get(self, rest: str, request: Request) -> Answer:
@@ -104,12 +104,16 @@ class WebApi:
             return body
         if "lose_delta_link" in request.faults:
             body.pop("@odata.deltaLink", None)
-        return Answer(200, to_json(body), {**_standard_headers(), **_applied(request.preferences)})
+        return Answer(
+            200, to_json(body), {**_standard_headers(), **_preference_headers(request.preferences)}
+        )
 
     def _of_row(self, match: re.Match[str], request: Request) -> dict[str, Any]:
         set_name, row_id = match["set"], match["id"].lower()
         if match["rest"]:
-            return self._tables.related(set_name, row_id, navigation=match["rest"], request=request)
+            return self._tables.related_page(
+                set_name, row_id, navigation=match["rest"], request=request
+            )
         return self._tables.row(set_name, row_id, request)
 
     def _collection(self, rest: str, request: Request) -> Any:
@@ -122,7 +126,7 @@ class WebApi:
         return self._tables.page(match["set"], request)
 
 
-def _applied(preferences: Preferences) -> dict[str, str]:
+def _preference_headers(preferences: Preferences) -> dict[str, str]:
     return {"Preference-Applied": ", ".join(preferences.applied)} if preferences.applied else {}
 
 

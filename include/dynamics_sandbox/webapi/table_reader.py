@@ -94,12 +94,12 @@ class TableReader:
             position = replace(position, is_tracking=True, snapshot=snapshot)
             if query.delta_token is None:
                 return self._page(store, query, position, request=request)
-            wanted = _wanted(query, request)
+            wanted = _wanted_values(query, request)
             return self._feed.changes(
                 store, query, position=position, request=request, wanted=wanted
             )
 
-    def related(
+    def related_page(
         self, set_name: str, row_id: str, *, navigation: str, request: Request
     ) -> dict[str, Any]:
         """One page of the rows that a collection-valued navigation property leads to."""
@@ -131,7 +131,7 @@ class TableReader:
         request: Request,
         listing: Listing,
     ) -> dict[str, Any]:
-        projection = self._projection(store, query, _wanted(query, request))
+        projection = self._projection(store, query, _wanted_values(query, request))
         size = request.preferences.page_size
         is_cut = query.top is not None and not request.preferences.has_page_size
         size = min(size, query.top or 0) if is_cut else size
@@ -174,7 +174,7 @@ class TableReader:
             raise bad_query("The query option can't be applied to a single row.")
         with self._organisation.lock:
             store = self.store(set_name)
-            wanted = _wanted(query, request, asked=ReadUnmasked.ONE_RECORD)
+            wanted = _wanted_values(query, request, asked=ReadUnmasked.ONE_RECORD)
             projection = self._projection(store, query, wanted)
             row = store.rows.get(sort_key(row_id))
             if row is None:
@@ -199,7 +199,7 @@ class TableReader:
             return str(min(len(listing.entries), COUNT_LIMIT))
 
 
-def _wanted(
+def _wanted_values(
     query: Query, request: Request, *, asked: ReadUnmasked = ReadUnmasked.ALL_RECORDS
 ) -> Wanted:
     """What the rows of the answer are to hold; unmasked values where the request asks for them."""

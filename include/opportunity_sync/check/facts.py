@@ -160,7 +160,7 @@ def fact_questions(facts: Facts, engine: Engine | None) -> Iterator[Question]:
     )
     for name, question, find in asked:
         yield Question(
-            f"{PREFIX}{name}", question, "dynamics.fact", partial(_undecided, find), needs=TOKEN
+            f"{PREFIX}{name}", question, "dynamics.fact", partial(_find_fact, find), needs=TOKEN
         )
 
 
@@ -173,7 +173,7 @@ def report_facts(items: Sequence[Item]) -> list[str]:
     ]
 
 
-def _undecided(find: Any) -> str:
+def _find_fact(find: Any) -> str:
     """The fact; whatever Dataverse refuses leaves it open."""
     try:
         return str(find())

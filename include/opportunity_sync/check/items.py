@@ -69,12 +69,12 @@ class Question:
             return self._item("passed", self.find())
         except FailedItemError as error:
             is_undecided = isinstance(error, UndecidedItemError)
-            item = self._told("unknown" if is_undecided else "failed", error)
+            item = self._item_of_error("unknown" if is_undecided else "failed", error)
             return replace(item, code=error.item_code or self.code)
         except TransientError as error:
-            return self._told(self.on_transient, error)
+            return self._item_of_error(self.on_transient, error)
         except SyncError as error:
-            return self._told("failed", error)
+            return self._item_of_error("failed", error)
         except Exception as error:  # noqa: BLE001 - one broken item must not hide the others
             item = self._item("unknown", f"The check itself broke ({type(error).__name__}).")
             return replace(item, code=BROKEN, next_step="report it: this is a fault of the program")
@@ -84,7 +84,7 @@ class Question:
         item = self._item("unknown", f"It was not asked: {reason}.")
         return replace(item, code=NOT_ASKED, next_step=next_step)
 
-    def _told(self, state: State, error: SyncError) -> Item:
+    def _item_of_error(self, state: State, error: SyncError) -> Item:
         where = f" [{error.request}]" if error.request else ""
         item = self._item(state, f"{error.problem}{where}")
         return replace(item, code=self.code, next_step=error.next_step)

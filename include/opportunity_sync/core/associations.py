@@ -133,12 +133,12 @@ def resolve(facts: Facts) -> Associations:
 
 def customer_is_contact(opportunities: pd.DataFrame, facts: Facts) -> Associations:
     """Rules 1 to 3 and 9: the contact gets the role, and its own account is the account."""
-    customers = _looked_up(
+    customers = _look_up_references(
         opportunities, "customer_id", facts.contact_directory, "parent_id", "parent_type"
     )
     employers = _employers(customers, "opportunity_id", facts.account_directory)
     return Associations(
-        accounts=_usable(employers, "opportunity_id"),
+        accounts=_usable_accounts(employers, "opportunity_id"),
         roles=select_rows(
             customers,
             customers["reason"].isna(),
@@ -148,21 +148,24 @@ def customer_is_contact(opportunities: pd.DataFrame, facts: Facts) -> Associatio
             source="customer",
         ),
         unresolved=pd.concat(
-            [_unresolved(customers, "customer_contact"), _unresolved(employers, "contact_account")],
+            [
+                _unresolved_rows(customers, "customer_contact"),
+                _unresolved_rows(employers, "contact_account"),
+            ],
             ignore_index=True,
         ),
-        missing={CONTACT.name: _missing(customers), ACCOUNT.name: _missing(employers)},
+        missing={CONTACT.name: _missing_ids(customers), ACCOUNT.name: _missing_ids(employers)},
     )
 
 
 def customer_is_account(opportunities: pd.DataFrame, facts: Facts) -> Associations:
     """Rules 4 and 5: the account is the account; no role comes from the customer."""
-    customers = _looked_up(opportunities, "customer_id", facts.account_directory)
+    customers = _look_up_references(opportunities, "customer_id", facts.account_directory)
     return Associations(
-        accounts=_usable(customers, "opportunity_id"),
+        accounts=_usable_accounts(customers, "opportunity_id"),
         roles=empty_frame(ROLE_COLUMNS),
-        unresolved=_unresolved(customers, "customer_account"),
-        missing={ACCOUNT.name: _missing(customers)},
+        unresolved=_unresolved_rows(customers, "customer_account"),
+        missing={ACCOUNT.name: _missing_ids(customers)},
     )
 
 
@@ -188,7 +191,7 @@ def stakeholder(facts: Facts) -> Associations:
     )
     is_known = links["connectionrole_id"].isin(facts.roles["connectionrole_id"])
     is_stakeholder = is_known & links["category"].eq(STAKEHOLDER_CATEGORY).fillna(value=False)
-    people = _looked_up(links[is_stakeholder], "contact_id", facts.contact_directory)
+    people = _look_up_references(links[is_stakeholder], "contact_id", facts.contact_directory)
     refused = facts.refused_ids(CONNECTION_ROLE.name)
     unknown = _unknown_roles(links[~is_known], refused)
     return Associations(
@@ -201,10 +204,10 @@ def stakeholder(facts: Facts) -> Associations:
             source="stakeholder",
         ),
         unresolved=pd.concat(
-            [unknown, _unresolved(people, "stakeholder_contact")], ignore_index=True
+            [unknown, _unresolved_rows(people, "stakeholder_contact")], ignore_index=True
         ),
         missing={
-            CONTACT.name: _missing(people),
+            CONTACT.name: _missing_ids(people),
             CONNECTION_ROLE.name: _ids(unknown["reference_id"]) - refused,
         },
     )
@@ -242,11 +245,11 @@ def contact_accounts(contacts_to_resolve: pd.DataFrame, accounts: Directory) -> 
     Takes contact facts and the known accounts; there is a row for each contact, in their order.
     """
     employers = _employers(contacts_to_resolve, "contact_id", accounts)
-    usable = _usable(employers, "contact_id")
+    usable = _usable_accounts(employers, "contact_id")
     people = contacts_to_resolve[["contact_id"]]
     return ContactAccounts(
         accounts=attach_columns(people, usable, on="contact_id", columns=["account_id"]),
-        missing=_missing(employers),
+        missing=_missing_ids(employers),
     )
 
 
@@ -263,7 +266,7 @@ def _by_customer_type(opportunities: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
 
 
-def _looked_up(
+def _look_up_references(
     frame: pd.DataFrame, reference: str, directory: Directory, *columns: str
 ) -> pd.DataFrame:
     """`frame` with `reference_id`, the answer of `look_up`, and columns of the survivor."""
@@ -278,7 +281,7 @@ def _employers(people: pd.DataFrame, key: str, accounts: Directory) -> pd.DataFr
         value=False
     )
     parents = select_rows(people, has_account, {key: key, "parent_id": "parent_id"})
-    return _looked_up(parents, "parent_id", accounts)
+    return _look_up_references(parents, "parent_id", accounts)
 
 
 def _side(
@@ -298,14 +301,14 @@ def _side(
     return select_rows(connections, fits, columns)
 
 
-def _usable(looked_up: pd.DataFrame, key: str) -> pd.DataFrame:
+def _usable_accounts(looked_up: pd.DataFrame, key: str) -> pd.DataFrame:
     """`key` and the account that was found for it."""
     return select_rows(
         looked_up, looked_up["reason"].isna(), {key: key, "account_id": "survivor_id"}
     )
 
 
-def _unresolved(looked_up: pd.DataFrame, kind: str) -> pd.DataFrame:
+def _unresolved_rows(looked_up: pd.DataFrame, kind: str) -> pd.DataFrame:
     """What could not be resolved, as `unresolved_association` lists it."""
     kept = ("opportunity_id", "reference_id", "reason")
     return select_rows(
@@ -313,7 +316,7 @@ def _unresolved(looked_up: pd.DataFrame, kind: str) -> pd.DataFrame:
     )
 
 
-def _missing(looked_up: pd.DataFrame) -> IdSet:
+def _missing_ids(looked_up: pd.DataFrame) -> IdSet:
     """The records that nobody knows."""
     return _ids(looked_up["missing_id"])
 

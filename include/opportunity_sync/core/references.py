@@ -83,8 +83,8 @@ class Directory:
         """
         found = self._keys.positions(references)
         is_asked, is_found = references.notna().to_numpy(), found >= 0
-        survivor = np.where(is_found, _at(self._survivor, found), -1)
-        is_known, is_circle = survivor >= 0, is_found & _at(self._is_circle, found)
+        survivor = np.where(is_found, _values_at(self._survivor, found), -1)
+        is_known, is_circle = survivor >= 0, is_found & _values_at(self._is_circle, found)
         named = array_of(references, pa.string())
         last = pa.array(take_rows(self._survivor_ids, found), pa.string())
         ends = pc.if_else(pa.array(is_found), last, named)
@@ -95,7 +95,7 @@ class Directory:
         reason[is_asked & ~is_known & is_refused] = self._reasons.refused
         reason[is_asked & ~is_known & is_erased] = self._reasons.erased
         reason[is_circle] = MERGE_CIRCLE
-        reason[is_known & _at(self._is_excluded, survivor)] = self._reasons.excluded
+        reason[is_known & _values_at(self._is_excluded, survivor)] = self._reasons.excluded
         return {
             "survivor_id": take_rows(self._records[self._key_column], survivor),
             "reason": pd.Series(reason, dtype=TEXT).array,
@@ -114,7 +114,7 @@ def _are_among(known: IdSet, ids: Values) -> np.ndarray:
     return are_known
 
 
-def _at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def _values_at(values: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """`values` at these positions. For -1 it is some value, which the caller sets aside."""
     if not len(values):
         return np.zeros(len(positions), dtype=values.dtype)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import requests
 from urllib3.exceptions import HTTPError, LocationValueError
 
-from opportunity_sync.errors import ConfigError, Request, SyncError, TransientError, visible
+from opportunity_sync.errors import ConfigError, Request, SyncError, TransientError, visible_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,7 +95,7 @@ def cause_of(error: BaseException) -> str:
         if not deeper:
             break
         innermost = deeper[0]
-    text = visible(str(innermost)) if isinstance(innermost, OSError) else ""
+    text = visible_text(str(innermost)) if isinstance(innermost, OSError) else ""
     known = "" if "://" in text or "url:" in text else text[:200]
     return f"{type(innermost).__name__} {known}".strip()
 

@@ -14,7 +14,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, quote_plus
 
-from opportunity_sync.errors import visible
+from opportunity_sync.errors import visible_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def wipe_secrets(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         without = _wipe_word if len(secret) < _SHORT else _wipe_runs
         text = without(text, secret)
-    text = _TOKEN.sub("***", visible(text))
+    text = _TOKEN.sub("***", visible_text(text))
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."
 
 

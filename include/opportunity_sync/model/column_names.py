@@ -12,7 +12,7 @@ import unicodedata
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from opportunity_sync.errors import visible
+from opportunity_sync.errors import visible_text
 from opportunity_sync.model.default import CURRENCY
 from opportunity_sync.model.fields import VERSION, Field
 
@@ -42,11 +42,11 @@ _SYSTEM_COLUMNS = {
 
 def quote(name: str) -> str:
     """A name that somebody wrote, fit for a message: in quotes, visible, and not too long."""
-    seen = visible(name)
+    seen = visible_text(name)
     return f'"{seen[:_SHOWN_CHARACTERS]}{"…" * (len(seen) > _SHOWN_CHARACTERS)}"'
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name that is most like the given one, where any is."""
     near = difflib.get_close_matches(name[:_SHOWN_CHARACTERS].lower(), list(known), 1)
     return near[0] if near else None
@@ -69,7 +69,7 @@ def nearest_logical_name(name: str) -> str | None:
     return likely if is_logical_name(likely) else None
 
 
-def meant_by(name: str) -> str | None:
+def describe_name(name: str) -> str | None:
     """What a name is that people take for a logical one, where it can be told."""
     if _LOOKUP_PROPERTY.fullmatch(name):
         return "the Web API's name of a lookup"
@@ -125,7 +125,7 @@ def free_name(name: str, source: str, taken: AbstractSet[str]) -> str:
 
     Free is a name of which no column that it may become is taken.
     """
-    likely = _made_valid(name)
+    likely = _valid_name(name)
     ends = map("_{}".format, count(2))
     numbered = (f"{likely[: _LONGEST_NAME - len(end)]}{end}" for end in ends)
     return next(
@@ -144,7 +144,7 @@ def _standing_fields(entity: Entity) -> tuple[Field, ...]:
     return tuple(field for field in entity.fields if field.always_stands)
 
 
-def _made_valid(name: str) -> str:
+def _valid_name(name: str) -> str:
     """The name with the letters and digits that may stay; `column` where there are none."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "_", plain).lstrip("_0123456789")

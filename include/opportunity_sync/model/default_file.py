@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from opportunity_sync.model.column_names import standing_columns
 from opportunity_sync.model.default import DEFAULT_MODEL
 from opportunity_sync.model.fields import Kind
-from opportunity_sync.model.selection import selectable
+from opportunity_sync.model.selection import selectable_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,8 @@ def default_fields_file() -> str:
 def _section(entity: Entity) -> str:
     there = ", ".join(standing_columns(entity))
     lines = (
-        f'{field.column} = "{field.source}"  # {_becomes(field)}' for field in selectable(entity)
+        f'{field.column} = "{field.source}"  # {_columns_in_words(field)}'
+        for field in selectable_fields(entity)
     )
     return "\n".join(
         [
@@ -46,7 +47,7 @@ def _section(entity: Entity) -> str:
     )
 
 
-def _becomes(field: Field) -> str:
+def _columns_in_words(field: Field) -> str:
     [first, *others] = field.columns
     columns = [f"{each.name} ({each.kind})" for each in field.columns]
     return ", ".join([*(columns if others else [first.kind]), *_remarks(field)])

@@ -18,13 +18,18 @@ from opportunity_sync.model.column_names import (
     ALWAYS_THERE,
     WITH_MONEY,
     columns_of,
-    nearest,
+    nearest_name,
     quote,
     reserved_names,
 )
 from opportunity_sync.model.default import DEFAULT_MODEL
 from opportunity_sync.model.selected_lines import SelectedLines
-from opportunity_sync.model.selection import EntitySelection, Selection, make_selection, selectable
+from opportunity_sync.model.selection import (
+    EntitySelection,
+    Selection,
+    make_selection,
+    selectable_fields,
+)
 from opportunity_sync.model.toml_lines import Faults, Lines
 
 if TYPE_CHECKING:
@@ -47,7 +52,7 @@ def parse_fields(text: str, *, where: str = "", model: Model = DEFAULT_MODEL) ->
     every fault of the text.
     """
     try:
-        content, lines = _parsed(text)
+        content, lines = _parse_text(text)
     except (ValueError, RecursionError) as error:
         raise FieldsFileError([_syntax_fault(text, error)], where=where) from None
     faults = Faults(lines)
@@ -81,10 +86,10 @@ class _EntityTable:
             if key not in _KEYS:
                 self._refuse_key(key, value)
         lines = SelectedLines(self._entity, self._fields(), self._faults)
-        wanted = lines.known_fields() | self._staying()
+        wanted = lines.known_fields() | self._staying_fields()
         return make_selection(self._entity, wanted, lines.custom_fields(beside=wanted))
 
-    def _staying(self) -> frozenset[Field]:
+    def _staying_fields(self) -> frozenset[Field]:
         """The default fields that were not left out; none where that can't be told."""
         faults_before = len(self._faults.found)
         starts = self._content.get("default", True)
@@ -93,16 +98,16 @@ class _EntityTable:
         if starts is False and "without" in self._content:
             next_step = "remove it, or write default = true"
             self._add("without", "leaves nothing out where default is false", next_step)
-        left_out = self._left_out()
+        left_out = self._left_out_names()
         if starts is False or len(self._faults.found) > faults_before:
             return frozenset()
         return frozenset(
-            field for field in selectable(self._entity) if field.column not in left_out
+            field for field in selectable_fields(self._entity) if field.column not in left_out
         )
 
-    def _left_out(self) -> list[str]:
+    def _left_out_names(self) -> list[str]:
         names = self._content.get("without", [])
-        known = [field.column for field in selectable(self._entity)]
+        known = [field.column for field in selectable_fields(self._entity)]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             self._add("without", "must be a list of names", f'write without = ["{known[0]}"]')
             return []
@@ -120,9 +125,9 @@ class _EntityTable:
         return {}
 
     def _refuse_left_out(self, name: str) -> None:
-        fields = selectable(self._entity)
+        fields = selectable_fields(self._entity)
         alike = (field.column for field in fields if name in {*columns_of(field), field.source})
-        near = next(alike, None) or nearest(name, [field.column for field in fields])
+        near = next(alike, None) or nearest_name(name, [field.column for field in fields])
         problem, next_step = "is no default field", "remove it; docs/store.md lists them"
         reserved = reserved_names(self._entity).get(name)
         if reserved in {ALWAYS_THERE, WITH_MONEY}:
@@ -137,7 +142,7 @@ class _EntityTable:
         )
 
     def _refuse_key(self, key: str, value: Any) -> None:
-        near = nearest(key, _KEYS)
+        near = nearest_name(key, _KEYS)
         if near:
             next_step = f'write "{near}"'
         elif isinstance(value, str):
@@ -152,7 +157,7 @@ class _EntityTable:
 
 
 def _refuse_table(name: str, tables: Collection[str], faults: Faults) -> None:
-    near = nearest(name, tables)
+    near = nearest_name(name, tables)
     if name in _KEYS:
         next_step = f"move it below {', '.join(f'[{table}]' for table in tables)}"
     elif near:
@@ -162,7 +167,7 @@ def _refuse_table(name: str, tables: Collection[str], faults: Faults) -> None:
     faults.add((name,), f"{quote(name)} is no table that is synced", next_step)
 
 
-def _parsed(text: str) -> tuple[dict[str, Any], Lines]:
+def _parse_text(text: str) -> tuple[dict[str, Any], Lines]:
     return tomllib.loads(text), Lines(text)
 
 
@@ -185,7 +190,7 @@ def _line_that_is_beyond(text: str) -> int:
 
     def is_beyond(count: int) -> bool:
         try:
-            _parsed("\n".join(lines[:count]))
+            _parse_text("\n".join(lines[:count]))
         except tomllib.TOMLDecodeError:
             return False
         except (ValueError, RecursionError):

@@ -58,7 +58,7 @@ def _read(url: str) -> tuple[str, bytes]:
             where = path
         system.invalidate_cache()
         with system.open(path, "rb") as file:
-            return where, _up_to(_MOST_BYTES + 1, file)
+            return where, _read_up_to(_MOST_BYTES + 1, file)
     except Exception as error:  # noqa: BLE001 - each kind of file system has errors of its own
         # Without its cause, whose text can hold a signed address.
         raise ConfigError(
@@ -69,7 +69,7 @@ def _read(url: str) -> tuple[str, bytes]:
         ) from None
 
 
-def _up_to(most: int, file: Any) -> bytes:
+def _read_up_to(most: int, file: Any) -> bytes:
     """The file's beginning; what comes over a network comes in pieces."""
     content = b""
     while more := file.read(most - len(content)):

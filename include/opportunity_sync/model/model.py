@@ -35,6 +35,6 @@ class Model:
         """The tasks that read Dynamics, one beside the other; each is named by an entity."""
         return tuple(dict.fromkeys(entity.read_by for entity in self.entities))
 
-    def read_by(self, task: str) -> tuple[Entity, ...]:
+    def entities_read_by(self, task: str) -> tuple[Entity, ...]:
         """The entities that an extract task reads."""
         return tuple(entity for entity in self.entities if entity.read_by == task)

@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.model.column_names import (
+    describe_name,
     free_name,
     is_logical_name,
     is_store_name,
-    meant_by,
     names_of,
     nearest_logical_name,
     possible_columns,
     quote,
     reserved_names,
 )
-from opportunity_sync.model.selection import CustomField, selectable
+from opportunity_sync.model.selection import CustomField, selectable_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -46,7 +46,7 @@ class SelectedLines:
 
         So they keep their types, which the metadata of a custom field decides.
         """
-        known = (*selectable(self._entity), *self._entity.facts)
+        known = (*selectable_fields(self._entity), *self._entity.facts)
         return frozenset(
             field
             for field in known
@@ -98,7 +98,7 @@ class SelectedLines:
             next_step = 'write its logical name in quotes, such as "new_region"'
             self._add(name, "has no Dynamics column", next_step)
         elif not is_logical_name(source):
-            likely, meaning = nearest_logical_name(source), meant_by(source)
+            likely, meaning = nearest_logical_name(source), describe_name(source)
             problem = f"is {meaning}, no logical name" if meaning else "is no logical name"
             unknown = "Power Apps shows it with each column of a table"
             self._faults.add(

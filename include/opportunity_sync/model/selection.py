@@ -93,7 +93,7 @@ def is_selectable(each: Field) -> bool:
     return not each.always_stands and each != CURRENCY
 
 
-def selectable(entity: Entity) -> tuple[Field, ...]:
+def selectable_fields(entity: Entity) -> tuple[Field, ...]:
     """The default fields of an entity that a user may leave out."""
     return tuple(filter(is_selectable, entity.fields))
 

@@ -56,16 +56,16 @@ class Lines:
 
     def of_key(self, *path: str) -> int:
         """The line of a key's first statement, or of the innermost table that has one."""
-        return self._nearest(path)[0]
+        return self._nearest_statement(path)[0]
 
     def of_text(self, text: str, *path: str) -> int:
         """The line on which a string stands in the value of a key, which may span several."""
-        line, statement = self._nearest(path)
+        line, statement = self._nearest_statement(path)
         if path not in self._texts:
             self._texts[path] = _texts(statement)
         return line + self._texts[path].get(text, 0)
 
-    def _nearest(self, path: tuple[str, ...]) -> tuple[int, str]:
+    def _nearest_statement(self, path: tuple[str, ...]) -> tuple[int, str]:
         known = (path[:length] for length in range(len(path), 0, -1))
         return next((self._statements[part] for part in known if part in self._statements), (1, ""))
 

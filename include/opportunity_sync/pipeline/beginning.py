@@ -27,7 +27,7 @@ from opportunity_sync.pipeline.run import (
     Baseline,
     Run,
     RunRequest,
-    less,
+    move_back,
     report_wait,
     staging_root,
     utc_now,
@@ -99,7 +99,7 @@ def begin(
         _report_selection(connection, selection, events=events)
         store.note_left_out(connection, unread_fields(selection, plan))
         events.note_columns(fitted.added)
-        run = _begun(connection, found, requests=client.counters.requests, settings=settings)
+        run = _make_run(connection, found, requests=client.counters.requests, settings=settings)
         _record(run, request, connection)
         failure = None
         if any(table.waiting for table in run.tables.values()):
@@ -166,7 +166,7 @@ def _start(server: datetime | None, worker: datetime) -> datetime:
     return min(server, worker)
 
 
-def _begun(
+def _make_run(
     connection: store.Connection, found: Findings, *, requests: int, settings: Settings
 ) -> Run:
     filter_gone = _lost_filters(connection, found)
@@ -174,7 +174,7 @@ def _begun(
     request, state = found.request, found.state
     for entity in found.model:
         read = found.plan.of(entity).columns
-        store.want_columns(connection, entity, _wanted(entity, read))
+        store.want_columns(connection, entity, _columns_to_want(entity, read))
         store.let_go_of_unread(connection, entity, read, most_owed=OWED_AT_ONCE)
     overlap = timedelta(minutes=settings.overlap_minutes)
     tables = {
@@ -207,7 +207,7 @@ def _begun(
     )
 
 
-def _wanted(entity: Entity, read: Collection[str]) -> set[str]:
+def _columns_to_want(entity: Entity, read: Collection[str]) -> set[str]:
     """What rows owe that are written without it: all that was selected, now to be read or not.
 
     What comes with some other solution is owed only where it is there.
@@ -279,7 +279,7 @@ def _with_past_watermarks(
         return found
     newest = store.newest_modified_at(connection, found.model)
     surely = min(found.started_at, newest) if newest else found.started_at
-    to = less(surely, timedelta(minutes=settings.overlap_minutes))
+    to = move_back(surely, timedelta(minutes=settings.overlap_minutes))
     for name in ahead:
         log.warning(
             "%s: the watermark %s lies ahead of Dynamics' clock and this worker's; it goes back "
@@ -295,7 +295,7 @@ def _with_past_watermarks(
 
 def _waits_for_a_person(connection: store.Connection) -> bool:
     """Whether a quick sync has failed since the selection changed, perhaps before it had begun."""
-    since = store.selected_since(connection)
+    since = store.selection_changed_at(connection)
     return store.last_failure(connection, "fill", since=since) is not None
 
 

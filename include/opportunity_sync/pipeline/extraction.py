@@ -57,7 +57,7 @@ def extract(
     """
     begun = open_run(run)
     require_same_organization(client, begun)
-    entities = [entity for entity in begun.model.read_by(task) if begun.reads(entity)]
+    entities = [entity for entity in begun.model.entities_read_by(task) if begun.reads(entity)]
     work = _Extract(client, begun, on_progress)
     return {entity.name: _read_table(work, entity) for entity in entities}
 

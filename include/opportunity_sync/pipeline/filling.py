@@ -80,7 +80,7 @@ def _fill_table(
     names = [entity.key_column, VERSION.name, *_column_names(entity, fields)]
     changed = 0
     for part in published.parts:
-        with _locked(engine, settings) as connection:
+        with _lock_store(engine, settings) as connection:
             state = _require_current(connection, run, entity)
             moment = clock().replace(microsecond=0)
             of_run = run.dag_id, run.run_id
@@ -91,7 +91,7 @@ def _fill_table(
                 store.bump_revision(connection, change.revision)
                 store.count_filled(connection, of_run, entity.name, updated=filled)
         changed += filled
-    with _locked(engine, settings) as connection:
+    with _lock_store(engine, settings) as connection:
         state = _require_current(connection, run, entity)
         if reading.is_whole:  # a range fills values, and shows nothing of the table
             _close_pass(connection, run, entity, reading=reading, state=state)
@@ -167,7 +167,7 @@ def _remember_owed(
 def _close(engine: Engine, run: Run, *, settings: Settings) -> None:
     """Write the run's own record: that it succeeded, and how many rows it read and wrote."""
     counts, requests, replaced = {}, run.requests, 0
-    with _locked(engine, settings) as connection:
+    with _lock_store(engine, settings) as connection:
         filled = store.counted_updates(connection, run.dag_id, run.run_id)
         for entity in run.model.public:
             if not run.reads(entity):
@@ -194,7 +194,7 @@ def _close(engine: Engine, run: Run, *, settings: Settings) -> None:
         )
 
 
-def _locked(engine: Engine, settings: Settings) -> AbstractContextManager[store.Connection]:
+def _lock_store(engine: Engine, settings: Settings) -> AbstractContextManager[store.Connection]:
     return store.lock_store(engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait)
 
 

@@ -55,13 +55,13 @@ class Change:
             yield f"  to fill: {', '.join(self.to_fill)} ({self._cost()})"
 
     def _cost(self) -> str:
-        parts = [_counted(self.rows, "row"), _counted(self.requests, "request")]
+        parts = [_count_in_words(self.rows, "row"), _count_in_words(self.requests, "request")]
         if self.minutes is not None:
-            parts.append(f"about {_counted(max(1, round(self.minutes)), 'minute')}")
+            parts.append(f"about {_count_in_words(max(1, round(self.minutes)), 'minute')}")
         return ", ".join(parts)
 
 
-def _counted(number: int, noun: str) -> str:
+def _count_in_words(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -82,7 +82,7 @@ def preview(
     model, plan = read_selected(client, selection, settings=settings, model=default)
     fitted = store.expect_columns(engine, model)
     with store.read_store(engine) as connection:
-        stored = _stored(connection, fitted.model, selection)
+        stored = _read_stored(connection, fitted.model, selection)
     return [
         _change(entity, stored, plan=plan, fitted=fitted, page_size=settings.page_size)
         for entity in fitted.model.public
@@ -113,7 +113,7 @@ class _Stored:
     pace: float | None = None  # seconds per request
 
 
-def _stored(connection: Connection, model: Model, selection: Selection) -> _Stored:
+def _read_stored(connection: Connection, model: Model, selection: Selection) -> _Stored:
     if not store.is_made(connection):
         return _Stored()
     columns = store.read_state(connection).columns

@@ -299,7 +299,7 @@ def window_for(
     if request.mode == "fill":
         by = CREATED_SOURCE if request.ranges_by == "created" else MODIFIED_SOURCE
         return Window(request.window_start, request.window_end, by)
-    return Window(watermark and less(watermark, overlap))
+    return Window(watermark and move_back(watermark, overlap))
 
 
 def utc_now() -> datetime:
@@ -307,7 +307,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def less(moment: datetime, span: timedelta) -> datetime:
+def move_back(moment: datetime, span: timedelta) -> datetime:
     """The moment moved back by a span, but not beyond the start of the calendar."""
     earliest = datetime.min.replace(tzinfo=moment.tzinfo)
     return moment - span if moment - earliest >= span else earliest

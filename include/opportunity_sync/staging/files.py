@@ -78,7 +78,7 @@ class Files:
 
     def last_written(self, folder: str) -> datetime | None:
         """When anything in a folder was last written; None where it holds no file."""
-        moments = (self._modified(path) for path in self._system.find(self._path(folder)))
+        moments = (self._modified_at(path) for path in self._system.find(self._path(folder)))
         return max((moment for moment in moments if moment is not None), default=None)
 
     def url_of(self, name: str) -> str:
@@ -111,7 +111,7 @@ class Files:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}" if name else self._root
 
-    def _modified(self, path: str) -> datetime | None:
+    def _modified_at(self, path: str) -> datetime | None:
         try:
             moment: datetime = self._system.modified(path)
         except FileNotFoundError:  # removed meanwhile

@@ -142,7 +142,7 @@ class RunFolder:
         """The outcome under `name`. Raises `StagingError` where nobody published it."""
         found = self.find_manifest(name)
         if found is None:
-            raise self._missing(_manifest(name))
+            raise self._missing_error(_manifest(name))
         return found
 
     def find_manifest(self, name: str) -> Manifest | None:
@@ -159,13 +159,13 @@ class RunFolder:
         Raises:
             StagingError: the part is missing, or not what was written.
         """
-        source = pa.BufferReader(self._verified(part))
+        source = pa.BufferReader(self._verified_content(part))
         table = pq.ParquetFile(source).read(None if columns is None else list(columns))
         return table.replace_schema_metadata(None)
 
     def state(self, part: Part) -> dict[str, Any]:
         """What was written beside a part's rows. Raises `StagingError` as `read`."""
-        state: dict[str, Any] = _footer(self._verified(part))[0]["state"]
+        state: dict[str, Any] = _footer(self._verified_content(part))[0]["state"]
         return state
 
     def tables(
@@ -183,7 +183,7 @@ class RunFolder:
         before: dict[str, str | None] = {}
         for name in self._files.names(group):
             try:
-                footer, rows = _footer(self._verified(Part(group, name, 0)))
+                footer, rows = _footer(self._verified_content(Part(group, name, 0)))
             except StagingError:
                 continue
             parts[name], before[name] = Part(group, name, rows), footer["after"]
@@ -202,7 +202,7 @@ class RunFolder:
     def _manifest(self, name: str, content: bytes) -> Manifest:
         found = self._object(name, content)
         if found.get("version") != _VERSION:
-            raise self._unusable(name, "was staged by another version of the pipeline")
+            raise self._unusable_error(name, "was staged by another version of the pipeline")
         groups = {
             group: tuple(Part(group, part, rows) for part, rows in parts)
             for group, parts in found["groups"].items()
@@ -215,30 +215,30 @@ class RunFolder:
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise self._unusable(name, "is damaged")
+            raise self._unusable_error(name, "is damaged")
         return found
 
-    def _verified(self, part: Part) -> bytes:
+    def _verified_content(self, part: Part) -> bytes:
         known = _NAME.fullmatch(part.name)
         content = self._content(part.path)
         if known is None or known["checksum"] != _checksum(content):
-            raise self._unusable(part.path, "is not what was written")
+            raise self._unusable_error(part.path, "is not what was written")
         return content
 
     def _content(self, name: str) -> bytes:
         try:
             return self._files.read(name)
         except FileNotFoundError:
-            raise self._missing(name) from None
+            raise self._missing_error(name) from None
 
-    def _unusable(self, name: str, what: str) -> StagingError:
+    def _unusable_error(self, name: str, what: str) -> StagingError:
         return StagingError(
             f"A file of this run's staged rows {what} ({name} in {self.url}).",
             next_step="clear the whole DAG run, from its first task, so that the rows are read "
             "again.",
         )
 
-    def _missing(self, name: str) -> StagingError:
+    def _missing_error(self, name: str) -> StagingError:
         return StagingError(
             f"The staged rows of this run are not there ({name} in {self.url}): "
             "they were removed after the run, belong to an older attempt, or this worker does not "

@@ -70,7 +70,7 @@ def explain_opportunity(
         "customer": _customer(connection, row),
         "account": _account(connection, row["account_id"]),
         "roles": _roles(connection, opportunity_id),
-        "unresolved": _unresolved(connection, opportunity_id),
+        "unresolved": _unresolved_associations(connection, opportunity_id),
         "history": _history(connection, opportunity_id),
     }
 
@@ -125,7 +125,7 @@ def _roles(connection: Connection, opportunity_id: str) -> list[dict[str, Any]]:
     ]
 
 
-def _unresolved(connection: Connection, opportunity_id: str) -> list[dict[str, Any]]:
+def _unresolved_associations(connection: Connection, opportunity_id: str) -> list[dict[str, Any]]:
     unresolved = unresolved_association
     query = select(unresolved).where(unresolved.c.opportunity_id == opportunity_id)
     rows = connection.execute(query.order_by(*unresolved.primary_key))

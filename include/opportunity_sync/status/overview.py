@@ -16,7 +16,7 @@ from opportunity_sync.core.standing import code_of_failure, is_late
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.status.figures import table_figures
 from opportunity_sync.status.progress import running_runs
-from opportunity_sync.store.journal.signs import EndedRun, read_ended, read_last_success
+from opportunity_sync.store.journal.signs import EndedRun, read_ended_runs, read_last_success
 from opportunity_sync.store.schema.tables import sync_alert
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def overview(
     succeeded_at = read_last_success(connection)
     state, sentence, code = _verdict(
         succeeded_at,
-        read_ended(connection),
+        read_ended_runs(connection),
         now=now,
         late_after=late_after,
         is_paused=is_paused,

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.selection import is_selectable
 from opportunity_sync.store.books.left_out_fields import left_out_fields
-from opportunity_sync.store.books.selections import selected_since
+from opportunity_sync.store.books.selections import selection_changed_at
 from opportunity_sync.store.journal.runs import last_failure
 from opportunity_sync.store.schema.tables import (
     column_share,
@@ -137,5 +137,5 @@ def _shares(connection: Connection) -> dict[tuple[str, str], dict[str, Any]]:
 
 def _fill_has_failed(connection: Connection) -> bool:
     """Whether the quick sync of the selection of now failed, and waits for a person."""
-    since = selected_since(connection)
+    since = selection_changed_at(connection)
     return last_failure(connection, "fill", since=since) is not None

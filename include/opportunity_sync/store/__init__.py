@@ -25,7 +25,7 @@ from opportunity_sync.store.books.refused_records import (
     pass_refused,
     refused_ids,
 )
-from opportunity_sync.store.books.selections import note_selection, selected_since
+from opportunity_sync.store.books.selections import note_selection, selection_changed_at
 from opportunity_sync.store.books.state import (
     DeltaLink,
     StoreState,
@@ -189,7 +189,7 @@ __all__ = [
     "remember_owed",
     "rows_changed_by",
     "seconds_per_request",
-    "selected_since",
+    "selection_changed_at",
     "stopped_columns",
     "stopped_fields",
     "store_engine",

@@ -72,10 +72,10 @@ def test_a_row_that_is_gone_from_the_files_is_deleted(tmp_path: Path) -> None:
     before = served(tmp_path, *both)
     after = served(tmp_path, both[0])
     for again in (after, served(tmp_path, both[0])):
-        stones = again.stores["contacts"].deleted_between(before.version, again.version)
+        stones = again.stores["contacts"].tombstones_between(before.version, again.version)
         assert [stone.row_id for stone in stones] == [SECOND]
     back = served(tmp_path, *both)
-    assert back.stores["contacts"].deleted_between(before.version, back.version) == []
+    assert back.stores["contacts"].tombstones_between(before.version, back.version) == []
     assert versions(back)[SECOND] > after.version
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from history_proof import ConvergenceError, Report, shrunk, theatre
+from history_proof import ConvergenceError, Report, shrink_history, theatre
 from history_runs import differences_at_the_end
-from history_soak import missing, prove_many, statistics
+from history_soak import missing_meetings, prove_many, statistics
 from oracle import DEFAULT
-from oracle_fields import selected_by
+from oracle_fields import parse_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_the_store_tells_the_truth_after_any_history(
             f"{HISTORIES} of them in {MINUTES} minutes. For all: make soak N={HISTORIES}"
         )
     if HISTORIES >= ENOUGH:
-        assert missing(report) == [], statistics(report)
+        assert missing_meetings(report) == [], statistics(report)
 
 
 def a_tale(*steps: list[object]) -> Told:
@@ -83,7 +83,7 @@ def test_the_oracle_reads_an_empty_fields_file_as_the_default_selection(place: T
     """What it works out from a file is what it has written down of the contract."""
     organisation = place.stage.sandbox.organisation
 
-    assert DEFAULT.columns == selected_by("", organisation).columns
+    assert DEFAULT.columns == parse_selected("", organisation).columns
 
 
 def test_a_selected_column_that_is_not_filled_is_caught(place: Theatre) -> None:
@@ -117,7 +117,7 @@ def test_a_failing_history_is_cut_down_to_the_steps_it_needs(place: Theatre) -> 
             return True
         return False
 
-    least = shrunk(told, fails)
+    least = shrink_history(told, fails)
 
     assert least["steps"] == [["run", "continue", 0, 0], ["delete", "o0"]]
 

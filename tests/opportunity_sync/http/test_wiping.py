@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from opportunity_sync.errors import ConfigError, DataError, Request, TransientError, visible
+from opportunity_sync.errors import ConfigError, DataError, Request, TransientError, visible_text
 from opportunity_sync.http.wiping import wipe_secrets
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def test_no_spelling_of_a_secret_is_shown(secret: str, spell: Callable[[str], st
     folded = "".join(text.split()).lower()
     bare = "".join(secret.split()).lower()
     half = max(4, len(bare) // 2)
-    spelt = "".join(visible(spell(secret)).split()).lower()
+    spelt = "".join(visible_text(spell(secret)).split()).lower()
     assert "***" in text
     assert not [at for at in range(len(bare) - half + 1) if bare[at : at + half] in folded]
     assert spelt not in folded
@@ -105,7 +105,7 @@ FOREIGN = "a\r\n2026-01-01 ERROR\x1b[31m\u202eevil\u2066 \x00\x9b\u200b\ufeffb\u
     "text",
     [
         wipe_secrets(FOREIGN),
-        visible(FOREIGN),
+        visible_text(FOREIGN),
         str(ConfigError(FOREIGN, next_step=FOREIGN)),
         str(TransientError(FOREIGN, request=Request(FOREIGN, FOREIGN, 400, FOREIGN, FOREIGN))),
         str(DataError(FOREIGN, entity="contact", record_id=FOREIGN, field=FOREIGN)),
@@ -122,7 +122,7 @@ def test_only_visible_characters_of_foreign_texts_are_shown(text: str) -> None:
 
 def test_a_visible_text_stays_as_it_is() -> None:
     """In any language."""
-    assert visible("Ünïcode, 東京 and 🙂 stay") == "Ünïcode, 東京 and 🙂 stay"
+    assert visible_text("Ünïcode, 東京 and 🙂 stay") == "Ünïcode, 東京 and 🙂 stay"
 
 
 def test_a_text_without_end_is_cut() -> None:

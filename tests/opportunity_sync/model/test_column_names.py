@@ -6,12 +6,12 @@ import pytest
 
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.column_names import (
+    describe_name,
     free_name,
     is_logical_name,
     is_store_name,
-    meant_by,
-    nearest,
     nearest_logical_name,
+    nearest_name,
     quote,
     reserved_columns,
     standing_columns,
@@ -48,7 +48,7 @@ def test_what_is_no_logical_name_is_answered_with_the_likely_one(
 ) -> None:
     """Other names of a column are told apart from what is none at all."""
     assert not is_logical_name(name)
-    assert (likely, meaning) == (nearest_logical_name(name), meant_by(name))
+    assert (likely, meaning) == (nearest_logical_name(name), describe_name(name))
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_the_nearest_name_is_looked_for_whatever_the_case() -> None:
     """What is like none has no nearest name, and a very long one costs nothing."""
     known = ["stage", "description"]
 
-    assert nearest("Desciption", known) == "description"
-    assert nearest("x", known) is None
-    assert nearest("stage" * 100_000, known) is None
+    assert nearest_name("Desciption", known) == "description"
+    assert nearest_name("x", known) is None
+    assert nearest_name("stage" * 100_000, known) is None
 
 
 def test_a_name_is_shown_without_what_a_terminal_would_obey() -> None:

@@ -7,7 +7,7 @@ import re
 from opportunity_sync.model import DEFAULT_MODEL, Selection
 from opportunity_sync.model.default_file import default_fields_file
 from opportunity_sync.model.fields_file import parse_fields
-from opportunity_sync.model.selection import selectable
+from opportunity_sync.model.selection import selectable_fields
 
 
 def test_the_printed_default_selects_the_default() -> None:
@@ -27,7 +27,7 @@ def test_each_field_has_a_line_that_tells_what_it_becomes() -> None:
     assert 'stage = "statecode"  # stage_code (integer), stage_label (text)' in lines
     assert 'annual_revenue = "revenue"  # money, with currency_id' in lines
     assert 'mkt_urgency = "mkt_urgency"  # integer, where the organisation has it' in lines
-    assert sum(len(selectable(each)) for each in DEFAULT_MODEL.public) == len(
+    assert sum(len(selectable_fields(each)) for each in DEFAULT_MODEL.public) == len(
         [line for line in lines if re.match(r'\w+ = "', line)]
     )
 

@@ -14,7 +14,7 @@ from opportunity_sync.errors import FieldsFileError
 from opportunity_sync.model import DEFAULT_MODEL, CustomField, Selection
 from opportunity_sync.model.column_names import reserved_names
 from opportunity_sync.model.fields_file import parse_fields
-from opportunity_sync.model.selection import selectable
+from opportunity_sync.model.selection import selectable_fields
 
 EXAMPLE = """\
 [opportunity]
@@ -269,7 +269,9 @@ def test_no_more_of_the_file_is_shown_than_names() -> None:
     assert long[:61] not in " ".join(faults_of(f'["{long}"]\n["{long}"]'))
 
 
-DEFAULT_NAMES = {each.name: [f.column for f in selectable(each)] for each in DEFAULT_MODEL.public}
+DEFAULT_NAMES = {
+    each.name: [f.column for f in selectable_fields(each)] for each in DEFAULT_MODEL.public
+}
 NAMES = st.builds("{}{}".format, st.sampled_from("asz"), st.text("aez09_", max_size=39))
 
 

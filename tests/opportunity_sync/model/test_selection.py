@@ -6,7 +6,7 @@ import pytest
 
 from opportunity_sync.model import DEFAULT_MODEL, CustomField, Field, Kind, Selection
 from opportunity_sync.model.default import CURRENCY
-from opportunity_sync.model.selection import make_selection, selectable, with_currency
+from opportunity_sync.model.selection import make_selection, selectable_fields, with_currency
 
 STANDING = {
     "opportunity": ["customer", "owner", "created_at", "modified_at"],
@@ -19,7 +19,7 @@ def a_selection(*custom: CustomField, entity: str = "opportunity") -> Selection:
     """The default selection, and custom fields of one entity."""
     return Selection(
         tuple(
-            make_selection(each, selectable(each), custom if each.name == entity else ())
+            make_selection(each, selectable_fields(each), custom if each.name == entity else ())
             for each in DEFAULT_MODEL.public
         )
     )
@@ -60,7 +60,7 @@ def test_a_row_with_money_has_its_currency() -> None:
 def test_the_currency_goes_with_the_last_default_amount() -> None:
     """An opportunity without its estimated value has no amount, so no currency either."""
     opportunity = DEFAULT_MODEL["opportunity"]
-    wanted = [field for field in selectable(opportunity) if field.kind is not Kind.MONEY]
+    wanted = [field for field in selectable_fields(opportunity) if field.kind is not Kind.MONEY]
 
     assert CURRENCY in Selection.default()["opportunity"].fields
     assert CURRENCY not in make_selection(opportunity, wanted).fields
@@ -71,7 +71,7 @@ def test_a_fact_that_is_wanted_becomes_public() -> None:
     contact = DEFAULT_MODEL["contact"]
     [master] = [fact for fact in contact.facts if fact.column == "master"]
 
-    assert make_selection(contact, (*selectable(contact), master)).fields == (
+    assert make_selection(contact, (*selectable_fields(contact), master)).fields == (
         *contact.fields,
         master,
     )

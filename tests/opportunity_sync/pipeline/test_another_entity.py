@@ -27,7 +27,7 @@ from opportunity_sync.model import (
 )
 from opportunity_sync.pipeline.preview import preview
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 from store_dumps import dump
 from sync_runs import SyncRuns, settings_for_tests
 
@@ -96,7 +96,7 @@ def world(request: pytest.FixtureRequest) -> Organisation:
     """
     empty = Organisation({**TABLES, LEADS.set_name: LEADS})
     is_tracked = getattr(request, "param", WINDOWS) == TRACKING
-    organisation = empty if is_tracked else untracked(empty)
+    organisation = empty if is_tracked else without_tracking(empty)
     organisation.now = MORNING
     account = organisation.create("accounts", {"name": "Analytical Engines"})
     contact = organisation.create(

@@ -25,7 +25,7 @@ from opportunity_sync.pipeline.run import open_run
 from opportunity_sync.pipeline.settling import find_open_questions
 from opportunity_sync.store import migrate, read_state
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 from store_dumps import dump
 from sync_runs import SyncRuns, settings_for_tests
 
@@ -203,7 +203,7 @@ def test_a_reconciliation_of_an_empty_store_reads_pages(sqlite_runs: SyncRuns) -
 @pytest.fixture
 def ticking(sqlite_engine: Engine, tmp_path: Path) -> Iterator[Ticking]:
     """Runs of an organisation read by windows, whose workers have a clock of their own."""
-    organisation = untracked(Organisation.empty())
+    organisation = without_tracking(Organisation.empty())
     organisation.now = MORNING
     organisation.create("contacts", {"lastname": "Byron"})
     with Sandbox(organisation) as sandbox:

@@ -12,7 +12,7 @@ from dynamics_sandbox import Organisation, Sandbox
 from dynamics_sandbox.schema.custom_columns import SYNC_FILTER
 from opportunity_sync.errors import ConfigError
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 from sync_runs import SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def engine(ground: tuple[bool, Engine]) -> Engine:
 def world(ground: tuple[bool, Engine]) -> Organisation:
     """Five contacts with e-mail addresses, with and without change tracking."""
     empty = Organisation.empty()
-    organisation = empty if ground[0] else untracked(empty)
+    organisation = empty if ground[0] else without_tracking(empty)
     organisation.now = MORNING
     for number in range(5):
         address = {"lastname": f"Byron {number}", "emailaddress1": f"{number}@example.com"}

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from dynamics_sandbox import FaultKind, Organisation, Sandbox
 from opportunity_sync.errors import ConfigError, PrivilegeError
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 from store_dumps import dump
 from sync_runs import SyncRuns, settings_for_tests
 
@@ -31,7 +31,7 @@ def windowed(
     organisation: Organisation, sqlite_engine: Engine, tmp_path: Path
 ) -> Iterator[SyncRuns]:
     """Runs of an organisation whose changes show in windows only."""
-    with Sandbox(untracked(organisation)) as sandbox:
+    with Sandbox(without_tracking(organisation)) as sandbox:
         yield SyncRuns(sandbox, sqlite_engine, settings_for_tests(tmp_path))
 
 

@@ -94,7 +94,7 @@ def test_a_row_as_the_store_has_it_has_not_changed() -> None:
     facts = known(a_contact("c1", 2, parent_id="a1"), stored=[a_contact("c1", 1, parent_id="a1")])
 
     assert changed(facts) == []
-    assert versions(facts.current(CONTACT)) == {"c1": 2}
+    assert versions(facts.current_facts(CONTACT)) == {"c1": 2}
 
 
 @pytest.mark.parametrize(("old", "new"), [("a1", "a2"), ("a1", None), (None, "a1")])
@@ -110,7 +110,7 @@ def test_an_older_row_is_set_aside() -> None:
     """It arrived all the same, and is looked up as the store has it."""
     facts = known(a_contact("c1", 1, parent_id="a9"), stored=[a_contact("c1", 2, parent_id="a1")])
 
-    assert (changed(facts), versions(facts.current(CONTACT))) == ([], {})
+    assert (changed(facts), versions(facts.current_facts(CONTACT))) == ([], {})
     assert facts.arrivals["contact"].ids.to_list() == ["c1"]
     assert versions(facts.by_key(CONTACT, ids("c1"))) == {"c1": 2}
 
@@ -159,7 +159,7 @@ def test_a_fact_that_the_run_does_not_read_is_the_store_s() -> None:
     stored = [a_contact("c1", parent_id="a1", parent_type="account")]
     facts = known(a_contact("c1", 2), a_contact("c2"), stored=stored, without_fields=["parent"])
 
-    found = facts.current(CONTACT).select(["contact_id", "parent_id", "parent_type"])
+    found = facts.current_facts(CONTACT).select(["contact_id", "parent_id", "parent_type"])
 
     assert found.to_pylist() == [
         {"contact_id": "c1", "parent_id": "a1", "parent_type": "account"},

@@ -12,7 +12,7 @@ from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.errors import ConfigError, StagingError
 from opportunity_sync.pipeline import ending
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 from sync_runs import QUICK_SYNC, SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def engine(ground: tuple[bool, Engine]) -> Engine:
 def world(ground: tuple[bool, Engine]) -> Organisation:
     """Seven contacts with job titles, with and without change tracking."""
     empty = Organisation.empty()
-    organisation = empty if ground[0] else untracked(empty)
+    organisation = empty if ground[0] else without_tracking(empty)
     organisation.now = MORNING
     for number in range(PEOPLE):
         row = {"lastname": f"Byron {number}", "jobtitle": f"title {number}"}

@@ -12,7 +12,7 @@ from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.errors import ConfigError, PrivilegeError
 from opportunity_sync.store import read_state
 from oracle import actual_store, differences, expected_store
-from organisations import untracked
+from organisations import without_tracking
 from store_dumps import dump
 from sync_runs import SyncRuns, settings_for_tests
 
@@ -37,7 +37,7 @@ class OrganisationClock(SyncRuns):
 @pytest.fixture
 def people() -> Organisation:
     """120 contacts, read by windows."""
-    organisation = untracked(Organisation.empty())
+    organisation = without_tracking(Organisation.empty())
     organisation.now = MORNING
     for number in range(120):
         organisation.create("contacts", {"lastname": f"Byron {number}"})

@@ -16,7 +16,7 @@ from opportunity_sync.pipeline.run import (
     Run,
     RunRequest,
     Window,
-    less,
+    move_back,
     open_run,
     window_for,
 )
@@ -152,9 +152,9 @@ def test_a_window_is_said_in_words(window: Window, sentence: str) -> None:
 def test_an_overlap_goes_no_further_than_the_calendar() -> None:
     """A watermark near its beginning is moved to the beginning."""
     earliest = datetime.min.replace(tzinfo=UTC)
-    assert less(NOON, OVERLAP) == NOON - OVERLAP
-    assert less(earliest + timedelta(minutes=10), OVERLAP) == earliest
-    assert less(earliest + timedelta(minutes=9), OVERLAP) == earliest
+    assert move_back(NOON, OVERLAP) == NOON - OVERLAP
+    assert move_back(earliest + timedelta(minutes=10), OVERLAP) == earliest
+    assert move_back(earliest + timedelta(minutes=9), OVERLAP) == earliest
 
 
 def test_a_run_is_opened_as_it_was_saved(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ import pytest
 from dynamics_sandbox import Organisation, Sandbox
 from dynamics_sandbox.schema.attribute import LOOKUP_TABLE, Attribute
 from oracle import actual_store, differences, expected_store
-from oracle_fields import selected_by
-from organisations import untracked
+from oracle_fields import parse_selected
+from organisations import without_tracking
 from sync_runs import SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def with_values(region: int, table: str) -> dict[str, Any]:
 def world(request: pytest.FixtureRequest) -> Organisation:
     """One contact with a region, a partner and interests, with and without change tracking."""
     empty = Organisation.empty()
-    organisation = empty if request.param else untracked(empty)
+    organisation = empty if request.param else without_tracking(empty)
     organisation.now = MORNING
     organisation.add_column("contacts", REGION)
     organisation.add_column("contacts", PARTNER)
@@ -85,7 +85,7 @@ def later(organisation: Organisation) -> None:
 
 def drift(runs: SyncRuns) -> list[str]:
     """How the store differs from the organisation as it is."""
-    selected = selected_by(FIELDS, runs.sandbox.organisation)
+    selected = parse_selected(FIELDS, runs.sandbox.organisation)
     expected = expected_store(runs.sandbox.organisation, selected)
     return differences(expected, actual_store(runs.engine, selected))
 

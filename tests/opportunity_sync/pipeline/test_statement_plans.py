@@ -14,7 +14,7 @@ from sqlalchemy import text
 from opportunity_sync.model import CONNECTION_ROLE, DEFAULT_MODEL
 from opportunity_sync.store import store_engine
 from postgres_cluster import new_database, running_cluster
-from statement_plans import plans_watched
+from statement_plans import watching_plans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ def shown(readings: list[Reading]) -> list[str]:
 
 def test_no_statement_reads_a_table_for_every_row(runs: SyncRuns) -> None:
     """Whatever kind of run: a first one, one that renames every role, a window, a comparison."""
-    with plans_watched() as readings:
+    with watching_plans() as readings:
         runs.run()
         rename_roles(runs)
         change_one_of_each(runs)
@@ -100,7 +100,7 @@ def test_a_small_load_reads_no_table_from_end_to_end(runs: SyncRuns) -> None:
     """Its statements find what they need by index, however large the store is."""
     runs.run()
     change_one_of_each(runs)
-    with plans_watched() as readings:
+    with watching_plans() as readings:
         loaded = runs.run()
     assert loaded["changed"]
     large = {each for each in LARGE if rows_of(runs, each) > A_HANDFUL}

@@ -155,7 +155,12 @@ def test_a_run_in_progress_is_compared_with_like_ones(connection: Connection) ->
 def test_a_run_in_progress_tells_how_far_it_is(connection: Connection) -> None:
     """Table by table, beside what there is to read where the organisation said so."""
     add_run(connection, "now", ended=None, mode="full")
-    told: dict[str, Any] = {"rows_read": 70, "rows_expected": 100, "is_whole": False, "as_of": ago(1)}
+    told: dict[str, Any] = {
+        "rows_read": 70,
+        "rows_expected": 100,
+        "is_whole": False,
+        "as_of": ago(1),
+    }
     for run_id, entity, given in (
         ("now", "opportunity", told),
         ("now", "contact", told | {"rows_expected": None}),

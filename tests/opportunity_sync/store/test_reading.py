@@ -27,7 +27,7 @@ from opportunity_sync.store.schema.tables import tables_of
 from opportunity_sync.store.sessions.lock import lock_store
 from opportunity_sync.store.statements.bulk import prefer_index
 from opportunity_sync.store.statements.change import Change
-from statement_plans import plans_watched
+from statement_plans import watching_plans
 from store_reader import GONE, KEYS, PAGE, PUT_BACK, ROWS, Reader, public_rows
 from store_rows import a_change, fields_of, guid, later, part
 
@@ -227,7 +227,7 @@ def test_the_rows_that_are_new_are_found_by_index(engine: Engine, name: str) -> 
         load(engine, draw)
     reader.come()
     load(engine, draw)
-    with engine.connect() as connection, prefer_index(connection, 1), plans_watched() as read:
+    with engine.connect() as connection, prefer_index(connection, 1), watching_plans() as read:
         given = {"seen": reader.seen, "upto": reader.seen + 3}
         connection.execute(text(ROWS[name]), given).all()
 

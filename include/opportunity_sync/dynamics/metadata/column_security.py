@@ -121,7 +121,7 @@ def _read_allowed_names(
     of = f"_{key}_value"
     select = f"entityname,attributelogicalname,canread,{of}"
     permissions = _read_rows(client, "fieldpermissions", select=select, tables=tables)
-    return _named(
+    return _named_columns(
         row for row in permissions if row.get(of) in profiles and row.get("canread") == _ALLOWED
     )
 
@@ -130,14 +130,16 @@ def _read_masked(client: DataverseClient, tables: Sequence[str]) -> frozenset[tu
     """The columns under a masking rule; none in an organisation that knows no such rules."""
     names = "entityname,attributelogicalname"
     try:
-        return _named(_read_rows(client, "attributemaskingrules", select=names, tables=tables))
+        return _named_columns(
+            _read_rows(client, "attributemaskingrules", select=names, tables=tables)
+        )
     except QueryError as error:
         if not is_not_found(error):
             raise
         return _NOTHING
 
 
-def _named(rows: Iterable[dict[str, Any]]) -> frozenset[tuple[str, str]]:
+def _named_columns(rows: Iterable[dict[str, Any]]) -> frozenset[tuple[str, str]]:
     return frozenset(
         (str(row.get("entityname")), str(row.get("attributelogicalname"))) for row in rows
     )

@@ -25,7 +25,7 @@ from opportunity_sync.dynamics.metadata.column_types import (
 from opportunity_sync.dynamics.metadata.sample_queries import read_a_value
 from opportunity_sync.dynamics.plan import LeftOut
 from opportunity_sync.model import CustomField, Field, Kind
-from opportunity_sync.model.column_names import nearest
+from opportunity_sync.model.column_names import nearest_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ def _type_field(
     known: Sequence[str],
 ) -> Field | LeftOut:
     if attribute is None:
-        near = nearest(custom.source, known)
+        near = nearest_name(custom.source, known)
         hint = f"; the nearest name is {near}" if near else ""
         reason = f"the organisation has no such column{hint}"
         return LeftOut(custom.source, reason, "missing", custom.column)

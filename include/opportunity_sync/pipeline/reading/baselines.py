@@ -49,7 +49,7 @@ def baseline(
     request, state, name = found.request, found.state, entity.name
     holds = name in state.watermarks and _holds_rule_columns(found, entity)
     watermark = state.watermarks.get(name) if holds else None
-    waiting = _waiting(connection, found, entity) if holds and request.mode != "full" else ()
+    waiting = _waiting_fields(connection, found, entity) if holds and request.mode != "full" else ()
     link = _usable_link(found, entity) if holds and request.mode == "continue" else None
     offered = _offered_link(found, entity) if holds and request.mode == "continue" else None
     window = window_for(request, entity, watermark=watermark, overlap=overlap)
@@ -69,7 +69,7 @@ def baseline(
         whole_passes=state.whole_passes.get(name, 0),
         offered=offered if can_track else None,
         waiting=waiting,
-        unasked=() if request.mode == "fill" else _unasked(found, entity, waiting),
+        unasked=() if request.mode == "fill" else _unasked_fields(found, entity, waiting),
         is_read_whole=not holds,
     )
 
@@ -88,7 +88,9 @@ def _holds_rule_columns(found: Findings, entity: Entity) -> bool:
     return not new
 
 
-def _waiting(connection: store.Connection, found: Findings, entity: Entity) -> tuple[str, ...]:
+def _waiting_fields(
+    connection: store.Connection, found: Findings, entity: Entity
+) -> tuple[str, ...]:
     """Fields that can be read and that a quick sync has to fill.
 
     The stored rows lack them. A field that only a few rows lack is no such field: those rows are
@@ -123,7 +125,7 @@ def _link_columns(
     return otherwise.keys()
 
 
-def _unasked(found: Findings, entity: Entity, waiting: Sequence[str]) -> tuple[str, ...]:
+def _unasked_fields(found: Findings, entity: Entity, waiting: Sequence[str]) -> tuple[str, ...]:
     """The waiting fields with which no quick sync has begun in their present interpretation."""
     begun = found.state.fill_begun.get(entity.name, {})
     changed = found.plan.of(entity).fields_to_read_again(entity, begun)
@@ -135,7 +137,9 @@ def _usable_link(found: Findings, entity: Entity) -> Link | None:
     url = found.state.delta_links.get(entity.name)
     if url is None:
         return None
-    return _followed(found, entity, url, columns=found.state.link_columns.get(entity.name) or {})
+    return _link_to_follow(
+        found, entity, url, columns=found.state.link_columns.get(entity.name) or {}
+    )
 
 
 def _offered_link(found: Findings, entity: Entity) -> Link | None:
@@ -143,10 +147,10 @@ def _offered_link(found: Findings, entity: Entity) -> Link | None:
     offered = found.state.offered.get(entity.name)
     if offered is None or offered.url is None:
         return None
-    return _followed(found, entity, offered.url, columns=offered.columns or {})
+    return _link_to_follow(found, entity, offered.url, columns=offered.columns or {})
 
 
-def _followed(
+def _link_to_follow(
     found: Findings, entity: Entity, url: str, *, columns: Mapping[str, str]
 ) -> Link | None:
     """A link with the fields that it gives and that can be read; None if it is of no use.

@@ -62,7 +62,7 @@ class Refusals(msgspec.Struct, frozen=True):
             records.append((each.record_id, each.version_number, number))
         return cls(tuple(numbers), tuple(records))
 
-    def followed_by(self, other: Refusals) -> Refusals:
+    def with_page(self, other: Refusals) -> Refusals:
         """These records and those of another page; pages come by the hundred, so none is redone."""
         numbers = {reason: number for number, reason in enumerate(self.reasons)}
         places = [numbers.setdefault(reason, len(numbers)) for reason in other.reasons]
@@ -155,7 +155,7 @@ class Reading(msgspec.Struct):
         self.has_refused_page |= rows == 0 and any(is_new)
         self.way, self.fields, self.delta_link = state.way, state.fields, state.delta_link
         if state.refusals:
-            self.refusals = self.refusals.followed_by(state.refusals)
+            self.refusals = self.refusals.with_page(state.refusals)
 
     def to_dict(self) -> dict[str, Any]:
         """The sums as plain JSON values."""

@@ -41,7 +41,7 @@ def find_published_table(run: Run, entity: Entity) -> PublishedTable | None:
     """What the extract task published of its table; None where it has not yet."""
     group = run.rows_group(entity)
     manifest = run.folder.find_manifest(group)
-    return None if manifest is None else _published(manifest, group)
+    return None if manifest is None else _table_of_manifest(manifest, group)
 
 
 def published_table(run: Run, entity: Entity) -> PublishedTable:
@@ -114,6 +114,6 @@ def part_state(
     )
 
 
-def _published(manifest: Manifest, group: str) -> PublishedTable:
+def _table_of_manifest(manifest: Manifest, group: str) -> PublishedTable:
     reading = Reading.from_dict(manifest.state["reading"])
     return PublishedTable(manifest.groups[group], reading, manifest.checksum)

@@ -71,22 +71,22 @@ def sources_of(run: Run, entity: Entity) -> Iterator[Source]:
         return
     table = run.of(entity)
     if table.link is not None:
-        yield _following(table.link, "link")
+        yield _link_source(table.link, "link")
     if table.offered is not None:
-        yield _following(table.offered, "offer")
+        yield _link_source(table.offered, "offer")
     is_bounded = table.link is not None and table.waiting
     if table.is_tracked and not is_bounded:
-        yield _everything(run, entity)
+        yield _whole_source(run, entity)
     else:
-        yield _window(run, entity)
+        yield _window_source(run, entity)
 
 
-def _following(link: Link, way: Way) -> Source:
+def _link_source(link: Link, way: Way) -> Source:
     what = "what changed since the last run (change tracking)"
     return Source(link.url, {}, way, tuple(link.columns), is_tracked=True, what=what)
 
 
-def _everything(run: Run, entity: Entity) -> Source:
+def _whole_source(run: Run, entity: Entity) -> Source:
     path, params = first_query(entity, run.plan, None, None)
     return Source(
         path,
@@ -98,7 +98,7 @@ def _everything(run: Run, entity: Entity) -> Source:
     )
 
 
-def _window(run: Run, entity: Entity) -> Source:
+def _window_source(run: Run, entity: Entity) -> Source:
     window = run.of(entity).window
     fields = run.fills.get(entity.name, run.plan.of(entity).columns)
     plan = run.plan.narrow(entity, fields)

@@ -87,7 +87,7 @@ class KnownFacts:
         """Whether the store holds nothing, so that the arrivals are all there is to know."""
         return self._find_stored is None
 
-    def current(self, entity: Entity) -> pa.Table:
+    def current_facts(self, entity: Entity) -> pa.Table:
         """This run's facts of an entity, less those that are older than the store's."""
         return self.arrivals[entity.name].current
 
@@ -101,14 +101,14 @@ class KnownFacts:
 
     def where(self, entity: Entity, column: str, ids: IdSet) -> pa.Table:
         """Facts of every live record whose `column` is among `ids`."""
-        arrived, key = self.current(entity), entity.key_column
+        arrived, key = self.current_facts(entity), entity.key_column
         here = keep_rows(arrived, ids.holds(arrived[column]))
         if self._find_stored is None or not len(ids):
             return here
         stored = self._find_stored(entity, column, ids)
         erased = is_erased(stored["is_deleted"], stored["deleted_revision"])
         self.erased[entity.name] |= IdSet.of(stored[key].filter(erased))
-        is_past = _any(
+        is_past = _any_of(
             stored["is_deleted"],
             pc.is_in(stored[key], value_set=arrived[key]),
             self._news[entity.name].gone.holds(stored[key]),
@@ -157,11 +157,11 @@ def _arrivals(entity: Entity, news: News, find_stored: FindStored | None) -> Arr
     stored = find_stored(entity, key, ids | news.gone)
     before = stored.take(UniqueKey(stored[key]).matches(arrived[key]))
     arrived = _with_unread(entity, arrived, before, columns=news.columns)
-    is_set_aside = _any(
+    is_set_aside = _any_of(
         is_older(arrived[VERSION.name], before[VERSION.name]),
         is_deleted_since(before["is_deleted"], before["deleted_revision"], begun=news.begun),
     )
-    differs = _any(
+    differs = _any_of(
         before[key].is_null(),
         before["is_deleted"],
         *(_differ(arrived[name], before[name]) for name in facts),
@@ -191,9 +191,9 @@ def _with_unread(
 
 def _differ(left: Values, right: Values) -> Mask:
     """Whether two columns differ, null equal to null."""
-    return _any(pc.xor(left.is_null(), right.is_null()), pc.not_equal(left, right))
+    return _any_of(pc.xor(left.is_null(), right.is_null()), pc.not_equal(left, right))
 
 
-def _any(*conditions: Mask) -> Mask:
+def _any_of(*conditions: Mask) -> Mask:
     """Whether one of the conditions holds. A null counts as no."""
     return reduce(pc.or_, (pc.fill_null(each, fill_value=False) for each in conditions))

@@ -162,10 +162,10 @@ def _neighbourhood(
     if known.is_all_new:
         return {
             "opportunities": opportunities,
-            "contacts": known.current(CONTACT),
-            "accounts": known.current(ACCOUNT),
-            "connections": known.current(CONNECTION),
-            "roles": known.current(CONNECTION_ROLE),
+            "contacts": known.current_facts(CONTACT),
+            "accounts": known.current_facts(ACCOUNT),
+            "connections": known.current_facts(CONNECTION),
+            "roles": known.current_facts(CONNECTION_ROLE),
         }
     ids = IdSet.of(opportunities["opportunity_id"])
     first = known.where(CONNECTION, "record1_id", ids)

@@ -77,7 +77,7 @@ def resolve_staged(view: View) -> Resolved:
     run = view.run
     state = store.read_state(view.connection)
     find_stored = None if state.is_empty else _find_stored(view.connection, run)
-    staged = {entity.name: _staged(run, entity, view.groups) for entity in run.model}
+    staged = {entity.name: _read_staged(run, entity, view.groups) for entity in run.model}
     news = {entity.name: _news(view, entity, staged[entity.name]) for entity in run.model}
     known = KnownFacts(run.model, news, find_stored)
     return Resolved(resolve_changes(known), staged, state.revision)
@@ -103,7 +103,7 @@ def resolved_tables(run: Run, groups: Groups, resolved: Resolved) -> Tables:
             derived["account_id"] = found["account_id"].take(UniqueKey(own).matches(keys))
             elsewhere = found.filter(pc.invert(pc.is_in(own, value_set=keys)))
             tables[f"resolved/{entity.name}_account"] = in_pieces(elsewhere)
-        beside = _beside(run, entity, pa.table(derived), groups=groups)
+        beside = _slice_like_parts(run, entity, pa.table(derived), groups=groups)
         tables[f"derived/{entity.name}"] = beside
     for name in _ASSOCIATIONS:
         tables[f"resolved/{name}"] = in_pieces(getattr(resolution, name))
@@ -124,7 +124,7 @@ def _find_stored(connection: Connection, run: Run) -> FindStored:
     return find_without_filter
 
 
-def _staged(run: Run, entity: Entity, groups: Groups) -> Staged:
+def _read_staged(run: Run, entity: Entity, groups: Groups) -> Staged:
     names = [entity.key_column, VERSION.name, *(column.name for column in entity.fact_columns)]
     schema = staged_schema(entity)
     empty = pa.schema([schema.field(name) for name in names]).empty_table()
@@ -176,7 +176,9 @@ def in_pieces(table: pa.Table) -> tuple[pa.Table, ...]:
     return tuple(table.slice(start, _ROWS_PER_TABLE) for start in starts)
 
 
-def _beside(run: Run, entity: Entity, derived: pa.Table, *, groups: Groups) -> tuple[pa.Table, ...]:
+def _slice_like_parts(
+    run: Run, entity: Entity, derived: pa.Table, *, groups: Groups
+) -> tuple[pa.Table, ...]:
     """What is derived for each row, in tables that match the staged parts row by row."""
     start, tables = 0, []
     for part in all_parts(run, entity, groups):

@@ -36,7 +36,7 @@ def require_few_refusals(
     for entity in run.model:
         what, found = opened[entity.name], answers[entity.name].reading
         refused = [*what.reading.refusals, *found.refusals]
-        new = _newly(refused, what.refused)
+        new = _new_refusals(refused, what.refused)
         read = what.reading.rows + found.rows + len(new)
         has_refused_page = what.reading.has_refused_page or found.has_refused_page
         is_large_share = len(new) > read * settings.max_refused_share
@@ -44,7 +44,7 @@ def require_few_refusals(
             raise _too_many_refused(entity, new, read)
 
 
-def _newly(refused: Iterable[Refused], known: Mapping[str, int | None]) -> list[Refused]:
+def _new_refusals(refused: Iterable[Refused], known: Mapping[str, int | None]) -> list[Refused]:
     """Records refused now and not yet listed at this version. Each one without an id counts."""
     new = {
         each.record_id or number: each

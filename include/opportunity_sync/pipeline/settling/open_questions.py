@@ -112,7 +112,7 @@ def _open(
     listed = versions_read(run, entity) if reading.is_whole else {}
     # A listing brings no whole row, so it settles nothing of what was left behind.
     read = set() if run.lists(entity) else listed.keys() | refused
-    again = _left_behind(connection, run, entity, due=due) - read
+    again = _ids_left_behind(connection, run, entity, due=due) - read
     suspects, wanted, drift = _tombstones(run, entity, reading), set[str](), None
     if reading.is_whole and _absence_counts(run, entity):
         live = store.live_versions(connection, entity)
@@ -142,7 +142,7 @@ def _open(
     )
 
 
-def _left_behind(
+def _ids_left_behind(
     connection: store.Connection, run: Run, entity: Entity, *, due: set[str]
 ) -> set[str]:
     """Records that are due to be tried again, and rows that lack a column which can be read now."""

@@ -33,18 +33,18 @@ _LEAST_DRIFT = 50  # rows
 def judge(signs: Signs, *, settings: Settings, now: datetime) -> list[Alert]:
     """Everything that is wrong now, the most urgent first."""
     return [
-        *_late(signs, after=timedelta(minutes=settings.late_after_minutes), now=now),
-        *_failing(signs.ended["continue"]),
-        *_failed(codes.RECONCILIATION_FAILING, signs.ended["reconcile"]),
-        *_failed(codes.QUICK_SYNC_FAILING, signs.ended["fill"]),
-        *_check_failing(signs),
-        *_many_refused(signs, limit=settings.alert_refused_rows),
-        *_unusual_volume(signs),
-        *_drift(signs, limit=settings.alert_drift_share),
+        *_judge_lateness(signs, after=timedelta(minutes=settings.late_after_minutes), now=now),
+        *_judge_sync(signs.ended["continue"]),
+        *_judge_rare_run(codes.RECONCILIATION_FAILING, signs.ended["reconcile"]),
+        *_judge_rare_run(codes.QUICK_SYNC_FAILING, signs.ended["fill"]),
+        *_judge_check(signs),
+        *_judge_refusals(signs, limit=settings.alert_refused_rows),
+        *_judge_volume(signs),
+        *_judge_drift(signs, limit=settings.alert_drift_share),
     ]
 
 
-def _late(signs: Signs, *, after: timedelta, now: datetime) -> Iterator[Alert]:
+def _judge_lateness(signs: Signs, *, after: timedelta, now: datetime) -> Iterator[Alert]:
     last = signs.last_success_at
     if is_late(last, now=now, after=after):
         yield _alert(
@@ -52,14 +52,14 @@ def _late(signs: Signs, *, after: timedelta, now: datetime) -> Iterator[Alert]:
         )
 
 
-def _failing(ended: list[EndedRun]) -> Iterator[Alert]:
+def _judge_sync(ended: list[EndedRun]) -> Iterator[Alert]:
     """The sync, by the code of its error where that needs a person."""
     code = code_of_failure([run.failure for run in ended])
     if code is not None:
         yield _alert_of_run(codes.SYNC_FAILING, ended[0], code)
 
 
-def _failed(code: Code, ended: list[EndedRun]) -> Iterator[Alert]:
+def _judge_rare_run(code: Code, ended: list[EndedRun]) -> Iterator[Alert]:
     """What runs seldom: one failure is one too many."""
     if is_failing([run.failure for run in ended], failures=1):
         yield _alert_of_run(code, ended[0], code.name)
@@ -71,13 +71,13 @@ def _alert_of_run(code: Code, run: EndedRun, name: str) -> Alert:
     return Alert(name, "", f"{code.meaning} {said}".strip(), step or code.next_step)
 
 
-def _many_refused(signs: Signs, *, limit: int) -> Iterator[Alert]:
+def _judge_refusals(signs: Signs, *, limit: int) -> Iterator[Alert]:
     for entity, count in sorted(signs.refused.items()):
         if count > limit:
             yield _alert(codes.REFUSED_ROWS, f"{entity}: {count:,} records are refused.", entity)
 
 
-def _unusual_volume(signs: Signs) -> Iterator[Alert]:
+def _judge_volume(signs: Signs) -> Iterator[Alert]:
     if signs.days_known < _LEAST_DAYS:
         return
     usual_day = signs.changed_week / signs.days_known
@@ -90,14 +90,14 @@ def _unusual_volume(signs: Signs) -> Iterator[Alert]:
         yield _alert(codes.VOLUME_NONE, told)
 
 
-def _drift(signs: Signs, *, limit: float) -> Iterator[Alert]:
+def _judge_drift(signs: Signs, *, limit: float) -> Iterator[Alert]:
     for entity, (mended, compared) in sorted(signs.mended.items()):
         if mended > max(_LEAST_DRIFT, limit * compared):
             told = f"{entity}: the last reconciliation mended {mended:,} of {compared:,} rows."
             yield _alert(codes.DRIFT, told, entity)
 
 
-def _check_failing(signs: Signs) -> Iterator[Alert]:
+def _judge_check(signs: Signs) -> Iterator[Alert]:
     """An alert for each code, of the first item that has it."""
     by_code = {item.code: item for item in reversed(signs.failed_items)}
     for code, item in reversed(by_code.items()):

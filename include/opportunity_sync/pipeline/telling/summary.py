@@ -101,8 +101,8 @@ def say_refused(figures: Figures) -> str:
     if not figures.refused:
         return ""
     return (
-        f"Refused now: {_listed(figures.refused)}. The rest goes on. Next step: mend them in "
-        "Dynamics; refused_row says what is wrong with each."
+        f"Refused now: {_counts_in_words(figures.refused)}. The rest goes on. Next step: mend them "
+        "in Dynamics; refused_row says what is wrong with each."
     )
 
 
@@ -111,10 +111,10 @@ def say_unresolved(figures: Figures) -> str:
     if not figures.unresolved:
         return ""
     return (
-        f"Unresolved associations: {_listed(figures.unresolved)}. Each resolves by itself when "
-        "its record appears; unresolved_association names them."
+        f"Unresolved associations: {_counts_in_words(figures.unresolved)}. Each resolves by itself "
+        "when its record appears; unresolved_association names them."
     )
 
 
-def _listed(counts: Mapping[str, int]) -> str:
+def _counts_in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))

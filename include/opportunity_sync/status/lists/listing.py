@@ -105,20 +105,20 @@ class Listing:
 
     def page_of(self, question: Question) -> Subquery:
         """The keys of the page's rows."""
-        found = self._found(question)
+        found = self._searched_keys(question)
         ordered = found.order_by(*self._order(question, found.selected_columns))
         start = (question.page - 1) * question.per_page
         return ordered.limit(question.per_page).offset(start).subquery("page")
 
     def total(self, connection: Connection, question: Question) -> int | None:
         """How many rows there are, None for more than 10,000."""
-        some = self._found(question).limit(COUNTED + 1).subquery("some")
+        some = self._searched_keys(question).limit(COUNTED + 1).subquery("some")
         total = connection.scalar(select(func.count()).select_from(some)) or 0
         return total if total <= COUNTED else None
 
     def every_row(self, connection: Connection, question: Question) -> Iterator[RowMapping]:
         """All rows that the question finds, whatever page it asks for, a few at a time."""
-        found = self._found(question).subquery("found")
+        found = self._searched_keys(question).subquery("found")
         is_found = [self.table.c[name] == found.c[name] for name in self._key]
         query = select(self.table).join_from(found, self.table, and_(*is_found))
         ordered = query.order_by(*self._order(question, self.table.c))
@@ -128,7 +128,7 @@ class Listing:
     def _key(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.table.primary_key)
 
-    def _found(self, question: Question) -> Select[Any]:
+    def _searched_keys(self, question: Question) -> Select[Any]:
         """Keys of the rows that are searched, and what they are put in order by."""
         names = dict.fromkeys([*self._key, self._sort_of(question)[0]])
         columns = [self.table.c[name] for name in names]
@@ -146,11 +146,11 @@ class Listing:
 
         A short prefix can fit every row, and nobody looks through more than that.
         """
-        begins = select(*columns).where(self._begins(name, prefix))
+        begins = select(*columns).where(self._begins_with(name, prefix))
         found = begins.order_by(self.table.c[name]).limit(COUNTED + 1).subquery(f"by_{name}")
         return select(*found.c)
 
-    def _begins(self, name: str, prefix: str) -> ColumnElement[bool]:
+    def _begins_with(self, name: str, prefix: str) -> ColumnElement[bool]:
         column = self.table.c[name]
         if self.is_lower:
             return and_(column >= prefix, column < prefix + LAST_CHARACTER)

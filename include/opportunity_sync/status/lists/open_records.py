@@ -56,7 +56,7 @@ def refused_records(
 
     Searched is the record's id.
     """
-    render = partial(_refused, organization_url=organization_url, airflow_url=airflow_url)
+    render = partial(_present_refused, organization_url=organization_url, airflow_url=airflow_url)
     return answer_page(connection, REFUSED, question, render=render)
 
 
@@ -69,7 +69,7 @@ def every_refused_record(
 ) -> Iterator[dict[str, Any]]:
     """As `refused_records`, of all pages one row after another."""
     for row in REFUSED.every_row(connection, question):
-        yield _refused(row, organization_url=organization_url, airflow_url=airflow_url)
+        yield _present_refused(row, organization_url=organization_url, airflow_url=airflow_url)
 
 
 def unresolved_associations(
@@ -79,7 +79,7 @@ def unresolved_associations(
 
     Searched are the ids of the opportunity and of what it refers to.
     """
-    render = partial(_unresolved, organization_url=organization_url)
+    render = partial(_present_unresolved, organization_url=organization_url)
     return answer_page(connection, UNRESOLVED, question, render=render)
 
 
@@ -88,10 +88,12 @@ def every_unresolved_association(
 ) -> Iterator[dict[str, Any]]:
     """As `unresolved_associations`, of all pages one row after another."""
     for row in UNRESOLVED.every_row(connection, question):
-        yield _unresolved(row, organization_url=organization_url)
+        yield _present_unresolved(row, organization_url=organization_url)
 
 
-def _refused(row: RowMapping, *, organization_url: str | None, airflow_url: str) -> dict[str, Any]:
+def _present_refused(
+    row: RowMapping, *, organization_url: str | None, airflow_url: str
+) -> dict[str, Any]:
     links = {
         "record_url": record_url(organization_url, row["entity"], row["record_id"]),
         "log_url": log_url(airflow_url, dict(row)),
@@ -99,6 +101,6 @@ def _refused(row: RowMapping, *, organization_url: str | None, airflow_url: str)
     return {name: row[name] for name in _SHOWN} | links
 
 
-def _unresolved(row: RowMapping, *, organization_url: str | None) -> dict[str, Any]:
+def _present_unresolved(row: RowMapping, *, organization_url: str | None) -> dict[str, Any]:
     url = record_url(organization_url, OPPORTUNITY.name, row["opportunity_id"])
     return dict(row) | {"record_url": url}

@@ -71,12 +71,12 @@ def _matches(prefix: str, name: ColumnElement[Any] | None) -> Select[tuple[Any, 
     if is_guid(prefix):
         return query.where(stored.opportunity_id == prefix.lower())
     if name is None:
-        return query.where(_begins(stored.opportunity_id, prefix.lower()))
+        return query.where(_begins_with(stored.opportunity_id, prefix.lower()))
     folded = FoldedName(name)
     spellings = {prefix} if prefix.isascii() else {spell(prefix) for spell in _SPELLINGS}
-    begins = (_begins(folded, func.lower(each[:SEARCHED])) for each in sorted(spellings))
+    begins = (_begins_with(folded, func.lower(each[:SEARCHED])) for each in sorted(spellings))
     return query.where(or_(*begins))
 
 
-def _begins(text: ColumnElement[str], prefix: Any) -> ColumnElement[bool]:
+def _begins_with(text: ColumnElement[str], prefix: Any) -> ColumnElement[bool]:
     return and_(text >= prefix, text < prefix + LAST_CHARACTER)

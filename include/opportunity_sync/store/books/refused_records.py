@@ -85,11 +85,11 @@ def note_refused(
         return
     tried = {name: by.get(name) for name in (*_PLACE, "tried_by")}
     given = pa.Table.from_pylist(list(rows.values()), schema=pa.schema(_GIVEN))
-    with staged_table(connection, _staged(entity)) as staged:
+    with staged_table(connection, _staged_records(entity)) as staged:
         append_rows(connection, staged, given)
         analyze_table(connection, staged)
         with prefer_index(connection, given.num_rows):
-            listed = _listed(entity, staged, tried=tried, moment=moment)
+            listed = _rows_to_list(entity, staged, tried=tried, moment=moment)
             connection.execute(_statement(connection, listed, tried=tried, moment=moment))
 
 
@@ -163,7 +163,7 @@ def _ids(
 
 
 @cache
-def _staged(entity: Entity) -> Table:
+def _staged_records(entity: Entity) -> Table:
     return temporary_table(
         f"refused_{entity.name}",
         Column("record_id", Identifier),
@@ -175,7 +175,7 @@ def _staged(entity: Entity) -> Table:
     )
 
 
-def _listed(
+def _rows_to_list(
     entity: Entity, staged: Table, *, tried: Mapping[str, Any], moment: datetime
 ) -> Select[*tuple[Any, ...]]:
     """The rows as they are inserted, less those that the store has in a newer version."""

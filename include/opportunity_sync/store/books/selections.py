@@ -63,7 +63,7 @@ def note_selection(
     )
 
 
-def selected_since(connection: Connection) -> datetime | None:
+def selection_changed_at(connection: Connection) -> datetime | None:
     """When the selection of now took the place of another one; None where it is the first."""
     known = json.loads(connection.scalar(select(sync_store.c.selections)) or "[]")
     return datetime.fromisoformat(known[1]["until"]) if len(known) > 1 else None

@@ -51,7 +51,7 @@ def open_alerts(connection: Connection) -> dict[tuple[str, str], Alert]:
 def is_alert_change(connection: Connection, found: Collection[Alert]) -> bool:
     """Whether what is wrong now differs from what was told; looks only, and writes nothing."""
     known = open_alerts(connection)
-    return known.keys() != {alert.key for alert in found} or bool(_untold(connection))
+    return known.keys() != {alert.key for alert in found} or bool(_untold_alerts(connection))
 
 
 def change_alerts(
@@ -62,17 +62,17 @@ def change_alerts(
     wrong = {alert.key: alert for alert in found}
     well = [alert for key, alert in known.items() if key not in wrong]
     for alert in well:
-        connection.execute(delete(sync_alert).where(_is(alert)))
+        connection.execute(delete(sync_alert).where(_is_alert(alert)))
     rows = [_row(alert, moment) for key, alert in wrong.items() if key not in known]
     if rows:
         connection.execute(insert(sync_alert), rows)
-    return AlertChange(tuple(_untold(connection)), tuple(well))
+    return AlertChange(tuple(_untold_alerts(connection)), tuple(well))
 
 
 def note_told(connection: Connection, alerts: Iterable[Alert], *, moment: datetime) -> None:
     """Remember that these have been told."""
     for alert in alerts:
-        connection.execute(update(sync_alert).values(told_at=moment).where(_is(alert)))
+        connection.execute(update(sync_alert).values(told_at=moment).where(_is_alert(alert)))
 
 
 def _row(alert: Alert, moment: datetime) -> dict[str, object]:
@@ -85,7 +85,7 @@ def _row(alert: Alert, moment: datetime) -> dict[str, object]:
     }
 
 
-def _untold(connection: Connection) -> list[Alert]:
+def _untold_alerts(connection: Connection) -> list[Alert]:
     return _alerts(connection, sync_alert.c.told_at.is_(None))
 
 
@@ -97,5 +97,5 @@ def _alerts(connection: Connection, *which: ColumnElement[bool]) -> list[Alert]:
     ]
 
 
-def _is(alert: Alert) -> ColumnElement[bool]:
+def _is_alert(alert: Alert) -> ColumnElement[bool]:
     return and_(sync_alert.c.code == alert.code, sync_alert.c.entity == alert.entity)

@@ -45,12 +45,12 @@ def begin_run(connection: Connection, dag_id: str, run_id: str, **given: Any) ->
     `given`: attempt, mode, window_start, window_end, started_at.
     """
     for table in (sync_error, sync_run_entity, sync_run_lag, sync_run_progress, sync_run_task):
-        connection.execute(delete(table).where(_is(table, dag_id, run_id)))
+        connection.execute(delete(table).where(_is_of_run(table, dag_id, run_id)))
     row = {"dag_id": dag_id, "run_id": run_id, "outcome": RUNNING} | given
     fresh = dict.fromkeys(column.name for column in sync_run.c if column.name not in _KEY)
     counted = {"requests": 0, "replaced_characters": 0}
     statement = _insert(connection, fresh | counted | row)
-    connection.execute(_replacing(statement, list(fresh)))
+    connection.execute(_replace_on_conflict(statement, list(fresh)))
 
 
 def end_run(
@@ -69,9 +69,11 @@ def end_run(
     error, error_code; and mode and started_at of a run that was never recorded.
     """
     counts = given.pop("counts", None)
-    known = select(sync_run.c.attempt).where(_is(sync_run, dag_id, run_id))
+    known = select(sync_run.c.attempt).where(_is_of_run(sync_run, dag_id, run_id))
     if connection.scalar(known) != attempt:  # the numbers there are another attempt's
-        connection.execute(delete(sync_run_entity).where(_is(sync_run_entity, dag_id, run_id)))
+        connection.execute(
+            delete(sync_run_entity).where(_is_of_run(sync_run_entity, dag_id, run_id))
+        )
     row = {
         "dag_id": dag_id,
         "run_id": run_id,
@@ -89,7 +91,7 @@ def end_run(
     is_success = statement.excluded.outcome == SUCCEEDED
     copied = [name for name in row if name not in _KEY]
     written = connection.execute(
-        _replacing(statement, copied, where=or_(is_success, ~is_succeeded))
+        _replace_on_conflict(statement, copied, where=or_(is_success, ~is_succeeded))
     )
     if counts is not None and written.rowcount:
         _count(connection, counts, dag_id=dag_id, run_id=run_id)
@@ -103,7 +105,7 @@ def fail_run(
     `given`: mode, started_at, error, error_code. What an earlier attempt left of the same run
     goes, unless this attempt has loaded already.
     """
-    known = select(sync_run.c.attempt).where(_is(sync_run, dag_id, run_id))
+    known = select(sync_run.c.attempt).where(_is_of_run(sync_run, dag_id, run_id))
     if attempt is None or connection.scalar(known) != attempt:
         begin_run(
             connection,
@@ -118,7 +120,7 @@ def fail_run(
 
 def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
     """How the run stands: running, succeeded, failed; None for a run that nobody recorded."""
-    return connection.scalar(select(sync_run.c.outcome).where(_is(sync_run, dag_id, run_id)))
+    return connection.scalar(select(sync_run.c.outcome).where(_is_of_run(sync_run, dag_id, run_id)))
 
 
 def last_failure(connection: Connection, mode: str, *, since: datetime | None = None) -> str | None:
@@ -151,7 +153,7 @@ def rows_changed_by(connection: Connection, attempt: str) -> int | None:
         return None
     changes = sum(sync_run_entity.c[name] for name in CHANGES)
     total = cast(func.coalesce(func.sum(changes), 0), BigInteger)
-    return connection.scalar(select(total).where(_is(sync_run_entity, *found)))
+    return connection.scalar(select(total).where(_is_of_run(sync_run_entity, *found)))
 
 
 def count_filled(
@@ -170,7 +172,7 @@ def count_filled(
 def counted_updates(connection: Connection, dag_id: str, run_id: str) -> dict[str, int]:
     """How many rows a run has changed so far, by entity name."""
     counted = select(sync_run_entity.c.entity, sync_run_entity.c.updated)
-    rows = connection.execute(counted.where(_is(sync_run_entity, dag_id, run_id)))
+    rows = connection.execute(counted.where(_is_of_run(sync_run_entity, dag_id, run_id)))
     return {row[0]: row[1] for row in rows}
 
 
@@ -178,7 +180,7 @@ def record_errors(  # noqa: PLR0917 - a run is known by two names
     connection: Connection, dag_id: str, run_id: str, refused: Sequence[Mapping[str, Any]]
 ) -> None:
     """List the rows that were refused: entity, record_id, field, code, message of each."""
-    connection.execute(delete(sync_error).where(_is(sync_error, dag_id, run_id)))
+    connection.execute(delete(sync_error).where(_is_of_run(sync_error, dag_id, run_id)))
     names = ("entity", "record_id", "field", "code", "message")
     rows = [
         {"dag_id": dag_id, "run_id": run_id, "position": position}
@@ -193,7 +195,7 @@ def _count(
     connection: Connection, counts: Mapping[str, Counts], *, dag_id: str, run_id: str
 ) -> None:
     """One row for each entity and for the roles, zeros where nothing was done."""
-    connection.execute(delete(sync_run_entity).where(_is(sync_run_entity, dag_id, run_id)))
+    connection.execute(delete(sync_run_entity).where(_is_of_run(sync_run_entity, dag_id, run_id)))
     rows = [
         {"dag_id": dag_id, "run_id": run_id, "entity": name}
         | {count: getattr(of_entity, count) for count in COUNTS}
@@ -208,7 +210,7 @@ def _insert(connection: Connection, row: Mapping[str, Any]) -> postgresql.Insert
     return kind(sync_run).values(dict(row))
 
 
-def _replacing(
+def _replace_on_conflict(
     statement: postgresql.Insert | sqlite.Insert,
     names: Sequence[str],
     *,
@@ -219,5 +221,5 @@ def _replacing(
     return statement.on_conflict_do_update(index_elements=_KEY, set_=given, where=where)
 
 
-def _is(table: Table, dag_id: str, run_id: str) -> ColumnElement[bool]:
+def _is_of_run(table: Table, dag_id: str, run_id: str) -> ColumnElement[bool]:
     return and_(table.c.dag_id == dag_id, table.c.run_id == run_id)

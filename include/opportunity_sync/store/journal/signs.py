@@ -79,15 +79,15 @@ def read_signs(connection: Connection, *, now: datetime) -> Signs:
     return Signs(
         last_success_at=read_last_success(connection),
         ended={
-            "continue": read_ended(connection),
-            **{mode: read_ended(connection, mode) for mode in ("reconcile", "fill")},
+            "continue": read_ended_runs(connection),
+            **{mode: read_ended_runs(connection, mode) for mode in ("reconcile", "fill")},
         },
-        refused=_refused(connection),
-        changed_hour=_changed(connection, now - timedelta(hours=1), now),
-        changed_day=_changed(connection, day, now),
-        changed_week=_changed(connection, day - _WEEK, day),
+        refused=_count_refused(connection),
+        changed_hour=_count_changed(connection, now - timedelta(hours=1), now),
+        changed_day=_count_changed(connection, day, now),
+        changed_week=_count_changed(connection, day - _WEEK, day),
         days_known=max(0.0, min(7.0, (day - first).total_seconds() / 86_400)) if first else 0.0,
-        mended=_mended(connection),
+        mended=_count_mended(connection),
         failed_items=_failed_items(connection),
     )
 
@@ -99,7 +99,7 @@ def read_last_success(connection: Connection) -> datetime | None:
     return ended_at
 
 
-def read_ended(connection: Connection, *modes: str) -> list[EndedRun]:
+def read_ended_runs(connection: Connection, *modes: str) -> list[EndedRun]:
     """The last runs that have ended, the newest first; of the continuing ones without `modes`."""
     is_ended = and_(sync_run.c.mode.in_(modes or CONTINUING), sync_run.c.outcome != RUNNING)
     newest = select(sync_run).where(is_ended).order_by(sync_run.c.started_at.desc())
@@ -109,12 +109,12 @@ def read_ended(connection: Connection, *modes: str) -> list[EndedRun]:
     ]
 
 
-def _refused(connection: Connection) -> dict[str, int]:
+def _count_refused(connection: Connection) -> dict[str, int]:
     query = select(refused_row.c.entity, func.count()).group_by(refused_row.c.entity)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _changed(connection: Connection, start: datetime, end: datetime) -> int:
+def _count_changed(connection: Connection, start: datetime, end: datetime) -> int:
     """Rows changed by continuing runs that began in [start, end), first syncs left aside."""
     is_meant = and_(
         sync_run.c.mode == "continue",
@@ -123,11 +123,11 @@ def _changed(connection: Connection, start: datetime, end: datetime) -> int:
         sync_run.c.started_at >= start,
         sync_run.c.started_at < end,
     )
-    query = select(func.coalesce(func.sum(count_changes()), 0)).select_from(_counted())
+    query = select(func.coalesce(func.sum(count_changes()), 0)).select_from(_runs_with_counts())
     return int(connection.scalar(query.where(is_meant)) or 0)
 
 
-def _mended(connection: Connection) -> dict[str, tuple[int, int]]:
+def _count_mended(connection: Connection) -> dict[str, tuple[int, int]]:
     is_meant = and_(sync_run.c.mode == "reconcile", sync_run.c.outcome == SUCCEEDED)
     newest = select(sync_run.c.dag_id, sync_run.c.run_id).where(is_meant)
     run = connection.execute(newest.order_by(sync_run.c.started_at.desc()).limit(1)).one_or_none()
@@ -159,7 +159,7 @@ def count_changes() -> ColumnElement[int]:
     return total
 
 
-def _counted() -> Join:
+def _runs_with_counts() -> Join:
     is_same = and_(
         sync_run.c.dag_id == sync_run_entity.c.dag_id,
         sync_run.c.run_id == sync_run_entity.c.run_id,

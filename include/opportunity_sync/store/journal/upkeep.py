@@ -44,7 +44,7 @@ def forget_runs(engine: Engine, *, keep_days: int) -> int:
     with writing(engine) as connection:
         if not inspect(connection).has_table(sync_run.name):
             return 0
-        for table in _kept_by_run():
+        for table in _tables_by_run():
             is_its_run = and_(
                 sync_run.c.dag_id == table.c.dag_id, sync_run.c.run_id == table.c.run_id
             )
@@ -56,7 +56,7 @@ def forget_runs(engine: Engine, *, keep_days: int) -> int:
         return connection.execute(delete(sync_run).where(sync_run.c.started_at < before)).rowcount
 
 
-def _kept_by_run() -> list[Table]:
+def _tables_by_run() -> list[Table]:
     """The tables beside `sync_run` whose rows belong to one run."""
     return [
         table

@@ -53,12 +53,12 @@ def write_roles(
     updated, and those that no longer follow are marked as deleted.
     """
     stored = opportunity_contact_role
-    with _staged(connection, stored, _ROLE, affected=affected, wanted=roles) as (
+    with _stage_rows(connection, stored, _ROLE, affected=affected, wanted=roles) as (
         touched,
         desired,
         read,
     ):
-        gone = and_(~stored.c.is_deleted, _no_longer(stored, touched, desired))
+        gone = and_(~stored.c.is_deleted, _is_no_longer_desired(stored, touched, desired))
         deletion = {"is_deleted": True, "deleted_at": change.moment, **change.stamps}
         deleted = connection.execute(update(stored).values(deletion).where(gone)).rowcount
         counts = upsert(
@@ -88,12 +88,12 @@ def write_unresolved(
     A row that stays keeps its `first_seen_at`, even if its reason changes.
     """
     stored = unresolved_association
-    with _staged(connection, stored, _UNRESOLVED, affected=affected, wanted=unresolved) as (
+    with _stage_rows(connection, stored, _UNRESOLVED, affected=affected, wanted=unresolved) as (
         touched,
         desired,
         read,
     ):
-        gone = _no_longer(stored, touched, desired)
+        gone = _is_no_longer_desired(stored, touched, desired)
         deleted = connection.execute(delete(stored).where(gone)).rowcount
         counts = upsert(
             connection,
@@ -109,7 +109,7 @@ def write_unresolved(
 
 
 @contextmanager
-def _staged(
+def _stage_rows(
     connection: Connection,
     stored: Table,
     names: Sequence[str],
@@ -119,8 +119,8 @@ def _staged(
 ) -> Iterator[tuple[Table, Table, int]]:
     """The affected opportunities, the rows desired for them, and how many of those there are."""
     with (
-        staged_table(connection, _affected(stored)) as touched,
-        staged_table(connection, _desired(stored, names)) as desired,
+        staged_table(connection, _affected_table(stored)) as touched,
+        staged_table(connection, _desired_table(stored, names)) as desired,
     ):
         opportunities = _fill(connection, touched, affected)
         rows = _fill(connection, desired, wanted)
@@ -129,13 +129,13 @@ def _staged(
 
 
 @cache
-def _affected(stored: Table) -> Table:
+def _affected_table(stored: Table) -> Table:
     columns = [Column("opportunity_id", Identifier)]
     return temporary_table(f"affected_{stored.name}", *columns, searched=["opportunity_id"])
 
 
 @cache
-def _desired(stored: Table, names: Sequence[str]) -> Table:
+def _desired_table(stored: Table, names: Sequence[str]) -> Table:
     columns = [Column(name, stored.c[name].type) for name in names]
     key = [column.name for column in stored.primary_key]
     return temporary_table(f"desired_{stored.name}", *columns, searched=key)
@@ -151,7 +151,7 @@ def _fill(connection: Connection, staged: Table, parts: Iterable[pa.Table]) -> i
     return rows
 
 
-def _no_longer(stored: Table, touched: Table, desired: Table) -> ColumnElement[bool]:
+def _is_no_longer_desired(stored: Table, touched: Table, desired: Table) -> ColumnElement[bool]:
     """Stored rows of an affected opportunity that are not among those desired for it."""
     same = and_(*(desired.c[key.name] == key for key in stored.primary_key))
     is_affected = stored.c.opportunity_id.in_(select(touched.c.opportunity_id))

@@ -65,7 +65,7 @@ def fill_columns(
                 connection, entity, staged, *_fills(entity, staged), columns=names, change=change
             )
             filled = connection.execute(_statement(entity, staged, names, change=change)).rowcount
-            forget_owed_columns(connection, entity, fields, ids=_current(entity, staged))
+            forget_owed_columns(connection, entity, fields, ids=_current_keys(entity, staged))
     return filled
 
 
@@ -100,7 +100,7 @@ def _fills(entity: Entity, staged: Table) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _current(entity: Entity, staged: Table) -> Select[tuple[str]]:
+def _current_keys(entity: Entity, staged: Table) -> Select[tuple[str]]:
     """Keys of staged rows that the store does not have in a newer version."""
     public, key = public_table(entity), entity.key_column
     is_newer = exists().where(

@@ -107,13 +107,13 @@ def note_roles(connection: Connection, change: Change) -> None:
         .subquery()
     )
     quoted = literal('"') + touched.c.contact_id + '"'
-    content = literal('{"roles":{"written":[') + _listed(quoted, ~touched.c.is_deleted)
-    content = content + '],"deleted":[' + _listed(quoted, touched.c.is_deleted) + "]}}"
+    content = literal('{"roles":{"written":[') + _join_quoted(quoted, ~touched.c.is_deleted)
+    content = content + '],"deleted":[' + _join_quoted(quoted, touched.c.is_deleted) + "]}}"
     rows = select(touched.c.opportunity_id, content.label("changes"))
     _add(connection, rows.where(touched.c.opportunity_id.is_not(None)), change, grouped=True)
 
 
-def _listed(quoted: ColumnElement[str], is_listed: ColumnElement[bool]) -> ColumnElement[str]:
+def _join_quoted(quoted: ColumnElement[str], is_listed: ColumnElement[bool]) -> ColumnElement[str]:
     listed = case((is_listed, quoted))
     return func.coalesce(func.aggregate_strings(listed, ","), "")
 

@@ -117,7 +117,7 @@ def settle_owed(writing: Writing, staged: Table) -> None:
     )
     current = select(read).where(~staged.c[_IS_STALE])
     remove_owed(connection, entity, current, unread=writing.unread)
-    add_owed(connection, entity, _deleted_since_begun(writing, staged), columns={WHOLE_RECORD})
+    add_owed(connection, entity, _keys_deleted_since(writing, staged), columns={WHOLE_RECORD})
 
 
 def of_new_versions(writing: Writing, staged: Table) -> Ids:
@@ -137,7 +137,7 @@ def of_new_versions(writing: Writing, staged: Table) -> Ids:
     return select(staged.c[key]).where(~exists().where(*is_known), ~is_erased)
 
 
-def _deleted_since_begun(writing: Writing, staged: Table) -> Ids:
+def _keys_deleted_since(writing: Writing, staged: Table) -> Ids:
     """Keys of staged rows that are stale because they were deleted since the run began."""
     fact, key = writing.fact, writing.entity.key_column
     deleted_since = exists().where(

@@ -63,7 +63,7 @@ def empty_rows(
     emptied = 0
     # Facts first: the public rows say which ones are meant.
     for stored in (fact_table(entity), public_table(entity)):
-        given = _as_it_is(connection, stored.name)
+        given = _table_as_it_is(connection, stored.name)
         names = [each.name for each in given.c if each.name not in {key, *_KEPT}]
         has_value = or_(*(given.c[name].is_not(None) for name in names))
         values = dict.fromkeys(names, null()) | {
@@ -78,7 +78,7 @@ def empty_rows(
     return emptied
 
 
-def _as_it_is(connection: Connection, name: str) -> TableClause:
+def _table_as_it_is(connection: Connection, name: str) -> TableClause:
     """The table with every column that the database has, selected or not any more."""
     columns = inspect(connection).get_columns(name)
     return table(name, *(column(each["name"], String()) for each in columns))

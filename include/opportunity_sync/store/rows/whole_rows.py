@@ -76,7 +76,7 @@ def write_rows(
     first = next(filled, None)
     if first is None:
         return Counts()
-    writing = _writing(connection, entity, change=change, columns=columns)
+    writing = _make_writing(connection, entity, change=change, columns=columns)
     parts = chain([first], filled)
     is_first = holds_nothing(connection, entity)
     counts = _fill(writing, parts) if is_first else _merge(writing, parts)
@@ -101,7 +101,7 @@ def write_account_changes(
             return move_accounts(connection, entity, staged, change=change)
 
 
-def _writing(
+def _make_writing(
     connection: Connection, entity: Entity, *, change: Change, columns: Collection[str]
 ) -> Writing:
     planned = frozenset(columns)
@@ -139,11 +139,11 @@ def _fill(writing: Writing, parts: Iterable[pa.Table]) -> Counts:
     with postpone_indexes(connection, tables):
         for each in parts:
             part = writing.writable_columns(each)
-            append_rows(connection, tables[0], _only(part, tables[0]))
+            append_rows(connection, tables[0], _select_columns(part, tables[0]))
             inserted = part.num_rows
             if entity.is_public:
-                rows = _synced(entity, part) if writing.reads_filter else part
-                marked = append_constants(_only(rows, tables[1]), writing.change.stamps)
+                rows = _synced_rows(entity, part) if writing.reads_filter else part
+                marked = append_constants(_select_columns(rows, tables[1]), writing.change.stamps)
                 append_rows(connection, tables[1], marked)
                 inserted = rows.num_rows
             filtered = part.num_rows - inserted
@@ -162,11 +162,11 @@ def _note_filled(writing: Writing) -> None:
     add_owed(writing.connection, writing.entity, ids, columns=writing.missing)
 
 
-def _only(part: pa.Table, table: Table) -> pa.Table:
+def _select_columns(part: pa.Table, table: Table) -> pa.Table:
     return part.select([name for name in part.column_names if name in table.c])
 
 
-def _synced(entity: Entity, part: pa.Table) -> pa.Table:
+def _synced_rows(entity: Entity, part: pa.Table) -> pa.Table:
     return part if entity.sync_filter is None else part.filter(is_synced(part[entity.sync_filter]))
 
 

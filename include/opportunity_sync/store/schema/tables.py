@@ -63,7 +63,7 @@ def stored_column(column: StagedColumn) -> Column[Any]:
     return Column(column.name, STORED_AS[column.kind])
 
 
-def _keyed(entity: Entity) -> tuple[Column[Any], ...]:
+def _key_and_version(entity: Entity) -> tuple[Column[Any], ...]:
     return (
         Column(entity.key_column, Identifier, primary_key=True),
         Column(VERSION.name, BigInteger, nullable=False),
@@ -92,7 +92,7 @@ def public_table(entity: Entity) -> Table:
     table = Table(
         entity.name,
         MetaData(naming_convention=_NAMES),
-        *_keyed(entity),
+        *_key_and_version(entity),
         *(stored_column(column) for column in entity.public_columns),
         *((Column(ACCOUNT_ID, Identifier),) if with_account else ()),
         _is_deleted(),
@@ -142,7 +142,7 @@ def fact_table(entity: Entity) -> Table:
     table = Table(
         entity.fact_table,
         MetaData(naming_convention=_NAMES),
-        *_keyed(entity),
+        *_key_and_version(entity),
         *(stored_column(column) for column in entity.fact_columns),
         _is_deleted(),
         Column("deleted_revision", BigInteger),

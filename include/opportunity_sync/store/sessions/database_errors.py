@@ -18,7 +18,7 @@ from sqlalchemy.exc import StatementError
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
 from opportunity_sync.store.sessions.session_watch import SilentDatabaseError
-from opportunity_sync.store.sessions.wiping import secret_wiped, values_wiped
+from opportunity_sync.store.sessions.wiping import wipe_secret, wipe_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ def translate_errors(engine: Engine) -> Iterator[None]:
 def meaning_of(cause: BaseException | None, password: str | None = None) -> SyncError:
     """The error of ours that a database's error amounts to."""
     kind, next_step = _meaning(cause)
-    sentence = secret_wiped(_sentence(cause), password)
+    sentence = wipe_secret(_sentence(cause), password)
     return kind(f"The store refused: {sentence}.", next_step=next_step)
 
 
@@ -182,11 +182,11 @@ def _postgres_sentence(cause: psycopg.Error) -> str:
     state, primary = cause.sqlstate, cause.diag.message_primary
     if state is None or primary is None:
         line = _first_line(cause)
-        return values_wiped(line) if isinstance(cause, psycopg.DataError) else line
+        return wipe_values(line) if isinstance(cause, psycopg.DataError) else line
     if state.startswith("P0") or _OWN_WORDS.match(cause.diag.source_file or ""):
         sentence = "a trigger or function raised an error of its own, which may quote rows"
     elif state.startswith("22"):  # about values, which it quotes
-        sentence = values_wiped(primary) + _place(cause)
+        sentence = wipe_values(primary) + _place(cause)
     else:
         sentence = primary.strip().rstrip(".")
     return f"{sentence}{getattr(cause, 'told', '')} (SQLSTATE {state})"

@@ -73,7 +73,7 @@ def store_engine(url: URL | str, *, waits: Waits | None = None) -> Engine:
         UnsupportedStoreError: another kind of database.
         ConfigError: what is given is no database URL.
     """
-    parsed = _parsed(url)
+    parsed = _parse_url(url)
     match parsed.get_backend_name():
         case "postgresql" | "postgres":
             return _postgres(parsed.set(drivername="postgresql+psycopg"), waits or Waits())
@@ -86,7 +86,7 @@ def store_engine(url: URL | str, *, waits: Waits | None = None) -> Engine:
             )
 
 
-def _parsed(url: URL | str) -> URL:
+def _parse_url(url: URL | str) -> URL:
     try:
         return make_url(url)
     except (ArgumentError, ValueError):

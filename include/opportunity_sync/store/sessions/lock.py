@@ -41,13 +41,13 @@ _POLL_SECONDS = 0.2
 _SAY_EVERY_SECONDS = 10.0
 
 
-def _silent(_waited: float) -> None:
+def _say_nothing(_waited: float) -> None:
     """Nobody asked to hear of the wait."""
 
 
 @contextmanager
 def lock_store(
-    engine: Engine, *, wait_seconds: float, on_wait: Callable[[float], None] = _silent
+    engine: Engine, *, wait_seconds: float, on_wait: Callable[[float], None] = _say_nothing
 ) -> Iterator[Connection]:
     """One transaction that no other run's `lock_store` overlaps; commits unless an error leaves it.
 
@@ -58,14 +58,14 @@ def lock_store(
             is down, full or locked by others.
     """
     with translate_errors(engine), engine.connect() as connection:
-        _until(connection, wait_seconds=wait_seconds, on_wait=on_wait)
+        _wait_for_lock(connection, wait_seconds=wait_seconds, on_wait=on_wait)
         with connection.get_transaction() or connection.begin():
             yield connection
 
 
 @contextmanager
 def writing(
-    engine: Engine, *, wait_seconds: float = 60, on_wait: Callable[[float], None] = _silent
+    engine: Engine, *, wait_seconds: float = 60, on_wait: Callable[[float], None] = _say_nothing
 ) -> Iterator[Connection]:
     """A short transaction for book-keeping: beside a load on PostgreSQL, after it on SQLite."""
     if engine.dialect.name == "sqlite":
@@ -86,12 +86,12 @@ def read_store(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
-def _until(
+def _wait_for_lock(
     connection: Connection, *, wait_seconds: float, on_wait: Callable[[float], None]
 ) -> None:
     started = time.monotonic()
     said = -_SAY_EVERY_SECONDS
-    while not _taken(connection):
+    while not _take_lock(connection):
         waited = time.monotonic() - started
         if waited >= wait_seconds:
             raise StoreUnavailableError(
@@ -105,9 +105,9 @@ def _until(
         time.sleep(min(_POLL_SECONDS, wait_seconds - waited))
 
 
-def _taken(connection: Connection) -> bool:
+def _take_lock(connection: Connection) -> bool:
     if connection.dialect.name == "sqlite":
-        return _began_immediately(connection)
+        return _begin_immediately(connection)
     if connection.scalar(select(func.pg_try_advisory_xact_lock(STORE_LOCK))):
         return True
     connection.rollback()  # nothing stays open while we wait: servers end idle transactions
@@ -127,7 +127,7 @@ def _holder(connection: Connection) -> str:
     return f"{who} (process {holder.pid} of the database)"
 
 
-def _began_immediately(connection: Connection) -> bool:
+def _begin_immediately(connection: Connection) -> bool:
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows any driver's
     driver.execute("PRAGMA busy_timeout=0")
     connection.execution_options(**{BEGIN: "IMMEDIATE"})

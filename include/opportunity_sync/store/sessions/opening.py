@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
-from opportunity_sync.store.sessions.wiping import secret_wiped
+from opportunity_sync.store.sessions.wiping import wipe_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,18 +76,18 @@ def connection_fault(error: Exception, password: str | None) -> SyncError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     # Of several addresses one may have answered: its words count, not that others are away.
     answers = [line for line in lines if "FATAL" in line] or lines[:1]
-    problem = _short(answers[0]) if answers else type(error).__name__
+    problem = _reason_of(answers[0]) if answers else type(error).__name__
     if isinstance(error, UnicodeError | ValueError):  # it can quote the connection, password too
         problem = "the connection can't be put into the form that PostgreSQL takes"
     unnamed = (re.sub(r'"[^"]*"', '""', line) for line in answers)  # names may be any words
     passing = isinstance(error, psycopg.OperationalError) and any(map(_HEALS.search, unnamed))
     kind = StoreUnavailableError if passing else ConfigError
     advice = _DOWN if passing else _advice(problem)
-    said = secret_wiped(problem, password)
+    said = wipe_secret(problem, password)
     return kind(f"The store can't be reached: {said}.", next_step=advice)
 
 
-def _short(line: str) -> str:
+def _reason_of(line: str) -> str:
     """Without what psycopg and libpq say before the reason."""
     line = re.sub(r"^- host: .*?: ", "", line)
     line = re.sub(r"^connection (failed|is bad): ", "", line)
@@ -109,7 +109,7 @@ def private_file(path: Path) -> None:
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        _closed_to_others(path)
+        _close_to_others(path)
     except OSError as error:
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOSPC}:
             return  # passes, and SQLite says it in its own words
@@ -120,7 +120,7 @@ def private_file(path: Path) -> None:
         ) from None
 
 
-def _closed_to_others(path: Path) -> None:
+def _close_to_others(path: Path) -> None:
     for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
         if not file.exists():
             continue

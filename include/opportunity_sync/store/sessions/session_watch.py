@@ -86,7 +86,7 @@ class WatchedConnection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as psycopg does; errors are told (`told`) what only this connection knows."""
         try:
-            return super().wait(self._watched(gen), interval, timeout)
+            return super().wait(self._watch_steps(gen), interval, timeout)
         except psycopg.errors.LockNotAvailable as error:
             error.told = self._blocked  # type: ignore[attr-defined]  # `faults` reads it
             raise
@@ -98,7 +98,7 @@ class WatchedConnection(psycopg.Connection[Any]):
         is_wanted = self._statement_timeout == "0" or "user request" in str(error)
         return "" if is_wanted else f", which is {self._statement_timeout}"
 
-    def _watched(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def _watch_steps(self, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """The steps, with a look at the server each time nothing has come for a while."""
         began = heard = looked = time.monotonic()
         self._blocked = ""
@@ -118,7 +118,7 @@ class WatchedConnection(psycopg.Connection[Any]):
 
     def _look(self, began: float, heard: float) -> float:
         """Ask what the session does; returns when it was last heard of, or gives it up."""
-        works, tables, holders = self._asked()
+        works, tables, holders = self._ask_server()
         now = time.monotonic()
         if works:
             self._say(now - began, tables, holders)
@@ -129,7 +129,7 @@ class WatchedConnection(psycopg.Connection[Any]):
         log.warning("The store's database has not answered for %.0f s.", now - began)
         return heard
 
-    def _asked(self) -> tuple[bool, str | None, str | None]:
+    def _ask_server(self) -> tuple[bool, str | None, str | None]:
         """Whether the session is at work, which tables it waits for, and who has locked them."""
         try:
             asking = _Asking.connect(**{**self.given, "connect_timeout": 5})

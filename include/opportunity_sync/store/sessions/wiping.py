@@ -15,7 +15,7 @@ _SHORT = 6  # a secret that short can be part of a word by chance
 _QUOTED = re.compile(r"\"[^\"]*\"?|'[^']*'?|«[^»]*»?|»[^«]*«?|„[^“]*“?|“[^”]*”?")
 
 
-def secret_wiped(text: str, secret: str | None) -> str:
+def wipe_secret(text: str, secret: str | None) -> str:
     """The visible characters of a text, without a secret in any form that libraries write it in."""
     text = "".join(character for character in text if character.isprintable())
     for form in _forms(secret) if secret else ():
@@ -40,6 +40,6 @@ def _forms(secret: str) -> list[str]:
     return sorted(forms, key=len, reverse=True)
 
 
-def values_wiped(sentence: str) -> str:
+def wipe_values(sentence: str) -> str:
     """A database's sentence about a value, without the value: it stands in quotes or at the end."""
     return _QUOTED.sub("(a value)", re.split(":\\s|\uff1a", sentence)[0]).strip().rstrip(".:")

@@ -150,7 +150,7 @@ def postpone_indexes(connection: Connection, tables: Sequence[Table]) -> Iterato
     Building an index at once costs half of growing it row by row. It needs the tables for itself;
     where somebody reads them for longer than a moment, they are filled with their indexes.
     """
-    dropped = connection.dialect.name == "postgresql" and _indexes_dropped(connection, tables)
+    dropped = connection.dialect.name == "postgresql" and _drop_indexes(connection, tables)
     yield
     if dropped:
         for index in _indexes(tables):
@@ -161,7 +161,7 @@ def _indexes(tables: Sequence[Table]) -> list[Index]:
     return [index for table in tables for index in sorted(table.indexes, key=lambda i: str(i.name))]
 
 
-def _indexes_dropped(connection: Connection, tables: Sequence[Table]) -> bool:
+def _drop_indexes(connection: Connection, tables: Sequence[Table]) -> bool:
     usual = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
     savepoint = connection.begin_nested()
     connection.exec_driver_sql("SET LOCAL lock_timeout TO '1s'")
@@ -194,7 +194,7 @@ def prefer_index(connection: Connection, rows: int) -> Iterator[None]:
     connection.exec_driver_sql("; ".join(f"SET LOCAL {each} TO DEFAULT" for each in _WHOLE_TABLE))
 
 
-def _plain(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+def _without_zone(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
     """Instants as UTC without a zone: Arrow writes each of those out 20 times as fast."""
     if not pa.types.is_timestamp(column.type):
         return column
@@ -208,7 +208,7 @@ def _copy(connection: Connection, table: Table, rows: pa.Table) -> None:
     names = ", ".join(quoted(name) for name in rows.column_names)
     statement = f"COPY {quoted(table.name)} ({names}) FROM STDIN (FORMAT csv)".encode()
     sink = pa.BufferOutputStream()
-    plain = [_plain(column) for column in rows.columns]
+    plain = [_without_zone(column) for column in rows.columns]
     csv.write_csv(pa.Table.from_arrays(plain, names=rows.column_names), sink, _CSV)
     driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # SQLAlchemy knows any driver's
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
@@ -226,7 +226,7 @@ def _sqlite_values(column: pa.ChunkedArray[Any]) -> list[Any]:
     """The column as SQLite stores it: text, numbers, 0 and 1, None."""
     if pa.types.is_timestamp(column.type):
         has_zone = column.type.tz is not None
-        column = pc.replace_substring(_plain(column).cast(pa.string()), " ", "T")
+        column = pc.replace_substring(_without_zone(column).cast(pa.string()), " ", "T")
         column = pc.replace_substring_regex(column, "$", "Z") if has_zone else column
     elif pa.types.is_date(column.type):
         column = column.cast(pa.string())

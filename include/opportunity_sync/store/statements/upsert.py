@@ -50,7 +50,7 @@ class Upsert:
 
 def upsert(connection: Connection, wanted: Upsert, *, counted: bool = True) -> Counts:
     """Run it; counts are what was inserted and what was updated, or both as updated."""
-    inserted = _absent(connection, wanted) if counted else 0
+    inserted = _count_absent(connection, wanted) if counted else 0
     written = connection.execute(
         _statement(connection, wanted), execution_options={"preserve_rowcount": True}
     ).rowcount
@@ -64,7 +64,7 @@ def dialect_insert(
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
 
 
-def _absent(connection: Connection, wanted: Upsert) -> int:
+def _count_absent(connection: Connection, wanted: Upsert) -> int:
     given = wanted.rows.subquery()
     same = (wanted.table.c[name] == given.c[name] for name in wanted.key)
     counted = select(func.count()).select_from(given).where(~exists().where(*same))

@@ -68,7 +68,7 @@ def fit_columns(engine: Engine, model: Model) -> FittedModel:
     If that fails, or the database role may not change tables, the fields are `postponed`: the run
     goes on without them, and the next one tries again.
     """
-    return _gathered(model, {each.name: _fit_entity(engine, each) for each in model.public})
+    return _gather_models(model, {each.name: _fit_entity(engine, each) for each in model.public})
 
 
 def expect_columns(engine: Engine, model: Model) -> FittedModel:
@@ -79,11 +79,11 @@ def expect_columns(engine: Engine, model: Model) -> FittedModel:
         for entity in model.public:
             nothing = _Table(entity, frozenset(), {})
             table = _Table.read(connection, entity) if has_store else nothing
-            fitted[entity.name] = _compared(table)
-    return _gathered(model, fitted)
+            fitted[entity.name] = _fit_to_table(table)
+    return _gather_models(model, fitted)
 
 
-def _gathered(model: Model, fitted: Mapping[str, FittedModel]) -> FittedModel:
+def _gather_models(model: Model, fitted: Mapping[str, FittedModel]) -> FittedModel:
     """One fitted model of the entities that were fitted one by one."""
     entities = tuple(
         fitted[entity.name].model[entity.name] if entity.name in fitted else entity
@@ -155,15 +155,15 @@ class _Table:
         for column in field.columns:
             made, name = self.made.get(column.name), f"{self.entity.name}.{column.name}"
             if made is None and column.name in self.names:
-                return self._refused(field, f"{name} was made by somebody else")
+                return self._refuse_field(field, f"{name} was made by somebody else")
             if made is not None and made.source != field.source:
-                return self._refused(field, f"{name} holds {made.source}")
+                return self._refuse_field(field, f"{name} holds {made.source}")
             if made is not None and made.kind != field.kind:
                 reason = f"{name} was made for {made.kind} values, and it is {field.kind} now"
-                return self._refused(field, reason, state="retyped")
+                return self._refuse_field(field, reason, state="retyped")
         return None
 
-    def _refused(
+    def _refuse_field(
         self, field: Field, reason: str, state: Literal["refused", "retyped"] = "refused"
     ) -> Misfit:
         names = (replace(field, column=f"{field.column}_{number}") for number in count(2))
@@ -178,7 +178,7 @@ class _Table:
 
 def _fit_entity(engine: Engine, entity: Entity) -> FittedModel:
     with read_store(engine) as connection:
-        fitted = _compared(_Table.read(connection, entity))
+        fitted = _fit_to_table(_Table.read(connection, entity))
     missing = [
         field for field in entity.selected_fields if f"{entity.name}.{field.column}" in fitted.added
     ]
@@ -191,11 +191,11 @@ def _fit_entity(engine: Engine, entity: Entity) -> FittedModel:
             Misfit(entity.name, field.column, field.source, "postponed", error.problem)
             for field in missing
         ]
-        return _without(entity, (*fitted.misfits, *postponed), added=())
+        return _leave_out_misfits(entity, (*fitted.misfits, *postponed), added=())
     return fitted
 
 
-def _compared(table: _Table) -> FittedModel:
+def _fit_to_table(table: _Table) -> FittedModel:
     """The entity as far as its table has columns for it, or may get them."""
     misfits = tuple(_misfits(table))
     refused = {misfit.field for misfit in misfits}
@@ -204,10 +204,12 @@ def _compared(table: _Table) -> FittedModel:
         for field in table.entity.selected_fields
         if field.column not in refused and table.lacks(field)
     )
-    return _without(table.entity, misfits, added=added)
+    return _leave_out_misfits(table.entity, misfits, added=added)
 
 
-def _without(entity: Entity, misfits: tuple[Misfit, ...], *, added: tuple[str, ...]) -> FittedModel:
+def _leave_out_misfits(
+    entity: Entity, misfits: tuple[Misfit, ...], *, added: tuple[str, ...]
+) -> FittedModel:
     left_out = {misfit.field for misfit in misfits}
     kept = tuple(field for field in entity.fields if field.column not in left_out)
     return FittedModel(Model((replace(entity, fields=kept),)), misfits, added)

@@ -99,7 +99,7 @@ def _scripts() -> ScriptDirectory:
 
 def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, str]]:
     """Columns that always stand and are not there. Their table may be missing as well."""
-    tables = tables_of(Model(tuple(map(_standing, model))))
+    tables = tables_of(Model(tuple(map(_keep_standing_fields, model))))
     found = inspect(connection).get_multi_columns(filter_names=list(tables))
     there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
     return [
@@ -110,7 +110,7 @@ def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, 
     ]
 
 
-def _standing(entity: Entity) -> Entity:
+def _keep_standing_fields(entity: Entity) -> Entity:
     """The entity with no fields but those that always stand."""
     return replace(entity, fields=tuple(field for field in entity.fields if field.always_stands))
 
@@ -122,7 +122,7 @@ def _make_missing_tables(connection: Connection, model: Model) -> None:
     else's. The entity's state is forgotten, so that the next run reads every row.
     """
     there = set(inspect(connection).get_table_names())
-    for entity in map(_standing, model):
+    for entity in map(_keep_standing_fields, model):
         tables = [fact_table(entity), *([public_table(entity)] if entity.is_public else [])]
         missing = [table for table in tables if table.name not in there]
         if entity.fact_table not in there and len(missing) < len(tables):

@@ -69,8 +69,8 @@ def test_nothing_refused_is_empty_and_adds_nothing() -> None:
     one = Refusals.gather([a_refusal()])
 
     assert (len(Refusals()), list(Refusals())) == (0, [])
-    assert one.followed_by(Refusals()) == one
-    assert Refusals().followed_by(one) == one
+    assert one.with_page(Refusals()) == one
+    assert Refusals().with_page(one) == one
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from opportunity_sync.model import OPPORTUNITY
 from opportunity_sync.status import find_opportunities
 from opportunity_sync.status.lists.listing import Question, QuestionError
 from opportunity_sync.store.schema.tables import store_column
-from statement_plans import plans_watched
+from statement_plans import watching_plans
 from store_rows import NOON, guid, write
 
 if TYPE_CHECKING:
@@ -90,6 +90,6 @@ def test_no_search_looks_through_all_opportunities(named: Engine, search: str) -
     with named.connect() as connection:
         if named.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL enable_seqscan TO off")
-        with plans_watched() as readings:
+        with watching_plans() as readings:
             find_opportunities(connection, Question(search=search))
     assert [each for each in readings if each.in_sequence and each.table == "opportunity"] == []

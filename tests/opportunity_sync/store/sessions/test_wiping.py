@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from opportunity_sync.store.sessions.wiping import secret_wiped, values_wiped
+from opportunity_sync.store.sessions.wiping import wipe_secret, wipe_values
 
 SECRET = "p@ss wörd/'\"\\+"
 
@@ -26,7 +26,7 @@ SECRET = "p@ss wörd/'\"\\+"
 )
 def test_a_secret_is_wiped_however_it_is_written(form: str) -> None:
     """Libraries quote what they are given in their own ways."""
-    wiped = secret_wiped(f"user=u password={form} host=h", SECRET)
+    wiped = wipe_secret(f"user=u password={form} host=h", SECRET)
     assert "***" in wiped
     for piece in ("p@ss", "p%40ss", "ss w", "rd/"):
         assert piece not in wiped
@@ -34,12 +34,12 @@ def test_a_secret_is_wiped_however_it_is_written(form: str) -> None:
 
 def test_a_short_secret_garbles_no_word() -> None:
     """Where it stands by itself it is wiped all the same."""
-    assert secret_wiped("extra password=x x@host", "x") == "extra password=*** ***@host"
+    assert wipe_secret("extra password=x x@host", "x") == "extra password=*** ***@host"
 
 
 def test_only_visible_characters_are_passed_on() -> None:
     """Nothing that turns or hides the text around it, or ends the line."""
-    assert secret_wiped("a\u202eb\x1b[31mc\u200bd\ne\u2066", None) == "ab[31mcde"
+    assert wipe_secret("a\u202eb\x1b[31mc\u200bd\ne\u2066", None) == "ab[31mcde"
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_only_visible_characters_are_passed_on() -> None:
 )  # fmt: skip
 def test_a_value_is_cut_out_of_a_sentence(sentence: str, expected: str) -> None:
     """In whatever language the database speaks."""
-    assert expected == values_wiped(sentence)
+    assert expected == wipe_values(sentence)

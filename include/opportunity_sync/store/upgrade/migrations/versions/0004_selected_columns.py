@@ -138,7 +138,7 @@ def upgrade() -> None:
         sa.Column("is_wanted", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("entity", "column_name", name="pk_store_column"),
     )
-    op.bulk_insert(column, [row for table in _MADE for row in _made(table)])
+    op.bulk_insert(column, [row for table in _MADE for row in _column_rows(table)])
     op.drop_column("sync_state", "wanted")
     for name in _OF_STATE:
         op.add_column("sync_state", sa.Column(name, sa.Text()))
@@ -155,7 +155,7 @@ def downgrade() -> None:
     op.drop_table("store_column")
 
 
-def _made(table: str) -> list[dict[str, object]]:
+def _column_rows(table: str) -> list[dict[str, object]]:
     """The rows of `store_column` for a table that is there."""
     connection, known = op.get_bind(), _MADE[table]
     state = sa.table("sync_state", sa.column("entity"), sa.column("wanted"))
