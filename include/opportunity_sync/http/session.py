@@ -8,6 +8,7 @@ wins over `REQUESTS_CA_BUNDLE`. Cookies are not kept and redirects not followed.
 from __future__ import annotations
 
 import os
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
@@ -36,14 +37,15 @@ class StrictSession(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, AbortableAdapter())
         self._bundle = verify
-        self._proxied = proxied
+        self._proxies_of = cache(_proxies_of_machine) if proxied else _no_proxies
 
     def merge_environment_settings(  # noqa: PLR0917 - the signature of requests
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> Any:
         """As requests does, but proxies and bundle are taken apart."""
-        if self._proxied:
-            proxies = {**_proxies_of_machine(str(url)), **(proxies or {})}
+        parts = urlsplit(str(url))
+        origin = f"{parts.scheme}://{parts.netloc}"
+        proxies = {**self._proxies_of(origin), **(proxies or {})}
         verify = self._bundle or (verify if isinstance(verify, str) else _bundle_of_machine())
         return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
@@ -71,6 +73,10 @@ def _proxies_of_machine(url: str) -> dict[str, str]:
                 next_step="correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the workers",
             )
     return proxies
+
+
+def _no_proxies(_origin: str) -> dict[str, str]:
+    return {}
 
 
 def _bundle_of_machine(environ: Mapping[str, str] = os.environ) -> str | bool:

@@ -7,6 +7,7 @@ is kept as a fact even if the store never held the record.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -62,8 +63,11 @@ def write_deleted(
     from this change on.
     """
     fact, key = fact_table(entity), entity.key_column
-    roles = 0
-    with staged_keys(connection, entity, gone) as staged:
+    roles, parts = 0, (part for part in gone if part.num_rows)
+    first = next(parts, None)
+    if first is None:
+        return Counts(), 0
+    with staged_keys(connection, entity, chain([first], parts)) as staged:
         keys = select(staged.c[key])
         marked, facts = _mark_facts(connection, fact, staged, key=key, revision=change.revision)
         if entity.is_public:

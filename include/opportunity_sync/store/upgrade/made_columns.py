@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import Connection, Engine, false, inspect, select, true, update
+from sqlalchemy import Connection, Engine, false, select, true, update
 from sqlalchemy.schema import CreateColumn
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError
@@ -25,6 +25,7 @@ from opportunity_sync.store.books.state import forget_interpretations
 from opportunity_sync.store.schema.tables import OF_COLUMN, fact_table, public_table, store_column
 from opportunity_sync.store.sessions.lock import lock_store, read_store
 from opportunity_sync.store.statements.upsert import dialect_insert
+from opportunity_sync.store.upgrade.columns_there import read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -68,17 +69,21 @@ def fit_columns(engine: Engine, model: Model) -> FittedModel:
     If that fails, or the database role may not change tables, the fields are `postponed`: the run
     goes on without them, and the next one tries again.
     """
-    return _gather_models(model, {each.name: _fit_entity(engine, each) for each in model.public})
+    with read_store(engine) as connection:
+        there = read_columns(connection)
+        tables = [_Table.read(connection, each, there) for each in model.public]
+    return _gather_models(model, {each.entity.name: _fit_entity(engine, each) for each in tables})
 
 
 def expect_columns(engine: Engine, model: Model) -> FittedModel:
     """What `fit_columns` would make and leave out, even for a store without any table yet."""
     fitted: dict[str, FittedModel] = {}
     with read_store(engine) as connection:
-        has_store = inspect(connection).has_table(store_column.name)
+        there = read_columns(connection)
         for entity in model.public:
             nothing = _Table(entity, frozenset(), {})
-            table = _Table.read(connection, entity) if has_store else nothing
+            is_made = store_column.name in there
+            table = _Table.read(connection, entity, there) if is_made else nothing
             fitted[entity.name] = _fit_to_table(table)
     return _gather_models(model, fitted)
 
@@ -146,9 +151,11 @@ class _Table:
     made: Mapping[str, MadeColumn]
 
     @classmethod
-    def read(cls, connection: Connection, entity: Entity) -> _Table:
-        names = (column["name"] for column in inspect(connection).get_columns(entity.name))
-        return cls(entity, frozenset(names), made_columns(connection, entity.name))
+    def read(
+        cls, connection: Connection, entity: Entity, there: Mapping[str, frozenset[str]]
+    ) -> _Table:
+        names = there.get(entity.name, frozenset())
+        return cls(entity, names, made_columns(connection, entity.name))
 
     def misfit(self, field: Field) -> Misfit | None:
         """Why this field can have no columns here; None if it has them, or may get them."""
@@ -176,9 +183,8 @@ class _Table:
         return any(column.name not in self.names for column in field.columns)
 
 
-def _fit_entity(engine: Engine, entity: Entity) -> FittedModel:
-    with read_store(engine) as connection:
-        fitted = _fit_to_table(_Table.read(connection, entity))
+def _fit_entity(engine: Engine, table: _Table) -> FittedModel:
+    entity, fitted = table.entity, _fit_to_table(table)
     missing = [
         field for field in entity.selected_fields if f"{entity.name}.{field.column}" in fitted.added
     ]
@@ -225,7 +231,7 @@ def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> No
     with lock_store(engine, wait_seconds=LOCK_SECONDS) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
-        table_seen = _Table.read(connection, entity)
+        table_seen = _Table.read(connection, entity, read_columns(connection))
         names = table_seen.names
         table = public_table(entity)
         quoted = connection.dialect.identifier_preparer.format_table(table)

@@ -14,10 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlalchemy.schema import CreateColumn
 
@@ -27,10 +23,13 @@ from opportunity_sync.store.books.state import forget_column, forget_state
 from opportunity_sync.store.books.table_sizes import count_rows
 from opportunity_sync.store.schema.tables import fact_table, public_table, tables_of
 from opportunity_sync.store.sessions.lock import lock_store, read_store
+from opportunity_sync.store.upgrade.columns_there import read_columns
 from opportunity_sync.store.upgrade.made_columns import FittedModel, fit_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
+
+    from alembic.config import Config
 
 VERSION_TABLE = "opportunity_sync_version"
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -57,7 +56,7 @@ def migrate(
     if not is_up_to_date:
         with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
             _refuse_other_encodings(connection)
-            command.upgrade(alembic_config(connection), "head")
+            _run_scripts(connection)
             _make_missing_tables(connection, model)
             _add_missing_columns(connection, model)
     return fit_columns(engine, model)
@@ -70,6 +69,8 @@ def is_made(connection: Connection) -> bool:
 
 def alembic_config(connection: Connection | None = None) -> Config:
     """How Alembic finds our scripts, and the connection that it is to work on."""
+    from alembic.config import Config  # noqa: PLC0415 - as below
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -79,34 +80,45 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 def is_current(connection: Connection, model: Model) -> bool:
     """Whether the tables are those of this version; raises `ConfigError` for a newer one's."""
-    scripts = _scripts()
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    revision = context.get_current_revision()
+    there = read_columns(connection)
+    if VERSION_TABLE not in there:
+        return False
+    revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - our own table
     if revision is None:
         return False
-    if revision not in {script.revision for script in scripts.walk_revisions()}:
+    if revision not in revisions():
         raise ConfigError(
             f"The store's schema ({revision}) is newer than this version of the pipeline.",
             next_step="update the pipeline to the version that last wrote this store.",
         )
-    return revision == scripts.get_current_head() and not _missing_columns(connection, model)
+    return revision == revisions()[-1] and not _missing_columns(there, model)
 
 
 @cache
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory.from_config(alembic_config())
+def revisions() -> tuple[str, ...]:
+    """The numbers of our scripts, which their files begin with, from the first to the newest.
+
+    Alembic would run every script to tell them, and each run of the sync asks.
+    """
+    scripts = (_SCRIPTS / "versions").glob("[0-9]*.py")
+    return tuple(sorted(script.name.partition("_")[0] for script in scripts))
 
 
-def _missing_columns(connection: Connection, model: Model) -> list[tuple[Table, str]]:
+def _run_scripts(connection: Connection) -> None:
+    # Importing Alembic takes long, and nearly every run finds that there is nothing to do.
+    from alembic import command  # noqa: PLC0415
+
+    command.upgrade(alembic_config(connection), "head")
+
+
+def _missing_columns(there: Mapping[str, Collection[str]], model: Model) -> list[tuple[Table, str]]:
     """Columns that always stand and are not there. Their table may be missing as well."""
     tables = tables_of(Model(tuple(map(_keep_standing_fields, model))))
-    found = inspect(connection).get_multi_columns(filter_names=list(tables))
-    there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
     return [
         (table, column.name)
         for table in tables.values()
         for column in table.columns
-        if (table.name, column.name) not in there
+        if column.name not in there.get(table.name, ())
     ]
 
 
@@ -139,7 +151,7 @@ def _make_missing_tables(connection: Connection, model: Model) -> None:
 
 def _add_missing_columns(connection: Connection, model: Model) -> None:
     """Add them, empty. The next run reads a table whole if it has lost a column."""
-    for table, column in _missing_columns(connection, model):
+    for table, column in _missing_columns(read_columns(connection), model):
         definition = CreateColumn(table.c[column]).compile(connection)
         connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
         for entity in model:

@@ -38,6 +38,7 @@ def enter_run(engine: Engine, run_id: str, *, days_ago: int) -> None:
         "task_id": "load", "seconds": 5, "rows": 1,
         "mode": "continue", "started_at": started_at, "outcome": "succeeded", "position": 1,
         "entity": "contact", "code": "not_a_date", "message": "It is no date.",
+        "rows_read": 1, "is_whole": True, "as_of": started_at,
     }  # fmt: skip
     with engine.begin() as connection:
         for table in BOOKS:

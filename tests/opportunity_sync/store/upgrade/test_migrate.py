@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, inspect, text
 from sqlalchemy.schema import CreateColumn
 
@@ -19,7 +20,12 @@ from opportunity_sync.store.schema.tables import COUNTS, ROLE, public_table, tab
 from opportunity_sync.store.sessions.engine import store_engine
 from opportunity_sync.store.sessions.lock import lock_store
 from opportunity_sync.store.statements.counts import Counts
-from opportunity_sync.store.upgrade.migrate import VERSION_TABLE, alembic_config, migrate
+from opportunity_sync.store.upgrade.migrate import (
+    VERSION_TABLE,
+    alembic_config,
+    migrate,
+    revisions,
+)
 from store_reader import tells_its_rows
 from store_rows import NOON, dump, guid, write
 
@@ -296,3 +302,13 @@ def test_tables_are_made_whole_or_not_at_all(empty_engine: Engine) -> None:
         connection.rollback()
     with empty_engine.connect() as connection:
         assert inspect(connection).get_table_names() == []
+
+
+def test_scripts_are_numbered_by_their_files(empty_engine: Engine) -> None:
+    """Runs ask the files for the newest number, Alembic the scripts: both say the same."""
+    with lock_store(empty_engine, wait_seconds=5) as connection:
+        scripts = ScriptDirectory.from_config(alembic_config(connection))
+    numbers = [script.revision for script in scripts.walk_revisions()]
+
+    assert list(revisions()) == numbers[::-1]
+    assert revisions()[-1] == scripts.get_current_head()
