@@ -58,7 +58,7 @@ def tell_people(context: Mapping[str, Any], *, settings: Settings) -> None:
 
 
 def tell_of_books(context: Mapping[str, Any], *, settings: Settings) -> None:
-    """Tell what the books of all runs say. Raises `SyncError` where they can't be opened."""
+    """Tell what the books of all runs say. Raises `SyncError` where they can't be asked."""
     from opportunity_sync.pipeline.telling.metrics import metrics_of_alerts, metrics_of_well
     from opportunity_sync.pipeline.telling.telling_alerts import tell_alerts
     from sync_run_connections import books

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
 
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import Alert, AlertChange, migrate, read_store, store_engine
@@ -213,3 +214,17 @@ def test_a_webhook_that_does_not_answer_is_given_up(
     assert [body["entity"] for body in receiver.taken] == list("abcdef")
     assert "can't be sent by webhook: TimeoutError: no answer within" in caplog.messages[0]
     assert caplog.messages[-1].startswith("The alert sync.late is not sent by webhook, which takes")
+
+
+def test_a_store_that_can_be_asked_and_not_written_is_not_told_as_away(
+    stale_store: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another run has it at the moment, say; what is to be told waits for the next run."""
+    with stale_store.begin() as connection:
+        connection.execute(text("ALTER TABLE sync_alert DROP COLUMN claimed_at"))
+    memory = Memory()
+
+    tell_people(a_context(memory), settings=Settings())
+
+    assert memory == {}
+    assert [line[:38] for line in caplog.messages] == ["The store can't note what is told; the"]

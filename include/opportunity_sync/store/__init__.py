@@ -54,6 +54,7 @@ from opportunity_sync.store.journal.alerts import (
     is_alert_change,
     note_told,
     open_alerts,
+    release_alerts,
 )
 from opportunity_sync.store.journal.checks import write_check
 from opportunity_sync.store.journal.events import note_event
@@ -186,6 +187,7 @@ __all__ = [
     "record_shares",
     "record_tasks",
     "refused_ids",
+    "release_alerts",
     "remember_owed",
     "rows_changed_by",
     "seconds_per_request",
