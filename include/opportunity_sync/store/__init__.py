@@ -104,7 +104,7 @@ from opportunity_sync.store.upgrade.made_columns import (
     stopped_fields,
     want_columns,
 )
-from opportunity_sync.store.upgrade.migrate import is_made, migrate
+from opportunity_sync.store.upgrade.migrate import is_made, migrate, upgrade_tables
 
 __all__ = [
     "COUNTS",
@@ -196,6 +196,7 @@ __all__ = [
     "stopped_fields",
     "store_engine",
     "take_statistics",
+    "upgrade_tables",
     "want_columns",
     "withdraw_offer",
     "write_account_changes",
