@@ -91,7 +91,7 @@ from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
 from opportunity_sync.store.rows.purging import purge_deleted
 from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_changes, write_rows
 from opportunity_sync.store.schema.tables import COUNTS, ROLE
-from opportunity_sync.store.sessions.engine import store_engine
+from opportunity_sync.store.sessions.engine import existing_store, is_there, store_engine
 from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
 from opportunity_sync.store.statements.bulk import take_statistics
 from opportunity_sync.store.statements.change import Change
@@ -138,6 +138,7 @@ __all__ = [
     "end_run",
     "erase_contact",
     "erased_ids",
+    "existing_store",
     "expect_columns",
     "fail_run",
     "fill_columns",
@@ -152,6 +153,7 @@ __all__ = [
     "holds_nothing",
     "is_alert_change",
     "is_made",
+    "is_there",
     "known_labels",
     "lag_quantile",
     "last_failure",
