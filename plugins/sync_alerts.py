@@ -2,7 +2,7 @@
 
 Airflow's log is the way that is always there; a webhook needs only an HTTP connection. E-mail
 and Slack are their providers' notifiers, imported only where they are asked for. A way that fails
-fails no run: the rows are in the store, and the next run tells again.
+or is late fails no run and holds none up: the rows are in the store, and the next run tells again.
 
 What was told stands in the store. Where that is what is broken, Airflow's state store remembers.
 """
@@ -10,8 +10,13 @@ What was told stands in the store. Where that is what is broken, Airflow's state
 from __future__ import annotations
 
 import logging
+import time
+from contextvars import copy_context
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
+from queue import Empty, Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync.codes import STORE_AWAY
@@ -22,7 +27,7 @@ from sync_patience import is_last_try
 from sync_report import describe_unforeseen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from opportunity_sync.settings import Settings
     from opportunity_sync.store import Alert, AlertChange
@@ -31,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SUBJECT = "Dynamics sync"
 LOST = "lost"  # the alert of a store that can't be asked, as it was told
+PATIENCE = 10.0  # seconds for a message
+MESSAGES = 3  # which may take so long: all messages of a way together have thirty seconds
 
 
 def tell_people(context: Mapping[str, Any], *, settings: Settings) -> None:
@@ -51,7 +58,7 @@ def tell_people(context: Mapping[str, Any], *, settings: Settings) -> None:
 
 
 def tell_of_books(context: Mapping[str, Any], *, settings: Settings) -> None:
-    """Tell what the books of all runs say. Raises `SyncError` where they can't be opened."""
+    """Tell what the books of all runs say. Raises `SyncError` where they can't be asked."""
     from opportunity_sync.pipeline.telling.metrics import metrics_of_alerts, metrics_of_well
     from opportunity_sync.pipeline.telling.telling_alerts import tell_alerts
     from sync_run_connections import books
@@ -97,15 +104,24 @@ def memory_of(context: Mapping[str, Any]) -> Any:
     return None if states is None else states[MARKETO_STORE]
 
 
-def send(change: AlertChange, context: Mapping[str, Any], *, settings: Settings) -> bool:
-    """Send each alert by each way; returns whether all of them were taken."""
+def send(
+    change: AlertChange,
+    context: Mapping[str, Any],
+    *,
+    settings: Settings,
+    patience: float = PATIENCE,
+) -> bool:
+    """Send each alert by each way; returns whether all of them were taken.
+
+    `patience`: seconds that a message may take. No way has more than three times as many.
+    """
     told = [
         *(message_of(alert, "wrong") for alert in change.wrong),
         *(message_of(alert, "well again") for alert in change.well),
     ]
     ways = [way.strip() for way in settings.alerts.split(",")]
     # All are tried, also after one that failed.
-    taken = [send_by(way, message, context) for way in ways for message in told]
+    taken = [send_all_by(way, told, context, patience=patience) for way in ways]
     return all(taken)
 
 
@@ -124,20 +140,62 @@ def message_of(alert: Alert, state: str) -> dict[str, str]:
     }
 
 
-def send_by(way: str, message: Mapping[str, str], context: Mapping[str, Any]) -> bool:
+def send_all_by(
+    way: str, messages: Iterable[Mapping[str, str]], context: Mapping[str, Any], *, patience: float
+) -> bool:
+    """Send messages by one way, one after the other, as far as its time reaches."""
+    until = time.monotonic() + MESSAGES * patience
+    taken = []
+    for message in messages:
+        left = min(patience, until - time.monotonic())
+        taken.append(left > 0 and send_by(way, message, context, patience=left))
+        if left <= 0:
+            log.warning(
+                "The alert %s is not sent by %s, which takes too long. The next run tries again.",
+                message["code"],
+                way.partition(":")[0],
+            )
+    return all(taken)
+
+
+def send_by(
+    way: str, message: Mapping[str, str], context: Mapping[str, Any], *, patience: float
+) -> bool:
     """Send a message by one way; a way that can't is said in the log."""
     kind, _, target = way.partition(":")
+    error = error_in_time(partial(SENDERS[kind], target, message, context), patience=patience)
+    if error is None:
+        return True
+    log.warning(
+        "The alert %s can't be sent by %s: %s. The next run tries again.",
+        message["code"],
+        kind,
+        error if isinstance(error, SyncError) else describe_unforeseen(error),
+    )
+    return False
+
+
+def error_in_time(send_message: Callable[[], None], *, patience: float) -> BaseException | None:
+    """Send a message in a thread that nobody waits for longer than `patience`; its error, if any.
+
+    A notifier's own time-out bounds each wait for bytes: who sends one now and then is never late.
+    """
+    ends: Queue[BaseException | None] = Queue()
+
+    def end() -> None:
+        try:
+            send_message()
+        except BaseException as error:  # noqa: BLE001 - any notifier, any reason
+            ends.put(error)
+        else:
+            ends.put(None)
+
+    # A daemon, so that a process can end beside it; Airflow keeps in the context who logs.
+    Thread(target=copy_context().run, args=(end,), daemon=True).start()
     try:
-        SENDERS[kind](target, message, context)
-    except Exception as error:  # noqa: BLE001 - any notifier, any reason
-        log.warning(
-            "The alert %s can't be sent by %s: %s. The next run tries again.",
-            message["code"],
-            kind,
-            error if isinstance(error, SyncError) else describe_unforeseen(error),
-        )
-        return False
-    return True
+        return ends.get(timeout=patience)
+    except Empty:
+        return TimeoutError(f"no answer within {patience:g} seconds")
 
 
 def write_log(_target: str, message: Mapping[str, str], _context: Mapping[str, Any]) -> None:
@@ -149,7 +207,8 @@ def write_log(_target: str, message: Mapping[str, str], _context: Mapping[str, A
 def call_webhook(conn_id: str, message: Mapping[str, str], context: Mapping[str, Any]) -> None:
     """Post the message as JSON to the address of an HTTP connection, its path included."""
     notify("airflow.providers.http.notifications.http.HttpNotifier", context,
-        http_conn_id=conn_id, endpoint="", json=dict(message))  # fmt: skip
+        http_conn_id=conn_id, endpoint="", json=dict(message),
+        extra_options={"timeout": PATIENCE})  # fmt: skip
 
 
 def send_email(address: str, message: Mapping[str, str], context: Mapping[str, Any]) -> None:
@@ -164,7 +223,7 @@ def send_email(address: str, message: Mapping[str, str], context: Mapping[str, A
 def send_slack(conn_id: str, message: Mapping[str, str], context: Mapping[str, Any]) -> None:
     """Post the text to a Slack webhook connection."""
     notify("airflow.providers.slack.notifications.slack_webhook.SlackWebhookNotifier", context,
-        slack_webhook_conn_id=conn_id, text=message["text"])  # fmt: skip
+        slack_webhook_conn_id=conn_id, text=message["text"], timeout=int(PATIENCE))  # fmt: skip
 
 
 def notify(notifier: str, context: Mapping[str, Any], **given: Any) -> None:

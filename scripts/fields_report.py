@@ -18,6 +18,7 @@ from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.fields_reader import read_selection
 from opportunity_sync.pipeline.preview import kept_columns, preview
 from opportunity_sync.settings import settings_from
+from opportunity_sync.store import is_there
 from sync_run_connections import dynamics_client, store
 
 if TYPE_CHECKING:
@@ -72,7 +73,11 @@ def plan(settings: Settings) -> Iterator[str]:
     """What the next runs would do with the selection as it is now."""
     with dynamics_client(settings) as client, store(settings) as engine:
         changes = preview(client, engine, settings=settings)
+        missing = None if is_there(engine) else engine.url.database
     yield from where_selected(settings)
+    if missing:
+        yield f"There is no store yet: the first run makes the file {missing}."
+        yield ""
     for change in changes:
         yield from change.lines()
     if any(change.added for change in changes):

@@ -119,6 +119,7 @@ MEANINGS = {
     "sync_alert.since": "since when it is so",
     "sync_alert.told_at": "when it was last told",
     "sync_alert.message": "what is told",
+    "sync_alert.claimed_at": "since when a run is about to tell it",
     "table_backlog.waiting": "records of the table that wait in Dynamics; 5000 stands for that "
     "many or more",
     "table_backlog.oldest_waiting_at": "when the longest waiting one was modified",

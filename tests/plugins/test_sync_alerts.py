@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
 
 from opportunity_sync.settings import Settings
 from opportunity_sync.store import Alert, AlertChange, migrate, read_store, store_engine
@@ -164,3 +170,61 @@ def test_a_store_that_is_away_fails_no_run(
     tell_people({}, settings=Settings())
 
     assert caplog.messages[-1].startswith("Whether something is to be told can't be found out: ")
+
+
+@contextmanager
+def deaf_webhook(drip: bytes = b"") -> Iterator[dict[str, Any]]:
+    """The connection of a webhook that takes what is sent and does not answer, or byte by byte."""
+    ended = Event()
+
+    def drip_to(taken: socket.socket) -> None:
+        with taken, suppress(OSError):
+            while not ended.wait(0.05):
+                taken.send(drip)
+
+    def listen(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                Thread(target=drip_to, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=listen, args=(listener,), daemon=True).start()
+        host, port = listener.getsockname()
+        yield {"conn_type": "http", "host": host, "port": port, "schema": "http"}
+        ended.set()
+
+
+@pytest.mark.parametrize("drip", [b"", b"H"], ids=["silent", "trickling"])
+def test_a_webhook_that_does_not_answer_is_given_up(
+    drip: bytes,
+    receiver: Receiver,
+    give_connection: Callable[[str, dict[str, Any]], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It holds no run up, its alerts count as untold, and the way after it has them all."""
+    give_connection("next", receiver.connection())
+    change = AlertChange(wrong=tuple(replace(LATE, entity=name) for name in "abcdef"), well=())
+    settings, began = Settings(alerts="webhook:deaf, webhook:next"), time.monotonic()
+
+    with deaf_webhook(drip) as connection:
+        give_connection("deaf", connection)
+        assert not send(change, {}, settings=settings, patience=0.5)
+
+    assert time.monotonic() - began < 10
+    assert [body["entity"] for body in receiver.taken] == list("abcdef")
+    assert "can't be sent by webhook: TimeoutError: no answer within" in caplog.messages[0]
+    assert caplog.messages[-1].startswith("The alert sync.late is not sent by webhook, which takes")
+
+
+def test_a_store_that_can_be_asked_and_not_written_is_not_told_as_away(
+    stale_store: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another run has it at the moment, say; what is to be told waits for the next run."""
+    with stale_store.begin() as connection:
+        connection.execute(text("ALTER TABLE sync_alert DROP COLUMN claimed_at"))
+    memory = Memory()
+
+    tell_people(a_context(memory), settings=Settings())
+
+    assert memory == {}
+    assert [line[:38] for line in caplog.messages] == ["The store can't note what is told; the"]

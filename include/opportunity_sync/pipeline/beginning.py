@@ -227,10 +227,7 @@ def _note_fills(
     for name, fields in fills.items():
         if tables[name].window.is_everything:
             interpretations = found.plan.of(found.model[name]).interpretations(found.model[name])
-            begun = found.state.fill_begun.get(name, {})
-            store.note_fill(
-                connection, name, begun | {each: interpretations[each] for each in fields}
-            )
+            store.note_fill(connection, name, {each: interpretations[each] for each in fields})
 
 
 def _with_rows(found: Findings) -> Findings:

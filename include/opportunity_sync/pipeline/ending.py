@@ -105,6 +105,7 @@ def record_failed_begin(  # noqa: PLR0913 - a run is known by two names
     alone says it.
     """
     wait = settings.store_lock_seconds
-    store.migrate(engine, wait_seconds=wait, on_wait=report_wait)
+    # Which fields are selected may be what the run could not find out.
+    store.upgrade_tables(engine, wait_seconds=wait, on_wait=report_wait)
     with store.writing(engine, on_wait=report_wait) as connection:
         store.fail_run(connection, dag_id, run_id, error=error, error_code=error_code, **given)

@@ -80,6 +80,7 @@ def preview(
     """
     selection = read_selection(settings.fields, default)
     model, plan = read_selected(client, selection, settings=settings, model=default)
+    engine = store.existing_store(engine)
     fitted = store.expect_columns(engine, model)
     with store.read_store(engine) as connection:
         stored = _read_stored(connection, fitted.model, selection)
@@ -91,7 +92,7 @@ def preview(
 
 def kept_columns(engine: Engine, selection: Selection) -> dict[str, dict[str, tuple[str, ...]]]:
     """Columns of the store that nobody selects any more, by table and column of Dynamics."""
-    with store.read_store(engine) as connection:
+    with store.read_store(store.existing_store(engine)) as connection:
         if not store.is_made(connection):
             return {}
         kept: dict[str, dict[str, tuple[str, ...]]] = {}

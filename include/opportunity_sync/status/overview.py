@@ -128,5 +128,6 @@ def _in_words(span: timedelta) -> str:
 
 
 def _alerts(connection: Connection) -> list[dict[str, Any]]:
-    rows = connection.execute(select(sync_alert).order_by(sync_alert.c.since))
+    told = [column for column in sync_alert.c if column is not sync_alert.c.claimed_at]
+    rows = connection.execute(select(*told).order_by(sync_alert.c.since))
     return [dict(row) for row in rows.mappings()]

@@ -54,6 +54,7 @@ from opportunity_sync.store.journal.alerts import (
     is_alert_change,
     note_told,
     open_alerts,
+    release_alerts,
 )
 from opportunity_sync.store.journal.checks import write_check
 from opportunity_sync.store.journal.events import note_event
@@ -90,7 +91,7 @@ from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
 from opportunity_sync.store.rows.purging import purge_deleted
 from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_changes, write_rows
 from opportunity_sync.store.schema.tables import COUNTS, ROLE
-from opportunity_sync.store.sessions.engine import store_engine
+from opportunity_sync.store.sessions.engine import existing_store, is_there, store_engine
 from opportunity_sync.store.sessions.lock import lock_store, read_store, writing
 from opportunity_sync.store.statements.bulk import take_statistics
 from opportunity_sync.store.statements.change import Change
@@ -103,7 +104,7 @@ from opportunity_sync.store.upgrade.made_columns import (
     stopped_fields,
     want_columns,
 )
-from opportunity_sync.store.upgrade.migrate import is_made, migrate
+from opportunity_sync.store.upgrade.migrate import is_made, migrate, upgrade_tables
 
 __all__ = [
     "COUNTS",
@@ -137,6 +138,7 @@ __all__ = [
     "end_run",
     "erase_contact",
     "erased_ids",
+    "existing_store",
     "expect_columns",
     "fail_run",
     "fill_columns",
@@ -151,6 +153,7 @@ __all__ = [
     "holds_nothing",
     "is_alert_change",
     "is_made",
+    "is_there",
     "known_labels",
     "lag_quantile",
     "last_failure",
@@ -186,6 +189,7 @@ __all__ = [
     "record_shares",
     "record_tasks",
     "refused_ids",
+    "release_alerts",
     "remember_owed",
     "rows_changed_by",
     "seconds_per_request",
@@ -194,6 +198,7 @@ __all__ = [
     "stopped_fields",
     "store_engine",
     "take_statistics",
+    "upgrade_tables",
     "want_columns",
     "withdraw_offer",
     "write_account_changes",

@@ -535,3 +535,27 @@ def test_counts_of_every_table_add_up(sqlite_runs: SyncRuns) -> None:
     assert scalar(sqlite_runs, wrong) == 0
     unchanged = "SELECT unchanged FROM sync_run_entity WHERE run_id = 'run-2' AND entity = 'role'"
     assert scalar(sqlite_runs, unchanged) > 0
+
+
+@pytest.mark.parametrize("group", ["contact", "found/contact"])
+def test_a_manifest_that_names_a_part_too_few_is_found_out(
+    sqlite_runs: SyncRuns, group: str
+) -> None:
+    """Its rows would else pass for rows that Dynamics does not have."""
+    sqlite_runs.run()
+    organisation = sqlite_runs.sandbox.organisation
+    later = organisation.rows("contacts")[0]["contactid"]
+    organisation.update("contacts", later, {"lastname": "Lovelace"})
+    run = sqlite_runs.begin("full" if group == "contact" else "reconcile")
+    sqlite_runs.extract(run)
+    sqlite_runs.transform(run)
+    before = dump(sqlite_runs.engine)
+    for path in Path(run["staging"]).glob("*.manifest.json"):
+        manifest = json.loads(path.read_text())
+        if manifest["groups"].get(group):
+            manifest["groups"][group].pop()
+            path.write_text(json.dumps(manifest))
+
+    with pytest.raises(StagingError, match=rf"manifest of {group} names"):
+        sqlite_runs.load(run)
+    assert dump(sqlite_runs.engine) == before

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.pipeline.preview import Change, preview
+from opportunity_sync.model import Selection
+from opportunity_sync.pipeline.preview import Change, kept_columns, preview
+from opportunity_sync.store import store_engine
 from sync_runs import SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
@@ -77,3 +79,15 @@ def test_what_the_organisation_lacks_is_left_out_with_the_nearest_name(
     [left_out] = [line for line in change.left_out if line.startswith("new_regoin: ")]
     assert "the nearest name is new_region" in left_out
     assert "nick" in change.added
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """All columns would be new; a mistyped path leaves no file behind."""
+    file = tmp_path / "mistyped.sqlite"
+    engine = store_engine(f"sqlite:///{file}")
+    with Sandbox(Organisation.empty()) as sandbox:
+        change = of_contacts(planned(sandbox, engine, tmp_path, "[contact]\n"))
+
+    assert "last_name" in change.added
+    assert kept_columns(engine, Selection.default()) == {}
+    assert not file.exists()

@@ -14,6 +14,7 @@ from opportunity_sync.store import read_state
 from oracle import actual_store, differences, expected_store
 from organisations import without_tracking
 from store_dumps import dump
+from store_rows import guid
 from sync_runs import SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
@@ -299,3 +300,26 @@ def test_a_refused_record_that_can_not_be_seen_any_more_stays_on_the_list(
     with pytest.raises(PrivilegeError, match="prvReadContact"):
         people_runs.transform(run)
     assert [row["record_id"] for row in listed(people_runs)] == [first]
+
+
+def test_a_page_of_known_refusals_is_no_sign_beside_new_ones(
+    sqlite_engine: Engine, tmp_path: Path
+) -> None:
+    """The new ones fill no page, so it is their share of what was read that counts."""
+    world = without_tracking(Organisation.empty())
+    world.now = MORNING
+    ids = [guid(number) for number in range(120)]
+    for each in ids:
+        world.create("contacts", {"contactid": each, "lastname": "Byron"})
+    settings = settings_for_tests(tmp_path, page_size=20, max_refused_share=1)
+    with Sandbox(world) as sandbox:
+        runs = OrganisationClock(sandbox, sqlite_engine, settings)
+        for each in ids[:20]:
+            world.garble("contacts", each, BAD)
+        runs.run()
+        for number, each in enumerate(ids[20:]):
+            if number % 20 < 11:
+                world.garble("contacts", each, BAD)
+        runs.run("full")
+
+    assert len(listed(runs)) == 20 + 55

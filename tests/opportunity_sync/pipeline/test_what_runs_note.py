@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import delete, select, text, update
 
+from dynamics_sandbox.schema.attribute import Attribute
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import ACCOUNT, OPPORTUNITY
+from opportunity_sync.pipeline.ending import record_failed_begin
 from opportunity_sync.store.schema.tables import (
     column_share,
     fact_table,
@@ -20,10 +22,14 @@ from opportunity_sync.store.schema.tables import (
 )
 from store_reader import tells_its_rows
 from store_rows import dump
+from sync_runs import SyncRuns, settings_for_tests
 
 if TYPE_CHECKING:
-    from dynamics_sandbox import Organisation
-    from sync_runs import SyncRuns
+    from pathlib import Path
+
+    from sqlalchemy import Engine
+
+    from dynamics_sandbox import Organisation, Sandbox
 
 
 def changes(runs: SyncRuns) -> dict[str, dict[str, Any]]:
@@ -158,3 +164,32 @@ def test_a_reconciliation_counts(sqlite_runs: SyncRuns) -> None:
         connection.execute(text("UPDATE table_size SET rows = rows + 7"))
     sqlite_runs.run("reconcile")
     assert tells_its_rows(sqlite_runs.engine)
+
+
+def test_a_run_that_fails_in_begin_takes_no_name_of_a_column(
+    sandbox: Sandbox, empty_engine: Engine, tmp_path: Path
+) -> None:
+    """It is noted in a store whose tables it has made; which columns they get is the next run's."""
+    fields_file = tmp_path / "fields.toml"
+    sandbox.organisation.add_column("contacts", Attribute("new_phone", "String"))
+    sandbox.organisation.create("contacts", {"new_phone": "0123"})
+    settings = settings_for_tests(tmp_path, fields=str(fields_file))
+    fields_file.write_text("[contacts]\n")
+    record_failed_begin(
+        empty_engine,
+        "a-dag",
+        "a-run",
+        settings=settings,
+        error="begin: ConfigError: There is no table contacts.",
+        error_code="ConfigError",
+        mode="continue",
+        started_at=sandbox.organisation.now,
+    )
+    fields_file.write_text('[contact]\ndefault = false\n[contact.fields]\nphone = "new_phone"\n')
+
+    SyncRuns(sandbox, empty_engine, settings).run()
+
+    with empty_engine.connect() as connection:
+        asked = text("SELECT phone FROM contact WHERE phone IS NOT NULL")
+        assert connection.scalars(asked).all() == ["0123"]
+        assert connection.scalar(text("SELECT error_code FROM sync_run")) == "ConfigError"

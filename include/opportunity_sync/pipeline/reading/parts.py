@@ -115,8 +115,8 @@ class PartState(msgspec.Struct, frozen=True):
 class Reading(msgspec.Struct):
     """All pages that were read of a table, added up; the last page tells how the reading ended.
 
-    `has_refused_page`: not one row of some page could be taken. `deletions`: how many tombstones
-    the parts hold.
+    `refused_pages`: of each page of which not one row could be taken, where its records begin in
+    `refusals`, and where they end. `deletions`: how many tombstones the parts hold.
     """
 
     rows: int = 0
@@ -125,7 +125,7 @@ class Reading(msgspec.Struct):
     replaced: int = 0
     unidentified: int = 0
     deletions: int = 0
-    has_refused_page: bool = False
+    refused_pages: tuple[tuple[int, int], ...] = ()
     way: Way = "ids"
     fields: tuple[str, ...] = ()
     delta_link: str | None = None
@@ -141,21 +141,33 @@ class Reading(msgspec.Struct):
         """Whether a link of change tracking was followed to its end."""
         return self.way in {"link", "offer"}
 
-    def add(
-        self, state: PartState, rows: int, *, known: Mapping[str, int | None] | None = None
-    ) -> None:
-        """Count one part; `known`: versions of records that are listed as refused already."""
+    def has_refused_page(self, known: Mapping[str, int | None]) -> bool:
+        """Whether not one row of some page could be taken.
+
+        `known`: versions of records that are listed as refused already. A page of those alone says
+        nothing new.
+        """
+        refused = list(self.refusals)
+        return any(
+            not each.is_listed(known)
+            for start, end in self.refused_pages
+            for each in refused[start:end]
+        )
+
+    def add(self, state: PartState, rows: int) -> None:
+        """Count one part."""
         self.rows += rows
         self.pages += 1
         self.requests += state.requests
         self.replaced += state.replaced
         self.unidentified += state.unidentified
         self.deletions += len(state.deleted_ids)
-        is_new = (not each.is_listed(known or {}) for each in state.refusals)
-        self.has_refused_page |= rows == 0 and any(is_new)
         self.way, self.fields, self.delta_link = state.way, state.fields, state.delta_link
         if state.refusals:
+            start = len(self.refusals)
             self.refusals = self.refusals.with_page(state.refusals)
+            if rows == 0:
+                self.refused_pages += ((start, len(self.refusals)),)
 
     def to_dict(self) -> dict[str, Any]:
         """The sums as plain JSON values."""

@@ -115,5 +115,21 @@ def part_state(
 
 
 def _table_of_manifest(manifest: Manifest, group: str) -> PublishedTable:
-    reading = Reading.from_dict(manifest.state["reading"])
-    return PublishedTable(manifest.groups[group], reading, manifest.checksum)
+    reading, parts = Reading.from_dict(manifest.state["reading"]), manifest.groups[group]
+    require_every_part(group, parts, reading=reading)
+    return PublishedTable(parts, reading, manifest.checksum)
+
+
+def require_every_part(group: str, parts: Sequence[Part], *, reading: Reading) -> None:
+    """Raise `StagingError` if a manifest names other parts than the reading came to.
+
+    A part that is damaged or gone is seen when it is read; one that nobody names would not be.
+    """
+    rows = sum(part.rows for part in parts)
+    if (len(parts), rows) != (reading.pages, reading.rows):
+        raise StagingError(
+            f"The manifest of {group} names {len(parts):,} parts with {rows:,} rows, of "
+            f"{reading.pages:,} with {reading.rows:,} that were read: somebody has changed it.",
+            next_step="clear the whole DAG run, from its first task, so that the rows are read "
+            "again.",
+        )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from opportunity_sync.errors import StagingError
 from opportunity_sync.pipeline.reading.parts import Reading
-from opportunity_sync.pipeline.reading.readings import published_table
+from opportunity_sync.pipeline.reading.readings import published_table, require_every_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,11 +53,13 @@ class Outcome:
     def of(cls, manifest: Manifest) -> Outcome:
         """Read the outcome from its manifest."""
         state = manifest.state
+        readings = {name: Reading.from_dict(each) for name, each in state["readings"].items()}
+        for name, reading in readings.items():
+            group = f"found/{name}"
+            require_every_part(group, manifest.groups[group], reading=reading)
         return cls(
             groups=dict(manifest.groups),
-            readings={
-                name: Reading.from_dict(reading) for name, reading in state["readings"].items()
-            },
+            readings=readings,
             settled_at=state["settled_at"],
             revision=state["revision"],
             sources=state["sources"],

@@ -17,7 +17,7 @@ from opportunity_sync.pipeline.reading.parts import PartState, Reading, Refusals
 from opportunity_sync.pipeline.reading.readings import part_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from opportunity_sync.dynamics import DecodedPage, Page
     from opportunity_sync.pipeline.run import Run
@@ -32,12 +32,10 @@ class Answers:
     """The rows of one entity that came when they were asked for by id.
 
     `versions`: of all records that Dynamics has, by id; `gone`: ids of those that it does not have.
-    `refused`: versions of the records in `refused_row`.
     """
 
     entity: Entity
     writer: PartWriter
-    refused: Mapping[str, int | None]
     reading: Reading = field(default_factory=Reading)
     versions: dict[str, int] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
@@ -46,7 +44,7 @@ class Answers:
         """Stage one page."""
         state = part_state(decoded, requests, page=page)
         self.writer.write(decoded.table, state=state.to_dict())
-        self.reading.add(state, decoded.table.num_rows, known=self.refused)
+        self.reading.add(state, decoded.table.num_rows)
         names = (self.entity.key_column, VERSION.name)
         columns = (decoded.table[name].to_pylist() for name in names)
         self.versions |= dict(zip(*columns, strict=True))
@@ -62,7 +60,7 @@ class Answers:
         ]
         state = PartState(refusals=Refusals.of(errors))
         self.writer.write(staged_schema(self.entity).empty_table(), state=state.to_dict())
-        self.reading.add(state, 0, known=self.refused)
+        self.reading.add(state, 0)
         self.versions |= {error.record_id: _HIGHEST for error in errors if error.record_id}
 
 

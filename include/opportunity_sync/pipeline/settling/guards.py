@@ -38,9 +38,11 @@ def require_few_refusals(
         refused = [*what.reading.refusals, *found.refusals]
         new = _new_refusals(refused, what.refused)
         read = what.reading.rows + found.rows + len(new)
-        has_refused_page = what.reading.has_refused_page or found.has_refused_page
+        if len(new) <= FEW_ROWS:
+            continue
         is_large_share = len(new) > read * settings.max_refused_share
-        if len(new) > FEW_ROWS and (has_refused_page or is_large_share):
+        readings = (what.reading, found)
+        if is_large_share or any(each.has_refused_page(what.refused) for each in readings):
             raise _too_many_refused(entity, new, read)
 
 

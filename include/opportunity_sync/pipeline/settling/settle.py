@@ -42,9 +42,7 @@ def settle(
         PrivilegeError: a row would be gone, and not every row can be seen any more.
     """
     answers = {
-        entity.name: Answers(
-            entity, run.folder.writer(f"found/{entity.name}"), opened[entity.name].refused
-        )
+        entity.name: Answers(entity, run.folder.writer(f"found/{entity.name}"))
         for entity in run.model
     }
     require_few_refusals(run, opened, answers, settings=settings)

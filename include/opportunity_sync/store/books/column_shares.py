@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, func, insert, select
 
 from opportunity_sync.store.schema.tables import column_share, public_table
+from opportunity_sync.store.sessions.lock import lock_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +41,7 @@ def record_shares(
     connection: Connection, entity: str, shares: Mapping[str, float], *, as_of: datetime
 ) -> None:
     """Replace what was known of a table's columns."""
+    lock_table(connection, column_share)
     connection.execute(delete(column_share).where(column_share.c.entity == entity))
     rows = [
         {"entity": entity, "column_name": name, "filled_share": share, "as_of": as_of}

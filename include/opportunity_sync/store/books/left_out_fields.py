@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select
 
 from opportunity_sync.store.schema.tables import left_out_field
+from opportunity_sync.store.sessions.lock import lock_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,7 @@ def note_left_out(connection: Connection, fields: Iterable[LeftOutField]) -> Non
     found = sorted(set(fields))
     if found == left_out_fields(connection):
         return
+    lock_table(connection, left_out_field)
     connection.execute(delete(left_out_field))
     if found:
         connection.execute(insert(left_out_field), [asdict(each) for each in found])

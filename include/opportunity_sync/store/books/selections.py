@@ -42,12 +42,15 @@ def note_selection(
 
     A store that is nobody's yet remembers nothing. Nothing is written where nothing has changed.
     """
-    row = connection.execute(select(sync_store.c.selections)).one_or_none()
-    if row is None:
-        return None
-    known = json.loads(row.selections or "[]")
-    if known and known[0]["fingerprint"] == fingerprint:
-        return None
+    query = select(sync_store.c.selections)
+    # Asked again with the row for itself: another run may note the same at the same time.
+    for asked in (query, query.with_for_update()):
+        row = connection.execute(asked).one_or_none()
+        if row is None:
+            return None
+        known = json.loads(row.selections or "[]")
+        if known and known[0]["fingerprint"] == fingerprint:
+            return None
     earlier = [each for each in known if _is_recent(each, moment)]
     ended = [{**known[0], "until": moment.isoformat()}] if known else []
     newest = {"fingerprint": fingerprint, "fields": sorted(fields)}

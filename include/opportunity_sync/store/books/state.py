@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from opportunity_sync.store.statements.change import Change
 
 Interpretations = dict[str, str]
+Noted = dict[str, Interpretations | None]  # by the column of `sync_state` that has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,11 +232,11 @@ def complete_columns(
     connection: Connection, entity: str, interpretations: Mapping[str, str]
 ) -> None:
     """Note that the whole table has these columns, each with its interpretation."""
-    query = select(sync_state.c.columns).where(sync_state.c.entity == entity)
-    known = _interpretations(connection.scalar(query))
-    complete = {**(known or {}), **interpretations}
-    if complete != known:
-        _set_state(connection, entity, columns=_json(complete))
+
+    def with_these(known: Noted) -> Noted:
+        return {"columns": {**(known.get("columns") or {}), **interpretations}}
+
+    _note_interpretations(connection, entity, with_these)
 
 
 def forget_state(connection: Connection, entity: str) -> None:
@@ -276,13 +277,32 @@ def forget_other_interpretations(
 def _keep_interpretations(
     connection: Connection, entity: str, is_kept: Callable[[str, str], bool]
 ) -> None:
+    def kept(known: Noted) -> Noted:
+        return {
+            column: {name: how for name, how in noted.items() if is_kept(name, how)}
+            for column, noted in known.items()
+            if noted
+        }
+
+    _note_interpretations(connection, entity, kept)
+
+
+def _note_interpretations(
+    connection: Connection, entity: str, change: Callable[[Noted], Noted]
+) -> None:
+    """Replace `columns` and `fill_begun` by what `change` makes of them, where that differs.
+
+    Only what is to change is locked, and looked at once more then: another run may be about it.
+    """
     query = select(sync_state.c.columns, sync_state.c.fill_begun)
-    row = connection.execute(query.where(sync_state.c.entity == entity)).mappings().one_or_none()
-    for column, text in (row or {}).items():
-        known = _interpretations(text) or {}
-        left = {name: how for name, how in known.items() if is_kept(name, how)}
-        if left != known:
-            _set_state(connection, entity, **{str(column): _json(left)})
+    query = query.where(sync_state.c.entity == entity)
+    for asked in (query, query.with_for_update()):
+        row = connection.execute(asked).mappings().one_or_none()
+        known = {str(name): _interpretations(text) for name, text in (row or {}).items()}
+        changed = {name: noted for name, noted in change(known).items() if noted != known.get(name)}
+        if not changed:
+            return
+    _set_state(connection, entity, **{name: _json(noted or {}) for name, noted in changed.items()})
 
 
 def forget_delta_link(connection: Connection, entity: str) -> None:
@@ -328,7 +348,11 @@ def withdraw_offer(connection: Connection, entity: str) -> None:
 
 def note_fill(connection: Connection, entity: str, interpretations: Mapping[str, str]) -> None:
     """Note that a quick sync has begun to fill these columns, each with its interpretation."""
-    _set_state(connection, entity, fill_begun=_json(interpretations))
+
+    def with_these(known: Noted) -> Noted:
+        return {"fill_begun": {**(known.get("fill_begun") or {}), **interpretations}}
+
+    _note_interpretations(connection, entity, with_these)
 
 
 _NONE = "{}"  # no column is complete; null would mean that nothing is known

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, inspect
 
 from opportunity_sync.store.schema.tables import sync_check
+from opportunity_sync.store.sessions.lock import lock_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ def write_check(
     """Keep the items in their order; False where no run has made the table yet."""
     if not inspect(connection).has_table(sync_check.name):
         return False
+    lock_table(connection, sync_check)
     connection.execute(delete(sync_check))
     if rows:
         numbered = [

@@ -415,6 +415,7 @@ sync_alert = Table(
     Column("told_at", Instant),
     Column("message", Text, nullable=False),
     Column("next_step", Text),
+    Column("claimed_at", Instant),  # by who is telling it now
     PrimaryKeyConstraint("code", "entity"),
 )
 

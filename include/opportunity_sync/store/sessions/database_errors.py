@@ -17,6 +17,11 @@ import psycopg
 from sqlalchemy.exc import StatementError
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
+from opportunity_sync.store.schema.tables import (
+    METADATA,
+    opportunity_contact_role,
+    unresolved_association,
+)
 from opportunity_sync.store.sessions.session_watch import SilentDatabaseError
 from opportunity_sync.store.sessions.wiping import wipe_secret, wipe_values
 
@@ -40,7 +45,8 @@ _FILE = "check the store's disk; if the file is on a network drive, move it to a
 _MOUNT = "let the pipeline's user write the store's file and its folder."
 _RIGHTS = (
     "let the store's role use schema public, create and write tables in it, and make temporary "
-    "tables in the database (GRANT TEMPORARY)."
+    "tables in the database (GRANT TEMPORARY); an upgrade changes tables, which must be the role's "
+    "own (ALTER TABLE ... OWNER TO ...)."
 )
 _LOGIN = "check host, database, login and password of the store's connection."
 _FOREIGN = (
@@ -62,7 +68,11 @@ _IDLE = (
     "(ALTER ROLE ... SET ...)."
 )
 _STATEMENT = "raise statement_timeout for the store's role (ALTER ROLE ... SET ...)."
+_RACE = "nothing; another run wrote the same at that moment, and the next try goes on from there."
 _CANCELLED = "ask who ended it (pg_cancel_backend), if the retries do not get through."
+
+# Of rows a key that is there twice is a fault; books are written beside other runs.
+_BOOKS = METADATA.tables.keys() - {opportunity_contact_role.name, unresolved_association.name}
 
 # SQLSTATE or what it begins with; the longest one that fits counts.
 _POSTGRES: dict[str, Meaning] = {
@@ -153,6 +163,8 @@ def _postgres_meaning(cause: psycopg.Error) -> Meaning:
     state = cause.sqlstate
     if isinstance(cause, SilentDatabaseError):
         return (StoreUnavailableError, _SILENT)
+    if isinstance(cause, psycopg.errors.UniqueViolation) and cause.diag.table_name in _BOOKS:
+        return (StoreUnavailableError, _RACE)
     if state is None:  # libpq's own words: what was said when the session broke off
         lost = isinstance(cause, psycopg.OperationalError)
         return (StoreUnavailableError, _DOWN) if lost else _UNKNOWN

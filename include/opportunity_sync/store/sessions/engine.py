@@ -86,6 +86,19 @@ def store_engine(url: URL | str, *, waits: Waits | None = None) -> Engine:
             )
 
 
+def existing_store(engine: Engine) -> Engine:
+    """The engine to look at a store with; an empty store's, where the SQLite file is yet to come.
+
+    To open such a file, even for reading, would make it.
+    """
+    return engine if is_there(engine) else store_engine("sqlite://")
+
+
+def is_there(engine: Engine) -> bool:
+    """Whether the database can be there: a server's always, a SQLite file if it exists."""
+    return engine.dialect.name != "sqlite" or Path(engine.url.database or "").exists()
+
+
 def _parse_url(url: URL | str) -> URL:
     try:
         return make_url(url)

@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, Table, func, select, text
 from sqlalchemy.exc import OperationalError
 
 from opportunity_sync.errors import StoreUnavailableError
@@ -84,6 +84,16 @@ def read_store(engine: Engine) -> Iterator[Connection]:
             connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
             yield connection
+
+
+def lock_table(connection: Connection, table: Table) -> None:
+    """Let nobody else write a small book until this transaction ends; readers go on.
+
+    For books that are read and then replaced, in `writing`, which runs beside others on PostgreSQL.
+    """
+    if connection.dialect.name == "postgresql":
+        name = connection.dialect.identifier_preparer.format_table(table)
+        connection.exec_driver_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def _wait_for_lock(

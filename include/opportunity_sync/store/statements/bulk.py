@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 from sqlalchemy import Boolean, Column, Index, MetaData, Table, delete, insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from opportunity_sync.store.schema.tables import (
     fact_table,
@@ -38,6 +38,7 @@ _FEW_ROWS = 20_000  # that many look-ups cost no more than reading a table of so
 # PostgreSQL's ways to read all of a table.
 _WHOLE_TABLE = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin")
 _SEARCHED = "searched"
+_KEEPS_INDEXES = (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege)
 _CHUNK_ROWS = 5_000  # what a page holds; bounds the memory where a part is larger
 
 
@@ -147,8 +148,9 @@ def append_constants(rows: pa.Table, stamps: Mapping[str, datetime | int]) -> pa
 def postpone_indexes(connection: Connection, tables: Sequence[Table]) -> Iterator[None]:
     """Fill empty PostgreSQL tables without their search indexes and build those at the end.
 
-    Building an index at once costs half of growing it row by row. It needs the tables for itself;
-    where somebody reads them for longer than a moment, they are filled with their indexes.
+    Building an index at once costs half of growing it row by row. It needs the tables for itself,
+    and their owner; where somebody reads them for longer than a moment, or they are another role's,
+    they are filled with their indexes.
     """
     dropped = connection.dialect.name == "postgresql" and _drop_indexes(connection, tables)
     yield
@@ -168,9 +170,9 @@ def _drop_indexes(connection: Connection, tables: Sequence[Table]) -> bool:
     try:
         for index in _indexes(tables):
             index.drop(connection, checkfirst=True)
-    except OperationalError as error:
+    except DBAPIError as error:
         savepoint.rollback()  # takes the lock_timeout back, too
-        if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+        if not isinstance(error.orig, _KEEPS_INDEXES):
             raise
         return False
     connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{usual}'")

@@ -42,9 +42,25 @@ def migrate(
     wait_seconds: float = 1800,
     on_wait: Callable[[float], None] = lambda _waited: None,
 ) -> FittedModel:
+    """Create or upgrade the store's tables, then make the columns of the model's fields.
+
+    Returns what the store has of them. Raises as `upgrade_tables`.
+    """
+    upgrade_tables(engine, model, wait_seconds=wait_seconds, on_wait=on_wait)
+    return fit_columns(engine, model)
+
+
+def upgrade_tables(
+    engine: Engine,
+    model: Model = DEFAULT_MODEL,
+    *,
+    wait_seconds: float = 1800,
+    on_wait: Callable[[float], None] = lambda _waited: None,
+) -> None:
     """Create or upgrade the store's tables, under the store's lock, in one transaction.
 
-    Then the selected columns are made in another transaction. Returns what the store has of them.
+    They have only the columns that always stand: a column once made is kept for its field for ever,
+    so that is for whoever knows which fields are selected.
 
     Raises:
         StoreUnavailableError: the database is down, or locked for longer than `wait_seconds`.
@@ -59,7 +75,6 @@ def migrate(
             _run_scripts(connection)
             _make_missing_tables(connection, model)
             _add_missing_columns(connection, model)
-    return fit_columns(engine, model)
 
 
 def is_made(connection: Connection) -> bool:

@@ -149,16 +149,16 @@ def test_a_page_is_refused_when_no_row_passes_and_one_is_new(
     reading = Reading()
     refusals = Refusals.gather([a_refusal("r1"), a_refusal("r2")])
 
-    reading.add(PartState(refusals=refusals), rows, known=known)
+    reading.add(PartState(refusals=refusals), rows)
 
-    assert reading.has_refused_page == is_refused
+    assert reading.has_refused_page(known) == is_refused
 
 
 def test_a_refused_page_is_remembered_over_good_ones() -> None:
     """An empty page is none."""
     reading = Reading()
     reading.add(PartState(), 0)
-    assert not reading.has_refused_page
+    assert not reading.has_refused_page({})
     reading.add(PartState(refusals=Refusals.gather([a_refusal()])), 0)
     reading.add(PartState(), 500)
-    assert reading.has_refused_page
+    assert reading.has_refused_page({})

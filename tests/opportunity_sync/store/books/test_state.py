@@ -235,13 +235,13 @@ def test_an_offered_link_stands_beside_the_one_that_is_followed(engine: Engine) 
     assert (found.offered_at["contact"], found.delta_links) == (7, {"contact": "https://a"})
 
 
-def test_the_last_fill_that_was_begun_is_the_one_that_is_known(engine: Engine) -> None:
+def test_a_fill_that_was_begun_is_known_beside_those_before(engine: Engine) -> None:
     """Also of a table that was never read: it has no watermark by that."""
     with engine.begin() as connection:
-        note_fill(connection, "contact", {"email": "", "phone": ""})
+        note_fill(connection, "contact", {"email": "", "born_on": "day in UTC"})
         note_fill(connection, "contact", {"born_on": "day in Europe/Rome"})
     found = state(engine)
-    assert found.fill_begun == {"contact": {"born_on": "day in Europe/Rome"}}
+    assert found.fill_begun == {"contact": {"email": "", "born_on": "day in Europe/Rome"}}
     assert (found.watermarks, found.columns) == ({}, {"contact": {}})
 
 

@@ -15,6 +15,7 @@ from opportunity_sync.store import (
     migrate,
     note_told,
     read_signs,
+    release_alerts,
 )
 from opportunity_sync.store.schema.tables import sync_run, sync_run_entity
 from store_rows import NOON
@@ -32,7 +33,10 @@ REFUSED = Alert("rows.refused", "contact", "contact: 60 records are refused.", "
 def change(connection: Connection, *found: Alert, is_told: bool = True) -> AlertChange:
     """What a run tells that finds these, and whether the telling works."""
     changed = change_alerts(connection, found, moment=NOON)
-    note_told(connection, changed.wrong if is_told else (), moment=NOON)
+    if is_told:
+        note_told(connection, changed.wrong, moment=NOON)
+    else:
+        release_alerts(connection, changed.wrong)
     return changed
 
 
@@ -98,3 +102,26 @@ def test_signs_are_read_from_the_books(sqlite_engine: Engine) -> None:
     assert found.days_known == 2
     assert [run.is_failed for run in found.ended["continue"]] == [True, False, False]
     assert found.mended == {"contact": (5, 9)}
+
+
+def test_what_never_got_through_needs_no_word_when_it_is_well_again(sqlite_engine: Engine) -> None:
+    """Nobody knows what it is that has become well."""
+    migrate(sqlite_engine)
+    with sqlite_engine.begin() as connection:
+        change(connection, LATE, is_told=False)
+        after = change(connection)
+        left = is_alert_change(connection, [])
+
+    assert (after, left) == (AlertChange(wrong=(), well=()), False)
+
+
+def test_who_was_ended_while_telling_leaves_the_alert_to_others(sqlite_engine: Engine) -> None:
+    """A claim lasts for some minutes: longer than any telling takes."""
+    migrate(sqlite_engine)
+    with sqlite_engine.begin() as connection:
+        told = [
+            change_alerts(connection, [LATE], moment=NOON + timedelta(minutes=minutes)).wrong
+            for minutes in (0, 1, 11)
+        ]
+
+    assert told == [(LATE,), (), (LATE,)]

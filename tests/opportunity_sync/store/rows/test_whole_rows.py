@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, inspect, make_url, select, update
 
 from opportunity_sync.model import ACCOUNT, CONNECTION, CONTACT, DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store.books.owed_columns import owed_ids
@@ -18,7 +18,10 @@ from opportunity_sync.store.rows.labels import write_labels
 from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
 from opportunity_sync.store.rows.whole_rows import write_account_changes, write_rows
 from opportunity_sync.store.schema.tables import fact_table, public_table, tables_of
+from opportunity_sync.store.sessions.engine import store_engine
+from opportunity_sync.store.statements.bulk import take_statistics
 from opportunity_sync.store.statements.counts import Counts
+from opportunity_sync.store.upgrade.migrate import migrate
 from store_rows import NOON, a_change, dump, fields_of, guid, later, only_row, part, write
 
 if TYPE_CHECKING:
@@ -422,3 +425,24 @@ def read(engine: Engine, question: Callable[..., Any], *given: Any) -> Any:
     """What a function of the store answers in a transaction of its own."""
     with engine.connect() as connection:
         return question(connection, *given)
+
+
+def test_a_role_that_does_not_own_the_tables_fills_them(postgres: str) -> None:
+    """Whoever does not own a table may not drop its indexes, so they stay while it is filled."""
+    owner = store_engine(postgres)
+    migrate(owner)
+    with owner.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE writer LOGIN PASSWORD 'writer'")
+        connection.exec_driver_sql("GRANT ALL ON ALL TABLES IN SCHEMA public TO writer")
+    writer = store_engine(make_url(postgres).set(username="writer", password="writer"))
+
+    with writer.begin() as connection:
+        rows = [part(CONTACT, {"id": 1, "last_name": "Lima"})]
+        write_rows(connection, CONTACT, rows, change=a_change(), columns=fields_of(CONTACT))
+        take_statistics(connection, DEFAULT_MODEL)
+    assert row_of(owner, CONTACT)["last_name"] == "Lima"
+    with owner.connect() as connection:
+        indexes = inspect(connection).get_indexes("contact")
+    assert "ix_contact_revision" in {index["name"] for index in indexes}
+    writer.dispose()
+    owner.dispose()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 PERSON = "Erika Mustermann"
+TWICE = f"VALUES ('{PERSON}', 1), ('{PERSON}', 1)"
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def refused_person(engine: Engine, *, last_name: str | None = PERSON) -> SyncErr
         f"DO $$BEGIN RAISE EXCEPTION 'row of {PERSON}' USING ERRCODE = '23514'; END$$",
         f"DO $$BEGIN RAISE EXCEPTION 'row' USING DETAIL = '{PERSON}', ERRCODE = '22023'; END$$",
         f"INSERT INTO sync_state (entity, delta_link) VALUES (NULL, '{PERSON}')",
-        f"INSERT INTO sync_state (entity) VALUES ('{PERSON}'), ('{PERSON}')",
+        f"INSERT INTO fact_contact (contact_id, version_number) {TWICE}",
     ],
 )
 def test_no_value_of_a_row_is_in_an_error_of_postgresql(
