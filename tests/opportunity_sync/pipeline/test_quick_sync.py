@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.errors import ConfigError, StagingError
+from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
 from opportunity_sync.pipeline import ending
+from opportunity_sync.pipeline.extraction import extract
 from oracle import actual_store, differences, expected_store
 from organisations import without_tracking
 from sync_runs import QUICK_SYNC, SyncRuns, settings_for_tests
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MORNING = datetime(2026, 3, 1, 8, tzinfo=UTC)
 WITHOUT = '[contact]\nwithout = ["job_title"]\n'
 PEOPLE = 7
+STRANGER = "99999999-9999-4999-8999-999999999999"
 
 
 @pytest.fixture
@@ -403,3 +405,51 @@ def test_a_fault_of_the_file_stops_the_run_and_names_its_line(
     fields_file.unlink()
     with pytest.raises(ConfigError):
         runs.begin()
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["null", "masked"])
+def test_a_field_that_is_hidden_while_it_is_read_is_not_taken_for_empty(
+    runs: SyncRuns, world: Organisation, fields_file: Path, masked: bool
+) -> None:
+    """The quick sync fails before anything of it is staged for good, so nothing is written."""
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    runs.quick_sync()
+    filling = runs.begin("fill", fields=("contact.job_title",))
+    world.secure_column("contacts", "jobtitle", masked=masked)
+
+    with pytest.raises(ConfigError, match="jobtitle came under column security"):
+        runs.extract(filling)
+    with pytest.raises(StagingError, match="not complete"):
+        runs.fill(filling)
+    assert titles(runs) == [f"title {number}" for number in range(PEOPLE)]
+
+
+def test_a_hidden_column_that_is_not_filled_is_no_matter(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """A tracked pass reads it too, and none of its values is written."""
+    select_job_title(fields_file)
+    later(world)
+    filling = runs.begin("fill")
+    world.secure_column("contacts", "emailaddress1")
+    runs.extract(filling)
+
+    assert runs.fill(filling)["changed"] == PEOPLE
+
+
+def test_a_connection_that_leads_elsewhere_by_the_last_page_fails_the_quick_sync(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """As a running sync asks once more after its last page."""
+    select_job_title(fields_file)
+    runs.run()
+    filling = runs.begin("fill")
+
+    def lead_elsewhere(*_: object, is_whole: bool = False) -> None:
+        if is_whole:
+            world.switch_identity(STRANGER)
+
+    with runs.client() as client, pytest.raises(WrongOrganizationError, match=STRANGER):
+        extract(client, filling, task="extract_contacts", on_progress=lead_elsewhere)
