@@ -86,7 +86,14 @@ def _fill_table(
             of_run = run.dag_id, run.run_id
             change = store.Change(state.revision + 1, run.revision, moment, run=of_run)
             rows = run.folder.read(part, names)
-            filled = store.fill_columns(connection, entity, rows, fields=fields, change=change)
+            filled = store.fill_columns(
+                connection,
+                entity,
+                rows,
+                fields=fields,
+                change=change,
+                labels=run.plan.of(entity).labels,
+            )
             if filled:
                 store.bump_revision(connection, change.revision)
                 store.count_filled(connection, of_run, entity.name, updated=filled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
+from dynamics_sandbox.schema.attribute import Attribute
 from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
 from opportunity_sync.pipeline import ending
 from opportunity_sync.pipeline.extraction import extract
@@ -453,3 +455,29 @@ def test_a_connection_that_leads_elsewhere_by_the_last_page_fails_the_quick_sync
 
     with runs.client() as client, pytest.raises(WrongOrganizationError, match=STRANGER):
         extract(client, filling, task="extract_contacts", on_progress=lead_elsewhere)
+
+
+def test_an_option_that_is_renamed_while_a_quick_sync_runs_has_its_new_label(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """The running sync has heard of the new label, and no run would mend the old one later."""
+    region = Attribute("new_region", "Picklist", options={1: "North", 2: "South"})
+    interests = Attribute("new_interests", "MultiSelectPicklist", options={1: "Sea", 2: "Hills"})
+    for column in (region, interests):
+        world.add_column("contacts", column)
+    chosen = {"new_region": 1, "new_interests": "1,2"}
+    world.update("contacts", contact_of(world, 0), chosen)
+    fields_file.write_text('[contact.fields]\nregion = "new_region"\ninterests = "new_interests"\n')
+    later(world)
+    runs.run()
+    filling = runs.begin("fill")
+    runs.extract(filling)
+    for column in (region, interests):
+        world.add_column("contacts", replace(column, options={**column.options, 1: "Renamed"}))
+    later(world)
+    runs.run()
+    runs.fill(filling)
+
+    with runs.engine.connect() as connection:
+        query = "SELECT region_label, interests_labels FROM contact WHERE region_code = 1"
+        assert connection.execute(text(query)).one() == ("Renamed", "Renamed; Hills")

@@ -16,7 +16,7 @@ from opportunity_sync.core.versions import is_current_sql
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.books.owed_columns import forget_owed_columns
 from opportunity_sync.store.rows.history import note_written_rows
-from opportunity_sync.store.rows.labels import add_labels, known_labels
+from opportunity_sync.store.rows.labels import known_labels, renew_labels
 from opportunity_sync.store.schema.tables import fact_table, is_synced, public_table, stored_column
 from opportunity_sync.store.schema.types import STORED_AS, Identifier
 from opportunity_sync.store.statements.bulk import (
@@ -33,21 +33,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
+    from opportunity_sync.store.rows.labels import KnownLabels
     from opportunity_sync.store.statements.change import Change
 
 
-def fill_columns(
+def fill_columns(  # noqa: PLR0913 - what is filled, and by whom
     connection: Connection,
     entity: Entity,
     rows: pa.Table,
     *,
     fields: Collection[str],
     change: Change,
+    labels: KnownLabels | None = None,
 ) -> int:
     """Write these fields of staged rows into the public table; returns how many rows changed.
 
     `rows` have the entity's key, `version_number` and the fields' columns. Left as they are: rows
     that are not stored, deleted, excluded by the sync filter, or stored in a newer version.
+    `labels`: those that the rows came with, by choice and code. Another run may have learnt newer
+    ones since and given them to all other rows, so the store's own labels win.
     """
     if not rows.num_rows:
         return 0
@@ -56,7 +60,7 @@ def fill_columns(
     ]
     names = [column.name for column in columns]
     given = rows.select([entity.key_column, VERSION.name, *names])
-    given = add_labels(given, known_labels(connection).get(entity.name, {}))
+    given = renew_labels(given, _newest_labels(connection, entity, read=labels or {}))
     with staged_table(connection, _staged_values(entity, tuple(names))) as staged:
         append_rows(connection, staged, given)
         analyze_table(connection, staged)
@@ -67,6 +71,14 @@ def fill_columns(
             filled = connection.execute(_statement(entity, staged, names, change=change)).rowcount
             forget_owed_columns(connection, entity, fields, ids=_current_keys(entity, staged))
     return filled
+
+
+def _newest_labels(connection: Connection, entity: Entity, *, read: KnownLabels) -> KnownLabels:
+    """The labels that were read, with the store's in their place where it has some."""
+    stored = known_labels(connection).get(entity.name, {})
+    return {
+        choice: {**read.get(choice, {}), **stored.get(choice, {})} for choice in {**read, **stored}
+    }
 
 
 @cache
