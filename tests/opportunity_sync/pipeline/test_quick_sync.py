@@ -449,8 +449,8 @@ def test_a_connection_that_leads_elsewhere_by_the_last_page_fails_the_quick_sync
     runs.run()
     filling = runs.begin("fill")
 
-    def lead_elsewhere(*_: object, is_whole: bool = False) -> None:
-        if is_whole:
+    def lead_elsewhere(*_: Any, **told: Any) -> None:
+        if told.get("is_whole"):
             world.switch_identity(STRANGER)
 
     with runs.client() as client, pytest.raises(WrongOrganizationError, match=STRANGER):
@@ -461,7 +461,7 @@ def test_an_option_that_is_renamed_while_a_quick_sync_runs_has_its_new_label(
     runs: SyncRuns, world: Organisation, fields_file: Path
 ) -> None:
     """The running sync has heard of the new label, and no run would mend the old one later."""
-    region = Attribute("new_region", "Picklist", options={1: "North", 2: "South"})
+    region = Attribute("new_region", "Picklist", options={1: "North"})
     interests = Attribute("new_interests", "MultiSelectPicklist", options={1: "Sea", 2: "Hills"})
     for column in (region, interests):
         world.add_column("contacts", column)
@@ -472,8 +472,8 @@ def test_an_option_that_is_renamed_while_a_quick_sync_runs_has_its_new_label(
     runs.run()
     filling = runs.begin("fill")
     runs.extract(filling)
-    for column in (region, interests):
-        world.add_column("contacts", replace(column, options={**column.options, 1: "Renamed"}))
+    world.add_column("contacts", replace(region, options={1: "Renamed"}))
+    world.add_column("contacts", replace(interests, options={1: "Renamed", 2: "Hills"}))
     later(world)
     runs.run()
     runs.fill(filling)
@@ -481,3 +481,56 @@ def test_an_option_that_is_renamed_while_a_quick_sync_runs_has_its_new_label(
     with runs.engine.connect() as connection:
         query = "SELECT region_label, interests_labels FROM contact WHERE region_code = 1"
         assert connection.execute(text(query)).one() == ("Renamed", "Renamed; Hills")
+
+
+def test_a_quick_sync_that_refuses_many_records_writes_nothing_until_told_to(
+    sqlite_runs: SyncRuns, organisation: Organisation, fields_file: Path
+) -> None:
+    """Then they are listed, and scheduled runs, which refuse them again, know them."""
+    organisation.add_column("contacts", Attribute("new_level", "Integer"))
+    fields = {"fields": str(fields_file)}
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update=fields)
+    sqlite_runs.run()
+    fields_file.write_text('[contact.fields]\nlevel = "new_level"\n')
+    people = [str(row["contactid"]) for row in organisation.rows("contacts")]
+    for each in people:
+        organisation.garble("contacts", each, {"new_level": "many"})
+    later(organisation)
+    sqlite_runs.run()
+    filling = sqlite_runs.begin("fill")
+    sqlite_runs.extract(filling)
+    with pytest.raises(ConfigError, match=rf"{len(people)} of {len(people)} contacts.*accept_ref"):
+        sqlite_runs.fill(filling)
+    sqlite_runs.quick_sync(accept_refusals=True)
+
+    with sqlite_runs.engine.connect() as connection:
+        for table in ("refused_row", "sync_error"):
+            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == len(people)
+    organisation.update("contacts", people[0], {"lastname": "Changed"})
+    later(organisation, minutes=6)
+    sqlite_runs.run()
+
+
+def test_what_became_of_every_row_that_a_quick_sync_read_adds_up(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """One is filled by the running sync, one is excluded, one is newer in the store."""
+    world.add_column("contacts", Attribute("new_synctomkto", "Boolean"))
+    world.update("contacts", contact_of(world, 1), {"new_synctomkto": False})
+    later(world)
+    runs.run()
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    filling = runs.begin("fill")
+    runs.extract(filling)
+    later(world)
+    world.update("contacts", contact_of(world, 2), {"jobtitle": "changed"})
+    runs.run()
+    runs.fill(filling)
+
+    counts = "read, updated, unchanged, filtered, refused, superseded"
+    with runs.engine.connect() as connection:
+        query = text(f"SELECT {counts} FROM sync_run_entity WHERE dag_id = :quick")
+        row = connection.execute(query, {"quick": QUICK_SYNC}).one()
+    assert tuple(row) == (PEOPLE, PEOPLE - 2, 0, 1, 0, 1)

@@ -123,7 +123,7 @@ def test_nothing_that_a_run_writes_brings_an_erased_contact_back(engine: Engine)
         assert counts.superseded == 1
     with engine.begin() as connection:
         change, rows = a_change(70), part(CONTACT, PERSON | {"version_number": 99})
-        assert fill_columns(connection, CONTACT, rows, fields=["email"], change=change) == 0
+        assert fill_columns(connection, CONTACT, rows, fields=["email"], change=change).updated == 0
         labels = {"contact": {"person_status": {1: "Renamed"}}}
         model_change = a_change(80)
         assert write_labels(connection, labels, model=DEFAULT_MODEL, change=model_change) == {
