@@ -137,7 +137,8 @@ def _close_pass(
     live = store.live_versions(connection, entity)
     refused = {each.record_id for each in reading.refusals if each.record_id}
     if reading.delta_link is not None:
-        differs = {key for key, version in versions.items() if live.get(key, -1) < version}
+        known = versions.keys() - store.erased_ids(connection, entity)
+        differs = {key for key in known if live.get(key, -1) < versions[key]}
         absent = live.keys() - versions.keys() - refused
         _remember_owed(connection, entity, differs | absent, columns={store.WHOLE_RECORD})
         link = store.DeltaLink(reading.delta_link, interpretations)

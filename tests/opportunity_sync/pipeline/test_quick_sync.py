@@ -13,6 +13,7 @@ from dynamics_sandbox import Organisation, Sandbox
 from dynamics_sandbox.schema.attribute import Attribute
 from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
 from opportunity_sync.pipeline import ending
+from opportunity_sync.pipeline.erasing import erase
 from opportunity_sync.pipeline.extraction import extract
 from oracle import actual_store, differences, expected_store
 from organisations import without_tracking
@@ -534,3 +535,63 @@ def test_what_became_of_every_row_that_a_quick_sync_read_adds_up(
         query = text(f"SELECT {counts} FROM sync_run_entity WHERE dag_id = :quick")
         row = connection.execute(query, {"quick": QUICK_SYNC}).one()
     assert tuple(row) == (PEOPLE, PEOPLE - 2, 0, 1, 0, 1)
+
+
+def test_an_erased_contact_is_owed_to_nobody(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """It is in Dynamics and in no row of the store, for ever."""
+    erase(runs.engine, contact_of(world, 0), settings=runs.settings)
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    runs.quick_sync()
+
+    with runs.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM owed_column")) == 0
+
+
+def test_rows_by_id_that_a_reconciliation_reads_otherwise_let_the_field_be_filled_again(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """It began under the time zone of before, and loads when the days of the new one are there."""
+    behaviour = {"behaviour": "UserLocal"}
+    organisation.retype_column("opportunities", "actualclosedate", "DateTime", **behaviour)
+    instant = {"actualclosedate": "2026-02-03T23:00:00Z"}
+    won = organisation.create("opportunities", {"name": "Won", **instant})
+    in_utc = sqlite_runs.settings.model_copy(update={"time_zone": "UTC"})
+    sqlite_runs.settings = in_utc
+    sqlite_runs.run()
+    later(organisation)
+    organisation.update("opportunities", won, {"name": "Won again"})
+    slow = sqlite_runs.begin("reconcile")
+    sqlite_runs.extract(slow)
+    sqlite_runs.transform(slow)
+    sqlite_runs.settings = in_utc.model_copy(update={"time_zone": "Europe/Berlin"})
+    sqlite_runs.scheduled_run()
+    sqlite_runs.load(slow)
+    later(organisation)
+    sqlite_runs.scheduled_run()
+
+    with sqlite_runs.engine.connect() as connection:
+        day = text("SELECT actual_close_date FROM opportunity WHERE opportunity_id = :won")
+        assert str(connection.scalar(day, {"won": won})) == "2026-02-04"
+
+
+def test_a_selected_field_may_be_named_as_a_load_names_its_own_marks(
+    sqlite_runs: SyncRuns, organisation: Organisation, fields_file: Path
+) -> None:
+    """The second load compares staged rows with stored ones, and has a mark of its own for them."""
+    organisation.add_column("contacts", Attribute("new_stale", "Boolean"))
+    fields_file.write_text('[contact.fields]\nis_stale = "new_stale"\n')
+    fields = {"fields": str(fields_file)}
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update=fields)
+    sqlite_runs.run()
+    person = str(organisation.rows("contacts")[0]["contactid"])
+    later(organisation)
+    organisation.update("contacts", person, {"new_stale": True})
+    later(organisation)
+    sqlite_runs.run()
+
+    with sqlite_runs.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM contact WHERE is_stale")) == 1
