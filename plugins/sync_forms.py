@@ -56,11 +56,18 @@ def repair_fields() -> dict[str, Param]:
             "Try refused records again",
             "Ask for all records that could not be taken, also those that wait for their next try.",
         ),
+        **refusals_field(),
+    }
+
+
+def refusals_field() -> dict[str, Param]:
+    """The switch that lets through many records that can't be taken."""
+    return {
         "accept_refusals": switch(
             "Accept refusals",
             "Go on although more records than usual can't be taken; they are listed and tried "
             "again by later runs.",
-        ),
+        )
     }
 
 
@@ -121,4 +128,5 @@ def quick_sync_form() -> dict[str, Param]:
                 ("window_end", "To (not included)"),
             )
         },
+        **refusals_field(),
     }

@@ -136,6 +136,7 @@ def fill_request(run: StartedRun) -> RunRequest:
         window_end=end,
         fields=fields,
         ranges_by=run.params["range_of"],
+        accept_refusals=is_ticked(run, "accept_refusals"),
     )
 
 

@@ -277,6 +277,7 @@ QUICK_SYNC_FORM: dict[str, Any] = {
     "range_of": "modified",
     "window_start": None,
     "window_end": None,
+    "accept_refusals": False,
 }
 
 
@@ -379,3 +380,9 @@ def test_a_quick_sync_has_no_mode() -> None:
     """Whoever takes its form for the other DAGs' is told what this one has."""
     with pytest.raises(ConfigError, match="the form has fields, range_of, window_start, window_en"):
         request(a_quick_sync(mode="full"))
+
+
+def test_a_quick_sync_goes_on_without_many_records_if_told_to() -> None:
+    """By the same switch as other runs, and only by it."""
+    assert request(a_quick_sync(accept_refusals=True)).accept_refusals
+    assert not request(a_quick_sync()).accept_refusals

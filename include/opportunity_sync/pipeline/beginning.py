@@ -96,7 +96,7 @@ def begin(
             model=fitted.model,
         )
         events = Events(connection, name, started_at)
-        _report_selection(connection, selection, events=events)
+        _report_selection(connection, selection, events=events, settings=settings)
         store.note_left_out(connection, unread_fields(selection, plan))
         events.note_columns(fitted.added)
         run = _make_run(connection, found, requests=client.counters.requests, settings=settings)
@@ -113,22 +113,33 @@ def begin(
 
 
 def _report_selection(
-    connection: store.Connection, selection: Selection, *, events: Events
+    connection: store.Connection, selection: Selection, *, events: Events, settings: Settings
 ) -> None:
     """Say what has changed in the selection since the run before."""
     fields = [f"{each.name}.{field.column}" for each in selection for field in each.wanted]
-    change = store.note_selection(connection, selection.fingerprint, fields, moment=events.moment)
+    change = store.note_selection(
+        connection,
+        selection.fingerprint,
+        fields,
+        moment=events.moment,
+        read_by={
+            "time zone": settings.time_zone or "UTC",
+            "label language": str(settings.label_language or "of the organisation"),
+        },
+    )
     for each in selection:
         if stopped := store.stopped_fields(connection, each.name, each.columns):
             log.info("%s: columns that have stopped changing: %s", each.name, ", ".join(stopped))
     if change is None:
         return
     log.info(
-        "The selection of fields has changed. New: %s. No longer: %s (their columns stay).",
+        "The selection of fields has changed. New: %s. No longer: %s (their columns stay). "
+        "Read otherwise: %s.",
         ", ".join(change.added) or "none",
         ", ".join(change.stopped) or "none",
+        ", ".join(change.otherwise) or "none",
     )
-    events.note_selection(change.added, change.stopped)
+    events.note_selection(change)
     if change.is_return:
         log.warning(
             "The selection is again one of the last hour. Next step: if nobody changed it, see "

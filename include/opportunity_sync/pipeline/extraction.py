@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opportunity_sync.dynamics import DataverseClient, PageDecoder
+from opportunity_sync.dynamics import DataverseClient, PageDecoder, require_same_security
 from opportunity_sync.errors import DataError, QueryError, SyncError
 from opportunity_sync.pipeline.reading.parts import PartState, Reading
 from opportunity_sync.pipeline.reading.readings import (
@@ -102,7 +102,7 @@ def _go_on(work: _Extract, entity: Entity, *, source: Source, staged: list[Part]
     if last.next_link is not None:
         log.info("%s: going on after %s staged parts", entity.set_name, len(staged))
         return _read_pages(work, entity, source=source.after(last), staged=staged)
-    return _summary(publish_table(run, entity, staged, reading=reading_of(run, staged)))
+    return _publish(work, entity, staged, reading=reading_of(run, staged))
 
 
 def _read_pages(
@@ -134,7 +134,27 @@ def _read_pages(
         work.on_progress(entity.name, reading.rows, total)
     _report_whole(entity, reading)
     work.on_progress(entity.name, reading.rows, total, is_whole=True)
-    return _summary(publish_table(run, entity, writer.parts, reading=reading))
+    return _publish(work, entity, writer.parts, reading=reading)
+
+
+def _publish(
+    work: _Extract, entity: Entity, parts: Sequence[Part], *, reading: Reading
+) -> dict[str, Any]:
+    if work.run.mode == "fill":
+        _require_same_ground(work, entity, reading)
+    return _summary(publish_table(work.run, entity, parts, reading=reading))
+
+
+def _require_same_ground(work: _Extract, entity: Entity, reading: Reading) -> None:
+    """Ask what `transform` asks of other runs, which a quick sync does not have.
+
+    Raises `ConfigError` where the organisation is another by now, or a field that is filled was
+    hidden while it was read.
+    """
+    client, run = work.client, work.run
+    require_same_organization(client, run)
+    if reading.rows:
+        require_same_security(client, entity, run.plan.of(entity).narrow(run.fills[entity.name]))
 
 
 def _summary(reading: Reading) -> dict[str, Any]:

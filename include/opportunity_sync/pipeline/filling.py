@@ -20,16 +20,19 @@ import pyarrow as pa
 from opportunity_sync import store
 from opportunity_sync.errors import StagingError
 from opportunity_sync.model import VERSION
+from opportunity_sync.pipeline.bookkeeping.events import noting_guard
+from opportunity_sync.pipeline.bookkeeping.records import error_row, note_refused
 from opportunity_sync.pipeline.reading.readings import (
     published_reading,
     published_table,
     versions_read,
 )
 from opportunity_sync.pipeline.run import open_run, report_wait, require_same_epoch, utc_now
+from opportunity_sync.pipeline.settling import require_few_refused
 from opportunity_sync.store import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -54,17 +57,30 @@ def fill(
     """Write the staged values; returns `changed`, the rows written, and that number per table.
 
     Each part is a transaction of its own, so a load waits for one page and not for a table. What
-    was written stays, so the task can be tried again.
+    was written stays, so the task can be tried again. Raises `ConfigError` before anything is
+    written where more records are newly refused than is believed.
     """
     begun = open_run(run)
-    changed = {}
-    for entity in begun.model.public:
-        if begun.reads(entity):
-            changed[entity.name] = _fill_table(
-                engine, begun, entity, settings=settings, clock=clock
-            )
-    _close(engine, begun, settings=settings)
+    with noting_guard(engine, (begun.dag_id, begun.run_id), moment=clock()):
+        _require_few_refused(engine, begun, settings=settings)
+    done = {
+        entity.name: _fill_table(engine, begun, entity, settings=settings, clock=clock)
+        for entity in begun.model.public
+        if begun.reads(entity)
+    }
+    _close(engine, begun, done, settings=settings, moment=clock().replace(microsecond=0))
+    changed = {name: counts.updated for name, counts in done.items()}
     return {"changed": sum(changed.values()), "tables": changed}
+
+
+def _require_few_refused(engine: Engine, run: Run, *, settings: Settings) -> None:
+    """Raise `ConfigError` if more records are newly refused than is believed."""
+    tables = [entity for entity in run.model.public if run.reads(entity)]
+    with store.read_store(engine) as connection:
+        known = {entity.name: store.refused_ids(connection, entity) for entity in tables}
+    for entity in tables:
+        readings = [published_reading(run, entity)]
+        require_few_refused(run, entity, readings, known=known[entity.name], settings=settings)
 
 
 def _fill_table(
@@ -74,11 +90,11 @@ def _fill_table(
     *,
     settings: Settings,
     clock: Callable[[], datetime],
-) -> int:
+) -> Counts:
     published, fields = published_table(run, entity), run.fills[entity.name]
     reading = published.reading
     names = [entity.key_column, VERSION.name, *_column_names(entity, fields)]
-    changed = 0
+    done = Counts()
     for part in published.parts:
         with _lock_store(engine, settings) as connection:
             state = _require_current(connection, run, entity)
@@ -86,11 +102,18 @@ def _fill_table(
             of_run = run.dag_id, run.run_id
             change = store.Change(state.revision + 1, run.revision, moment, run=of_run)
             rows = run.folder.read(part, names)
-            filled = store.fill_columns(connection, entity, rows, fields=fields, change=change)
-            if filled:
+            counts = store.fill_columns(
+                connection,
+                entity,
+                rows,
+                fields=fields,
+                change=change,
+                labels=run.plan.of(entity).labels,
+            )
+            if counts.updated:
                 store.bump_revision(connection, change.revision)
-                store.count_filled(connection, of_run, entity.name, updated=filled)
-        changed += filled
+                store.count_filled(connection, of_run, entity.name, updated=counts.updated)
+        done += counts
     with _lock_store(engine, settings) as connection:
         state = _require_current(connection, run, entity)
         if reading.is_whole:  # a range fills values, and shows nothing of the table
@@ -98,11 +121,11 @@ def _fill_table(
     log.info(
         "%s: %s of %s rows that were read got %s",
         entity.name,
-        f"{changed:,}",
+        f"{done.updated:,}",
         f"{reading.rows:,}",
         ", ".join(fields),
     )
-    return changed
+    return done
 
 
 def _close_pass(
@@ -114,7 +137,8 @@ def _close_pass(
     live = store.live_versions(connection, entity)
     refused = {each.record_id for each in reading.refusals if each.record_id}
     if reading.delta_link is not None:
-        differs = {key for key, version in versions.items() if live.get(key, -1) < version}
+        known = versions.keys() - store.erased_ids(connection, entity)
+        differs = {key for key in known if live.get(key, -1) < versions[key]}
         absent = live.keys() - versions.keys() - refused
         _remember_owed(connection, entity, differs | absent, columns={store.WHOLE_RECORD})
         link = store.DeltaLink(reading.delta_link, interpretations)
@@ -164,34 +188,53 @@ def _remember_owed(
         store.remember_owed(connection, entity, [keys], columns)
 
 
-def _close(engine: Engine, run: Run, *, settings: Settings) -> None:
-    """Write the run's own record: that it succeeded, and how many rows it read and wrote."""
-    counts, requests, replaced = {}, run.requests, 0
+def _close(
+    engine: Engine, run: Run, done: Mapping[str, Counts], *, settings: Settings, moment: datetime
+) -> None:
+    """List what was refused, and write the run's own record."""
+    tables = [entity for entity in run.model.public if run.reads(entity)]
+    readings = {entity.name: published_reading(run, entity) for entity in tables}
+    listed = [
+        error_row(entity, each) for entity in tables for each in readings[entity.name].refusals
+    ]
     with _lock_store(engine, settings) as connection:
         filled = store.counted_updates(connection, run.dag_id, run.run_id)
-        for entity in run.model.public:
-            if not run.reads(entity):
-                continue
-            reading, updated = published_reading(run, entity), filled.get(entity.name, 0)
-            refused = len({each.record_id for each in reading.refusals if each.record_id})
-            counts[entity.name] = Counts(
-                read=reading.rows + refused,
-                updated=updated,
-                unchanged=max(0, reading.rows - updated),
-                refused=refused,
-            )
-            requests += reading.requests
-            replaced += reading.replaced
+        for entity in tables:
+            refused = readings[entity.name].refusals
+            note_refused(connection, run, entity, entity.read_by, refused, moment=moment)
+        store.record_errors(connection, run.dag_id, run.run_id, refused=listed)
         store.end_run(
             connection,
             run.dag_id,
             run.run_id,
             attempt=run.attempt,
             outcome="succeeded",
-            counts=counts,
-            requests=requests,
-            replaced_characters=replaced,
+            counts={
+                name: _count_table(readings[name], counts, filled=filled.get(name, 0))
+                for name, counts in done.items()
+            },
+            requests=run.requests + sum(reading.requests for reading in readings.values()),
+            replaced_characters=sum(reading.replaced for reading in readings.values()),
         )
+
+
+def _count_table(reading: Reading, done: Counts, *, filled: int) -> Counts:
+    """What became of all that was read, where earlier tries of the task have `filled` some of it.
+
+    A row that one of them has filled may be newer in the store by now, and counts as filled.
+    """
+    left = max(0, reading.rows - filled)
+    filtered = min(done.filtered, left)
+    superseded = min(done.superseded, left - filtered)
+    refused = len({each.record_id or number for number, each in enumerate(reading.refusals)})
+    return Counts(
+        read=reading.rows + refused,
+        updated=filled,
+        unchanged=left - filtered - superseded,
+        filtered=filtered,
+        refused=refused,
+        superseded=superseded,
+    )
 
 
 def _lock_store(engine: Engine, settings: Settings) -> AbstractContextManager[store.Connection]:

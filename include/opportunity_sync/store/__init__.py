@@ -25,7 +25,11 @@ from opportunity_sync.store.books.refused_records import (
     pass_refused,
     refused_ids,
 )
-from opportunity_sync.store.books.selections import note_selection, selection_changed_at
+from opportunity_sync.store.books.selections import (
+    SelectionChange,
+    note_selection,
+    selection_changed_at,
+)
 from opportunity_sync.store.books.state import (
     DeltaLink,
     StoreState,
@@ -119,6 +123,7 @@ __all__ = [
     "Figures",
     "FittedModel",
     "LeftOutField",
+    "SelectionChange",
     "Signs",
     "StoreState",
     "begin_epoch",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.errors import ConfigError, StagingError
+from dynamics_sandbox.schema.attribute import Attribute
+from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
 from opportunity_sync.pipeline import ending
+from opportunity_sync.pipeline.erasing import erase
+from opportunity_sync.pipeline.extraction import extract
 from oracle import actual_store, differences, expected_store
 from organisations import without_tracking
 from sync_runs import QUICK_SYNC, SyncRuns, settings_for_tests
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 MORNING = datetime(2026, 3, 1, 8, tzinfo=UTC)
 WITHOUT = '[contact]\nwithout = ["job_title"]\n'
 PEOPLE = 7
+STRANGER = "99999999-9999-4999-8999-999999999999"
 
 
 @pytest.fixture
@@ -403,3 +408,190 @@ def test_a_fault_of_the_file_stops_the_run_and_names_its_line(
     fields_file.unlink()
     with pytest.raises(ConfigError):
         runs.begin()
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["null", "masked"])
+def test_a_field_that_is_hidden_while_it_is_read_is_not_taken_for_empty(
+    runs: SyncRuns, world: Organisation, fields_file: Path, masked: bool
+) -> None:
+    """The quick sync fails before anything of it is staged for good, so nothing is written."""
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    runs.quick_sync()
+    filling = runs.begin("fill", fields=("contact.job_title",))
+    world.secure_column("contacts", "jobtitle", masked=masked)
+
+    with pytest.raises(ConfigError, match="jobtitle came under column security"):
+        runs.extract(filling)
+    with pytest.raises(StagingError, match="not complete"):
+        runs.fill(filling)
+    assert titles(runs) == [f"title {number}" for number in range(PEOPLE)]
+
+
+def test_a_hidden_column_that_is_not_filled_is_no_matter(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """A tracked pass reads it too, and none of its values is written."""
+    select_job_title(fields_file)
+    later(world)
+    filling = runs.begin("fill")
+    world.secure_column("contacts", "emailaddress1")
+    runs.extract(filling)
+
+    assert runs.fill(filling)["changed"] == PEOPLE
+
+
+def test_a_connection_that_leads_elsewhere_by_the_last_page_fails_the_quick_sync(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """As a running sync asks once more after its last page."""
+    select_job_title(fields_file)
+    runs.run()
+    filling = runs.begin("fill")
+
+    def lead_elsewhere(*_: Any, **told: Any) -> None:
+        if told.get("is_whole"):
+            world.switch_identity(STRANGER)
+
+    with runs.client() as client, pytest.raises(WrongOrganizationError, match=STRANGER):
+        extract(client, filling, task="extract_contacts", on_progress=lead_elsewhere)
+
+
+def test_an_option_that_is_renamed_while_a_quick_sync_runs_has_its_new_label(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """The running sync has heard of the new label, and no run would mend the old one later."""
+    region = Attribute("new_region", "Picklist", options={1: "North"})
+    interests = Attribute("new_interests", "MultiSelectPicklist", options={1: "Sea", 2: "Hills"})
+    for column in (region, interests):
+        world.add_column("contacts", column)
+    chosen = {"new_region": 1, "new_interests": "1,2"}
+    world.update("contacts", contact_of(world, 0), chosen)
+    fields_file.write_text('[contact.fields]\nregion = "new_region"\ninterests = "new_interests"\n')
+    later(world)
+    runs.run()
+    filling = runs.begin("fill")
+    runs.extract(filling)
+    world.add_column("contacts", replace(region, options={1: "Renamed"}))
+    world.add_column("contacts", replace(interests, options={1: "Renamed", 2: "Hills"}))
+    later(world)
+    runs.run()
+    runs.fill(filling)
+
+    with runs.engine.connect() as connection:
+        query = "SELECT region_label, interests_labels FROM contact WHERE region_code = 1"
+        assert connection.execute(text(query)).one() == ("Renamed", "Renamed; Hills")
+
+
+def test_a_quick_sync_that_refuses_many_records_writes_nothing_until_told_to(
+    sqlite_runs: SyncRuns, organisation: Organisation, fields_file: Path
+) -> None:
+    """Then they are listed, and scheduled runs, which refuse them again, know them."""
+    organisation.add_column("contacts", Attribute("new_level", "Integer"))
+    fields = {"fields": str(fields_file)}
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update=fields)
+    sqlite_runs.run()
+    fields_file.write_text('[contact.fields]\nlevel = "new_level"\n')
+    people = [str(row["contactid"]) for row in organisation.rows("contacts")]
+    for each in people:
+        organisation.garble("contacts", each, {"new_level": "many"})
+    later(organisation)
+    sqlite_runs.run()
+    filling = sqlite_runs.begin("fill")
+    sqlite_runs.extract(filling)
+    with pytest.raises(ConfigError, match=rf"{len(people)} of {len(people)} contacts.*accept_ref"):
+        sqlite_runs.fill(filling)
+    sqlite_runs.quick_sync(accept_refusals=True)
+
+    with sqlite_runs.engine.connect() as connection:
+        for table in ("refused_row", "sync_error"):
+            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == len(people)
+    organisation.update("contacts", people[0], {"lastname": "Changed"})
+    later(organisation, minutes=6)
+    sqlite_runs.run()
+
+
+def test_what_became_of_every_row_that_a_quick_sync_read_adds_up(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """One is filled by the running sync, one is excluded, one is newer in the store."""
+    world.add_column("contacts", Attribute("new_synctomkto", "Boolean"))
+    world.update("contacts", contact_of(world, 1), {"new_synctomkto": False})
+    later(world)
+    runs.run()
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    filling = runs.begin("fill")
+    runs.extract(filling)
+    later(world)
+    world.update("contacts", contact_of(world, 2), {"jobtitle": "changed"})
+    runs.run()
+    runs.fill(filling)
+
+    counts = "read, updated, unchanged, filtered, refused, superseded"
+    with runs.engine.connect() as connection:
+        query = text(f"SELECT {counts} FROM sync_run_entity WHERE dag_id = :quick")
+        row = connection.execute(query, {"quick": QUICK_SYNC}).one()
+    assert tuple(row) == (PEOPLE, PEOPLE - 2, 0, 1, 0, 1)
+
+
+def test_an_erased_contact_is_owed_to_nobody(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """It is in Dynamics and in no row of the store, for ever."""
+    erase(runs.engine, contact_of(world, 0), settings=runs.settings)
+    select_job_title(fields_file)
+    later(world)
+    runs.run()
+    runs.quick_sync()
+
+    with runs.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM owed_column")) == 0
+
+
+def test_rows_by_id_that_a_reconciliation_reads_otherwise_let_the_field_be_filled_again(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """It began under the time zone of before, and loads when the days of the new one are there."""
+    behaviour = {"behaviour": "UserLocal"}
+    organisation.retype_column("opportunities", "actualclosedate", "DateTime", **behaviour)
+    instant = {"actualclosedate": "2026-02-03T23:00:00Z"}
+    won = organisation.create("opportunities", {"name": "Won", **instant})
+    in_utc = sqlite_runs.settings.model_copy(update={"time_zone": "UTC"})
+    sqlite_runs.settings = in_utc
+    sqlite_runs.run()
+    later(organisation)
+    organisation.update("opportunities", won, {"name": "Won again"})
+    slow = sqlite_runs.begin("reconcile")
+    sqlite_runs.extract(slow)
+    sqlite_runs.transform(slow)
+    sqlite_runs.settings = in_utc.model_copy(update={"time_zone": "Europe/Berlin"})
+    sqlite_runs.scheduled_run()
+    sqlite_runs.load(slow)
+    later(organisation)
+    sqlite_runs.scheduled_run()
+
+    with sqlite_runs.engine.connect() as connection:
+        day = text("SELECT actual_close_date FROM opportunity WHERE opportunity_id = :won")
+        assert str(connection.scalar(day, {"won": won})) == "2026-02-04"
+
+
+def test_a_selected_field_may_be_named_as_a_load_names_its_own_marks(
+    sqlite_runs: SyncRuns, organisation: Organisation, fields_file: Path
+) -> None:
+    """The second load compares staged rows with stored ones, and has a mark of its own for them."""
+    organisation.add_column("contacts", Attribute("new_stale", "Boolean"))
+    fields_file.write_text('[contact.fields]\nis_stale = "new_stale"\n')
+    fields = {"fields": str(fields_file)}
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update=fields)
+    sqlite_runs.run()
+    person = str(organisation.rows("contacts")[0]["contactid"])
+    later(organisation)
+    organisation.update("contacts", person, {"new_stale": True})
+    later(organisation)
+    sqlite_runs.run()
+
+    with sqlite_runs.engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM contact WHERE is_stale")) == 1

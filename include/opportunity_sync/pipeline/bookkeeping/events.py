@@ -27,12 +27,14 @@ class Events:
     run: tuple[str, str]
     moment: datetime
 
-    def note_selection(self, added: Collection[str], stopped: Collection[str]) -> None:
-        """Other fields (`contact.region`) are selected than by the run before."""
+    def note_selection(self, change: store.SelectionChange) -> None:
+        """Other fields are selected than by the run before, or they are read otherwise."""
         message = (
-            f"The selection of fields has changed. New: {', '.join(added) or 'none'}. "
-            f"No longer: {', '.join(stopped) or 'none'}."
+            f"The selection of fields has changed. New: {', '.join(change.added) or 'none'}. "
+            f"No longer: {', '.join(change.stopped) or 'none'}."
         )
+        if change.otherwise:
+            message += f" Read otherwise: {', '.join(change.otherwise)}."
         store.note_event(self.connection, "selection", message, at=self.moment, run=self.run)
 
     def note_columns(self, added: Collection[str]) -> None:

@@ -12,9 +12,11 @@ from opportunity_sync.store import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from opportunity_sync.pipeline.bookkeeping.write import Write
     from opportunity_sync.pipeline.reading.parts import Reading, Refusals, Refused
+    from opportunity_sync.pipeline.run import Run
 
 UNRESOLVED = "unresolved"
 
@@ -32,7 +34,7 @@ def close_run(write: Write, counts: dict[str, Counts]) -> None:
             "transform": found.refusals,
         }
         _list_refused(write, entity, refused)
-        rows = [_error_row(entity, each) for records in refused.values() for each in records]
+        rows = [error_row(entity, each) for records in refused.values() for each in records]
         listed += rows
         count = len({row["record_id"] or number for number, row in enumerate(rows)})
         counts[entity.name] += Counts(
@@ -51,7 +53,7 @@ def close_run(write: Write, counts: dict[str, Counts]) -> None:
     )
 
 
-def _error_row(entity: Entity, refused: Refused) -> dict[str, Any]:
+def error_row(entity: Entity, refused: Refused) -> dict[str, Any]:
     """A refused row as `sync_error` lists it."""
     return {
         "entity": entity.name,
@@ -71,16 +73,29 @@ def _list_refused(write: Write, entity: Entity, refused: Mapping[str, Refusals])
     for part in run.folder.tables(all_parts(run, entity, write.outcome.groups), names):
         store.pass_refused(connection, entity, part)
     for task_id, records in refused.items():
-        by = {
-            "dag_id": run.dag_id,
-            "run_id": run.run_id,
-            "task_id": task_id,
-            "map_index": -1,
-            "tried_by": __version__,
-        }
-        rows = [
-            _error_row(entity, each) | {"version": each.version_number}
-            for each in records
-            if each.record_id
-        ]
-        store.note_refused(connection, entity, rows, moment=write.change.moment, by=by)
+        note_refused(connection, run, entity, task_id, records, moment=write.change.moment)
+
+
+def note_refused(  # noqa: PLR0913, PLR0917 - a task is known by run and name
+    connection: store.Connection,
+    run: Run,
+    entity: Entity,
+    task_id: str,
+    records: Refusals,
+    *,
+    moment: datetime,
+) -> None:
+    """List records that a task of the run could not take in `refused_row`."""
+    by = {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "task_id": task_id,
+        "map_index": -1,
+        "tried_by": __version__,
+    }
+    rows = [
+        error_row(entity, each) | {"version": each.version_number}
+        for each in records
+        if each.record_id
+    ]
+    store.note_refused(connection, entity, rows, moment=moment, by=by)

@@ -50,7 +50,10 @@ def note_columns(write: Write, entity: Entity) -> None:
     """
     connection, run = write.connection, write.run
     reading, interpretations = published_reading(run, entity), _interpretations_of(run, entity)
-    store.forget_other_interpretations(connection, entity.name, interpretations)
+    has_rows_by_id = bool(write.outcome.readings[entity.name].rows)
+    # Rows that were asked for by id have every planned field, whatever the extract has read.
+    written = run.plan.of(entity).interpretations(entity) if has_rows_by_id else interpretations
+    store.forget_other_interpretations(connection, entity.name, written)
     if reading.is_whole and not run.lists(entity):
         store.complete_columns(connection, entity.name, interpretations)
 

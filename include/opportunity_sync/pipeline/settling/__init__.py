@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from opportunity_sync.pipeline.settling.answers import Answers, fetch_rows
-from opportunity_sync.pipeline.settling.guards import require_few_refusals
+from opportunity_sync.pipeline.settling.guards import (
+    require_few_refusals,
+    require_few_refused,
+)
 from opportunity_sync.pipeline.settling.open_questions import find_open_questions
 from opportunity_sync.pipeline.settling.settle import gone_keys, settle
 
@@ -13,5 +16,6 @@ __all__ = [
     "find_open_questions",
     "gone_keys",
     "require_few_refusals",
+    "require_few_refused",
     "settle",
 ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from opportunity_sync.model import Entity
-    from opportunity_sync.pipeline.reading.parts import Refused
+    from opportunity_sync.pipeline.reading.parts import Reading, Refused
     from opportunity_sync.pipeline.run import Run
     from opportunity_sync.pipeline.settling.answers import Answers
     from opportunity_sync.pipeline.settling.open_questions import OpenQuestions
@@ -31,19 +31,29 @@ def require_few_refusals(
     settings: Settings,
 ) -> None:
     """Raise `ConfigError` if the run newly refuses more records than is believed."""
+    for entity in run.model:
+        what = opened[entity.name]
+        readings = (what.reading, answers[entity.name].reading)
+        require_few_refused(run, entity, readings, known=what.refused, settings=settings)
+
+
+def require_few_refused(
+    run: Run,
+    entity: Entity,
+    readings: Sequence[Reading],
+    *,
+    known: Mapping[str, int | None],
+    settings: Settings,
+) -> None:
+    """Do the same for what was read of one table; `known`: versions of the records listed."""
     if run.accept_refusals:
         return
-    for entity in run.model:
-        what, found = opened[entity.name], answers[entity.name].reading
-        refused = [*what.reading.refusals, *found.refusals]
-        new = _new_refusals(refused, what.refused)
-        read = what.reading.rows + found.rows + len(new)
-        if len(new) <= FEW_ROWS:
-            continue
-        is_large_share = len(new) > read * settings.max_refused_share
-        readings = (what.reading, found)
-        if is_large_share or any(each.has_refused_page(what.refused) for each in readings):
-            raise _too_many_refused(entity, new, read)
+    new = _new_refusals((each for reading in readings for each in reading.refusals), known)
+    read = sum(reading.rows for reading in readings) + len(new)
+    has_refused_page = any(reading.has_refused_page(known) for reading in readings)
+    is_large_share = len(new) > read * settings.max_refused_share
+    if len(new) > FEW_ROWS and (has_refused_page or is_large_share):
+        raise _too_many_refused(entity, new, read)
 
 
 def _new_refusals(refused: Iterable[Refused], known: Mapping[str, int | None]) -> list[Refused]:

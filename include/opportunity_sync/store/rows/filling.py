@@ -10,14 +10,32 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, ColumnElement, Select, Table, Update, exists, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    Update,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from opportunity_sync.core.versions import is_current_sql
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.store.books.owed_columns import forget_owed_columns
 from opportunity_sync.store.rows.history import note_written_rows
-from opportunity_sync.store.rows.labels import add_labels, known_labels
-from opportunity_sync.store.schema.tables import fact_table, is_synced, public_table, stored_column
+from opportunity_sync.store.rows.labels import known_labels, renew_labels
+from opportunity_sync.store.schema.tables import (
+    fact_table,
+    is_excluded,
+    is_synced,
+    public_table,
+    stored_column,
+)
 from opportunity_sync.store.schema.types import STORED_AS, Identifier
 from opportunity_sync.store.statements.bulk import (
     analyze_table,
@@ -26,6 +44,7 @@ from opportunity_sync.store.statements.bulk import (
     staged_table,
     temporary_table,
 )
+from opportunity_sync.store.statements.counts import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -33,30 +52,34 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
+    from opportunity_sync.store.rows.labels import KnownLabels
     from opportunity_sync.store.statements.change import Change
 
 
-def fill_columns(
+def fill_columns(  # noqa: PLR0913 - what is filled, and by whom
     connection: Connection,
     entity: Entity,
     rows: pa.Table,
     *,
     fields: Collection[str],
     change: Change,
-) -> int:
-    """Write these fields of staged rows into the public table; returns how many rows changed.
+    labels: KnownLabels | None = None,
+) -> Counts:
+    """Write these fields of staged rows into the public table; returns what became of the rows.
 
     `rows` have the entity's key, `version_number` and the fields' columns. Left as they are: rows
     that are not stored, deleted, excluded by the sync filter, or stored in a newer version.
+    `labels`: those that the rows came with, by choice and code. Another run may have learnt newer
+    ones since and given them to all other rows, so the store's own labels win.
     """
     if not rows.num_rows:
-        return 0
+        return Counts()
     columns = [
         column for field in entity.fields if field.column in fields for column in field.columns
     ]
     names = [column.name for column in columns]
     given = rows.select([entity.key_column, VERSION.name, *names])
-    given = add_labels(given, known_labels(connection).get(entity.name, {}))
+    given = renew_labels(given, _newest_labels(connection, entity, read=labels or {}))
     with staged_table(connection, _staged_values(entity, tuple(names))) as staged:
         append_rows(connection, staged, given)
         analyze_table(connection, staged)
@@ -64,9 +87,31 @@ def fill_columns(
             note_written_rows(
                 connection, entity, staged, *_fills(entity, staged), columns=names, change=change
             )
+            filtered, superseded = _count_left(connection, entity, staged)
             filled = connection.execute(_statement(entity, staged, names, change=change)).rowcount
             forget_owed_columns(connection, entity, fields, ids=_current_keys(entity, staged))
-    return filled
+    counts = Counts(read=rows.num_rows, updated=filled, filtered=filtered, superseded=superseded)
+    return counts + Counts(unchanged=counts.unaccounted)
+
+
+def _count_left(connection: Connection, entity: Entity, staged: Table) -> tuple[int, int]:
+    """How many staged rows the sync filter leaves out, and how many the store has newer or gone."""
+    fact, key = fact_table(entity), entity.key_column
+    is_current = is_current_sql(staged.c[VERSION.name], fact.c[VERSION.name]) & ~fact.c.is_deleted
+    filtered = is_current & is_excluded(entity, fact)
+    sums = (
+        func.coalesce(func.sum(case((each, 1), else_=0)), 0) for each in (filtered, ~is_current)
+    )
+    row = connection.execute(select(*sums).where(fact.c[key] == staged.c[key])).one()
+    return int(row[0]), int(row[1])
+
+
+def _newest_labels(connection: Connection, entity: Entity, *, read: KnownLabels) -> KnownLabels:
+    """The labels that were read, with the store's in their place where it has some."""
+    stored = known_labels(connection).get(entity.name, {})
+    return {
+        choice: {**read.get(choice, {}), **stored.get(choice, {})} for choice in {**read, **stored}
+    }
 
 
 @cache

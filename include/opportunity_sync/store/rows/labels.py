@@ -102,14 +102,60 @@ def add_labels(rows: pa.Table, known: KnownLabels) -> pa.Table:
     """The staged rows. A code that came without a label gets its last known one."""
     for choice, labels in known.items():
         code, label = f"{choice}_code", f"{choice}_label"
-        if label not in rows.column_names or rows[label].null_count <= rows[code].null_count:
-            continue
-        options = pa.array(list(labels), pa.int64())
-        texts = pa.array(list(labels.values()), pa.string())
-        last = texts.take(pc.index_in(rows[code].combine_chunks(), value_set=options))
-        own = rows[label].combine_chunks().cast(pa.string())
-        rows = rows.set_column(rows.column_names.index(label), label, pc.coalesce(own, last))
+        if label in rows.column_names and rows[label].null_count > rows[code].null_count:
+            own, last = _texts(rows[label]), _name_codes(rows[code], labels)
+            rows = _replace_column(rows, label, pc.coalesce(own, last))
+        codes, several = _columns_of_choices(choice)
+        if several in rows.column_names:
+            own, last = _texts(rows[several]), _name_codes(rows[codes], labels)
+            has_more = pc.greater(_count_labels(last), _count_labels(own))
+            rows = _replace_column(rows, several, pc.if_else(has_more, last, own))
     return rows
+
+
+def renew_labels(rows: pa.Table, known: KnownLabels) -> pa.Table:
+    """The staged rows, every code with the label that is known of it, whatever label it came with.
+
+    A code of which none is known keeps its own.
+    """
+    for choice, labels in known.items():
+        for code, label in ((f"{choice}_code", f"{choice}_label"), _columns_of_choices(choice)):
+            if label in rows.column_names:
+                own, last = _texts(rows[label]), _name_codes(rows[code], labels)
+                rows = _replace_column(rows, label, pc.coalesce(last, own))
+    return rows
+
+
+def _columns_of_choices(choice: str) -> tuple[str, str]:
+    """Codes and labels of a field in which several options can be chosen."""
+    return f"{choice}_codes", f"{choice}_labels"
+
+
+def _texts(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+    return column.combine_chunks().cast(pa.string())
+
+
+def _replace_column(rows: pa.Table, name: str, values: pa.Array[Any]) -> pa.Table:
+    return rows.set_column(rows.column_names.index(name), name, values)
+
+
+def _name_codes(codes: pa.ChunkedArray[Any], labels: Labels) -> pa.Array[Any]:
+    """The label text of each code, or of codes as joined; null where none of them has a label."""
+    # Few combinations of options occur.
+    spellings = _texts(codes).dictionary_encode()
+    met = spellings.dictionary.to_pylist()
+    named = [_join_labels(text, labels) or None for text in met if text is not None]
+    return pa.array(named, pa.string()).take(spellings.indices)
+
+
+def _join_labels(codes: str, labels: Labels) -> str:
+    known = (labels.get(int(code)) for code in codes.split(",") if code)
+    return "; ".join(label for label in known if label is not None)
+
+
+def _count_labels(texts: pa.Array[Any]) -> pa.Array[Any]:
+    counted: pa.Array[Any] = pc.fill_null(pc.add(pc.count_substring(texts, "; "), 1), 0)
+    return counted
 
 
 def _choices(model: Model, labels: Mapping[str, KnownLabels]) -> list[_Choice]:
@@ -138,14 +184,8 @@ def _texts_of(
     if choice.field.kind is Kind.CHOICE:
         return dict(renamed)
     held, _ = choice.code_and_label
-    # Few combinations of options occur.
     met = connection.scalars(select(held).where(held.is_not(None)).distinct())
-    codes = {text: [int(code) for code in text.split(",") if code] for text in met}
-    return {
-        text: "; ".join(labels[code] for code in each if code in labels)
-        for text, each in codes.items()
-        if not renamed.keys().isdisjoint(each)
-    }
+    return {text: _join_labels(text, labels) for text in met if _join_labels(text, renamed)}
 
 
 def _relabel(

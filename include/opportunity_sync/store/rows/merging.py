@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from opportunity_sync.store.statements.change import Change
 
 MODIFIED_AT = "modified_at"
-_IS_STALE = "is_stale"
+_IS_STALE = "_is_stale"  # no selected column begins with an underscore
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,10 @@ def staged_rows(entity: Entity) -> Table:
 
 
 def settle_owed(writing: Writing, staged: Table) -> None:
-    """Current rows owe nothing that was read. Rows deleted since the run began are owed whole."""
+    """Current rows owe nothing that was read. Rows deleted since the run began are owed whole.
+
+    Erased records owe nothing: whatever comes of them is never written.
+    """
     connection, entity, read = (
         writing.connection,
         writing.entity,
@@ -117,6 +120,11 @@ def settle_owed(writing: Writing, staged: Table) -> None:
     )
     current = select(read).where(~staged.c[_IS_STALE])
     remove_owed(connection, entity, current, unread=writing.unread)
+    fact = writing.fact
+    erased = select(read).where(
+        staged.c[_IS_STALE], exists().where(fact.c[entity.key_column] == read, fact.c.is_erased)
+    )
+    remove_owed(connection, entity, erased)
     add_owed(connection, entity, _keys_deleted_since(writing, staged), columns={WHOLE_RECORD})
 
 

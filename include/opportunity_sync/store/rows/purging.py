@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     column,
     delete,
+    false,
     inspect,
     literal,
     null,
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 _KEPT = frozenset(
     {
         *("owner_id", "owner_type", "created_at", "modified_at", "version_number"),
-        *("is_deleted", "deleted_at", "synced_at", "revision", "deleted_revision", "is_erased"),
+        *("is_deleted", "deleted_at", "synced_at", "revision"),
     }
 )
+# A selected column of a public table may have a name that only the facts keep for themselves.
+_KEPT_FACTS = frozenset({"version_number", "is_deleted", "deleted_revision", "is_erased"})
 
 
 def purge_deleted(
@@ -62,10 +65,10 @@ def empty_rows(
     key = entity.key_column
     emptied = 0
     # Facts first: the public rows say which ones are meant.
-    for stored in (fact_table(entity), public_table(entity)):
+    for stored, kept in ((fact_table(entity), _KEPT_FACTS), (public_table(entity), _KEPT)):
         given = _table_as_it_is(connection, stored.name)
-        names = [each.name for each in given.c if each.name not in {key, *_KEPT}]
-        has_value = or_(*(given.c[name].is_not(None) for name in names))
+        names = [each.name for each in given.c if each.name not in {key, *kept}]
+        has_value = or_(false(), *(given.c[name].is_not(None) for name in names))
         values = dict.fromkeys(names, null()) | {
             name: literal(value, stored.c[name].type)
             for name, value in stamps.items()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select, update
+
 from opportunity_sync.store.books.selections import SelectionChange, note_selection
 from opportunity_sync.store.books.state import claim_organization
+from opportunity_sync.store.schema.tables import sync_store
 from store_rows import guid, later
 
 if TYPE_CHECKING:
@@ -48,3 +51,27 @@ def test_a_store_that_is_nobody_s_remembers_nothing(engine: Engine) -> None:
     assert note(engine, "a", 0) is None
     claim(engine)
     assert note(engine, "b", 5) is None
+
+
+def test_another_time_zone_is_another_selection_of_the_same_fields(engine: Engine) -> None:
+    """What an earlier version noted had none, and an upgrade is no change."""
+    claim(engine)
+    note_read_by(engine, {})
+    with engine.begin() as connection:
+        stored = connection.scalar(select(sync_store.c.selections)) or ""
+        before = stored.replace(', "read_by": {}', "")
+        connection.execute(update(sync_store).values(selections=before))
+    assert "read_by" not in before
+
+    assert note_read_by(engine, {"time zone": "UTC"}) is None
+    assert note_read_by(engine, {"time zone": "Europe/Berlin"}) == SelectionChange(
+        (), (), otherwise=("time zone Europe/Berlin",)
+    )
+    back = note_read_by(engine, {"time zone": "UTC"})
+    assert back == SelectionChange((), (), otherwise=("time zone UTC",), is_return=True)
+
+
+def note_read_by(engine: Engine, read_by: dict[str, str]) -> SelectionChange | None:
+    """Select the same field, read by these settings."""
+    with engine.begin() as connection:
+        return note_selection(connection, "a", ["contact.a"], moment=later(0), read_by=read_by)

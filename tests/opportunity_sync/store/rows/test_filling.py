@@ -29,7 +29,9 @@ def fill(
     """Fill these fields a minute after noon, as the seventh change of the store."""
     with engine.begin() as connection:
         change = a_change(6, later())
-        return fill_columns(connection, entity, part(entity, *rows), fields=fields, change=change)
+        counts = fill_columns(connection, entity, part(entity, *rows), fields=fields, change=change)
+    assert counts.unaccounted == 0
+    return counts.updated
 
 
 def owe(engine: Engine, *columns: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pytest
 
 from opportunity_sync.model import DEFAULT_MODEL, OPPORTUNITY
-from opportunity_sync.store.rows.labels import known_labels, write_labels
+from opportunity_sync.store.rows.labels import add_labels, known_labels, write_labels
 from opportunity_sync.store.schema.tables import choice_label, public_table
 from store_rows import NOON, a_change, dump, later, write
 
@@ -101,3 +102,21 @@ def test_choices_that_are_not_given_or_not_selected_are_left(store: Engine) -> N
         labels = {"opportunity": {"salesstage": {0: "Qualify"}}, "connection": {}, "account": {}}
         assert write_labels(connection, labels, model=DEFAULT_MODEL, change=a_change()) == {}
     assert len(dump(store, choice_label)["choice_label"]) == 3
+
+
+def test_a_code_among_several_that_came_without_a_label_gets_its_last_known_one() -> None:
+    """So does one by itself; labels that came with their rows stay."""
+    rows = pa.table(
+        {
+            "region_code": pa.array([1, 2, None], pa.int64()),
+            "region_label": pa.array(["Came", None, None], pa.string()),
+            "interests_codes": pa.array(["1,3", "1,2", None], pa.string()),
+            "interests_labels": pa.array(["Came", "Came; So", None], pa.string()),
+        }
+    )
+    known = {"region": {1: "Known", 2: "South"}, "interests": {1: "Sea", 2: "Hills", 3: "Art"}}
+
+    named = add_labels(rows, known)
+
+    assert named["region_label"].to_pylist() == ["Came", "South", None]
+    assert named["interests_labels"].to_pylist() == ["Sea; Art", "Came; So", None]

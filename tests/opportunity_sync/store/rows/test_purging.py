@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlalchemy import insert, text
 
-from opportunity_sync.model import CONTACT, DEFAULT_MODEL, OPPORTUNITY
+from opportunity_sync.model import ACCOUNT, CONTACT, DEFAULT_MODEL, OPPORTUNITY
 from opportunity_sync.store.books.owed_columns import owed_ids
 from opportunity_sync.store.journal.runs import record_errors
 from opportunity_sync.store.rows.deletions import write_deleted
@@ -123,7 +124,7 @@ def test_nothing_that_a_run_writes_brings_an_erased_contact_back(engine: Engine)
         assert counts.superseded == 1
     with engine.begin() as connection:
         change, rows = a_change(70), part(CONTACT, PERSON | {"version_number": 99})
-        assert fill_columns(connection, CONTACT, rows, fields=["email"], change=change) == 0
+        assert fill_columns(connection, CONTACT, rows, fields=["email"], change=change).updated == 0
         labels = {"contact": {"person_status": {1: "Renamed"}}}
         model_change = a_change(80)
         assert write_labels(connection, labels, model=DEFAULT_MODEL, change=model_change) == {
@@ -196,3 +197,33 @@ def test_a_purged_opportunity_has_no_history_and_no_stopped_column_left(engine: 
     (row,), (fact,) = told["opportunity"], told["fact_opportunity"]
     assert (told["history"], row["name"], row["customer_id"]) == ([], None, None)
     assert (fact["customer_id"], fact["deleted_revision"]) == (None, 2)
+
+
+def test_a_table_without_a_column_to_empty_is_not_written_again(sqlite_store: Engine) -> None:
+    """Nothing but the bookkeeping is selected, so no row has anything to lose."""
+    bare = replace(
+        ACCOUNT,
+        fields=tuple(field for field in ACCOUNT.fields if field.always_stands),
+    )
+    with sqlite_store.begin() as connection:
+        for field in ACCOUNT.fields:
+            for column in field.columns:
+                if not field.always_stands:
+                    connection.execute(text(f'ALTER TABLE account DROP COLUMN "{column.name}"'))
+        row = {"account_id": guid(1), "version_number": 1, "revision": 1, "is_deleted": True}
+        row |= {"deleted_at": NOON, "synced_at": NOON}
+        connection.execute(insert(public_table(bare)), [row])
+        change = a_change(6, later())
+        assert purge_deleted(connection, bare, before=later(), change=change) == 0
+
+
+def test_a_selected_column_with_a_name_of_the_facts_is_emptied(sqlite_store: Engine) -> None:
+    """Only the facts keep `is_erased` and `deleted_revision`; here they say what somebody wrote."""
+    write(sqlite_store, CONTACT, PERSON)
+    with sqlite_store.begin() as connection:
+        for name in ("is_erased", "deleted_revision"):
+            connection.execute(text(f"ALTER TABLE contact ADD COLUMN {name} TEXT"))
+            connection.execute(text(f"UPDATE contact SET {name} = 'private'"))
+        erase_contact(connection, guid(1), change=a_change(6, later()))
+        query = text("SELECT is_erased, deleted_revision FROM contact")
+        assert tuple(connection.execute(query).one()) == (None, None)
