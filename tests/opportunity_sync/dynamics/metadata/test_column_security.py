@@ -306,3 +306,25 @@ def test_a_hidden_column_that_the_second_answer_lacks_is_found_all_the_same(
     organisation.leave_out_of_metadata("contacts", "jobtitle")
     with pytest.raises(ConfigError, match="jobtitle"):
         require_same_security(client, CONTACT, plan)
+
+
+@pytest.mark.parametrize("hole", ["null", "missing"])
+@pytest.mark.parametrize("event", ["hidden", "shown", "dropped"])
+def test_a_column_whose_security_is_not_told_any_more_counts_where_it_surely_was_not_hidden(
+    client: DataverseClient, organisation: Organisation, hole: str, event: str
+) -> None:
+    """A row shows a value, or queries do not know it; else what was read may be null."""
+    organisation.create("contacts", {"jobtitle": "Countess"})
+    plan = plan_of(client)
+    if hole == "null":
+        organisation.garble_metadata("contacts", "jobtitle", IsSecured=None)
+    else:
+        organisation.leave_out_of_metadata("contacts", "jobtitle", None)
+    if event == "hidden":
+        organisation.secure_column("contacts", "jobtitle")
+        with pytest.raises(ConfigError, match="metadata does not say whether"):
+            require_same_security(client, CONTACT, plan)
+        return
+    if event == "dropped":
+        organisation.drop_column("contacts", "jobtitle")
+    require_same_security(client, CONTACT, plan)
