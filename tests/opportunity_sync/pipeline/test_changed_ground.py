@@ -535,3 +535,32 @@ def test_counts_of_every_table_add_up(sqlite_runs: SyncRuns) -> None:
     assert scalar(sqlite_runs, wrong) == 0
     unchanged = "SELECT unchanged FROM sync_run_entity WHERE run_id = 'run-2' AND entity = 'role'"
     assert scalar(sqlite_runs, unchanged) > 0
+
+
+@pytest.mark.parametrize("whose", ["Dynamics", "the worker"])
+def test_one_clock_that_is_far_behind_for_a_run_moves_no_watermark(
+    ticking: Ticking, whose: str
+) -> None:
+    """Only what lies ahead of both clocks is wrong; the other clock shows that it is not."""
+    ticking.run()
+    ticking.later(minutes=30)
+    ticking.run()
+    with ticking.engine.connect() as connection:
+        marks = read_state(connection).watermarks
+    ticking.later(minutes=5)
+    if whose == "Dynamics":
+        ticking.sandbox.organisation.skew_clock(-YEARS)
+    else:
+        ticking.ahead = -YEARS
+    ticking.run()
+    with ticking.engine.connect() as connection:
+        assert read_state(connection).watermarks == marks
+
+    ticking.sandbox.organisation.skew_clock(0)
+    ticking.ahead = 0
+    ticking.sandbox.organisation.create("contacts", {"lastname": "Lovelace"})
+    ticking.later(minutes=5)
+    ticking.run()
+    assert drift(ticking) == []
+    with ticking.engine.connect() as connection:
+        assert all(mark > marks[name] for name, mark in read_state(connection).watermarks.items())
