@@ -16,6 +16,8 @@ import msgspec
 
 from opportunity_sync.dynamics.metadata.attributes import require_list
 from opportunity_sync.dynamics.metadata.sample_queries import is_not_found
+from opportunity_sync.dynamics.pages.characters import replace_unstorable
+from opportunity_sync.dynamics.pages.envelope import MALFORMED
 from opportunity_sync.errors import ConfigError, QueryError, ResponseError
 
 if TYPE_CHECKING:
@@ -139,7 +141,9 @@ def _read_allowed_names(
     select = f"entityname,attributelogicalname,canread,{of}"
     permissions = _read_rows(client, "fieldpermissions", select=select, tables=tables)
     return _named_columns(
-        row for row in permissions if row.get(of) in profiles and row.get("canread") == _ALLOWED
+        row
+        for row in permissions
+        if str(row.get(of)).lower() in profiles and row.get("canread") == _ALLOWED
     )
 
 
@@ -164,7 +168,7 @@ def _named_columns(rows: Iterable[dict[str, Any]]) -> frozenset[tuple[str, str]]
 
 def _read_ids(client: DataverseClient, path: str, key: str) -> list[str]:
     rows = _read_rows(client, path, select=key)
-    return [found for row in rows if isinstance(found := row.get(key), str)]
+    return [found.lower() for row in rows if isinstance(found := row.get(key), str)]
 
 
 def _read_rows(
@@ -175,7 +179,8 @@ def _read_rows(
         params["$filter"] = " or ".join(f"entityname eq '{table}'" for table in tables)
     for page in client.pages(path, params=params, prefer=()):
         try:
-            answer = msgspec.json.decode(page.body, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+            text, _ = replace_unstorable(page.body)
+            answer = msgspec.json.decode(text, type=dict[str, Any])
+        except MALFORMED as error:
             raise ResponseError(f"A page of {path} is not the JSON it should be.") from error
         yield from require_list(answer, "value", of=path)

@@ -328,3 +328,27 @@ def test_a_column_whose_security_is_not_told_any_more_counts_where_it_surely_was
     if event == "dropped":
         organisation.drop_column("contacts", "jobtitle")
     require_same_security(client, CONTACT, plan)
+
+
+def answer_permissions(sandbox: Sandbox, organisation: Organisation, how: str) -> None:
+    """Let the function be unknown, and the page of permissions be written in another way."""
+    sandbox.faults.add("status", FUNCTION, status=404, code="0x80060888", times=9)
+    named = {"entityname": "contact", "attributelogicalname": "jobtitle", "canread": 4}
+    profiles = [row["fieldsecurityprofileid"] for row in organisation.rows("fieldsecurityprofiles")]
+    rows = [{**named, "_fieldsecurityprofileid_value": each.upper()} for each in profiles]
+    if how == "odd values":
+        rows += [{**named, "_fieldsecurityprofileid_value": odd} for odd in ({}, [], 5, None)]
+    body = json.dumps({"value": rows})
+    if how == "no text":
+        body = body[:-2] + ', {"x": "\\ud800"}]}'
+    sandbox.faults.add("status", "fieldpermissions", status=200, body=body)
+
+
+@pytest.mark.parametrize("how", ["in capitals", "odd values", "no text"])
+def test_permissions_are_read_however_they_are_written(
+    client: DataverseClient, organisation: Organisation, sandbox: Sandbox, title: str, how: str
+) -> None:
+    """An id is the same in capitals, and an odd row costs no other."""
+    organisation.grant_column("contacts", title)
+    answer_permissions(sandbox, organisation, how)
+    assert plan_of(client).secured == ("job_title",)
