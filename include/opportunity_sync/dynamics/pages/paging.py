@@ -38,8 +38,6 @@ _LOOKUP_TYPE: Final = b"@Microsoft.Dynamics.CRM.lookuplogicalname"
 _SET_LOOKUP: Final = re.compile(rb'"_\w+_value"\s*:\s*"')
 _APPLIED: Final = "Preference-Applied"
 _INCLUDE: Final = "odata.include-annotations"
-_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _DAMAGED: Final = "\N{REPLACEMENT CHARACTER}"
 _API_PATH: Final = "/api/data/"
 
@@ -189,9 +187,6 @@ def _canonical_link(link: str) -> object:
 
 
 def _require_envelope(answer: Answer, parse_rows: ParseRows | None) -> Envelope:
-    charset = _CHARSET.search(answer.headers.get("Content-Type", ""))
-    if charset is not None and charset[1].lower() not in _CHARSETS:
-        raise answer.error("The page is in another encoding than UTF-8.")
     try:
         return read_envelope(answer.body, parse_rows)
     except EnvelopeError as error:
