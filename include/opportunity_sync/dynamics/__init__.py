@@ -15,14 +15,13 @@ from opportunity_sync.dynamics.metadata.privileges import ReadDepths, sees_every
 from opportunity_sync.dynamics.metadata.security_check import (
     require_same_security,
 )
-from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, Page
+from opportunity_sync.dynamics.pages.paging import ANNOTATIONS, TRACK_CHANGES, Page, is_own_link
 from opportunity_sync.dynamics.plan import EntityPlan, LeftOut, Plan
 from opportunity_sync.dynamics.query import first_query, listing_query
 from opportunity_sync.dynamics.rows.decoder import DecodedPage, PageDecoder, staged_schema
 from opportunity_sync.dynamics.signin.certificate_end import certificate_end
 from opportunity_sync.dynamics.signin.credentials import AuthFlow, DynamicsConnection
 from opportunity_sync.dynamics.signin.signed_session import dynamics_session
-from opportunity_sync.http.addresses import same_origin
 
 __all__ = [
     "ANNOTATIONS",
@@ -47,11 +46,11 @@ __all__ = [
     "first_query",
     "is_expired_delta",
     "is_guid",
+    "is_own_link",
     "listing_query",
     "organization_plan",
     "read_organization",
     "require_same_security",
-    "same_origin",
     "sees_every_row",
     "staged_schema",
 ]

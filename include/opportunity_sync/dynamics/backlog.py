@@ -12,6 +12,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from opportunity_sync.dynamics.pages.envelope import MALFORMED
 from opportunity_sync.dynamics.query import window_filter
 from opportunity_sync.dynamics.rows.value_parsers import parse_instant
 from opportunity_sync.errors import SyncError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SECONDS: Final = 30.0  # for each table
+_MOST: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def count_waiting(client: DataverseClient, entity: Entity, since: datetime | Non
             entity.set_name, given, prefer=["odata.maxpagesize=1"]
         )
         return _read_answer(json.loads(answer.body))
-    except (SyncError, ValueError) as error:
+    except (SyncError, *MALFORMED) as error:
         log.info("%s: how many records wait can't be told: %s", entity.set_name, error)
         return Waiting()
 
@@ -61,8 +63,9 @@ def count_waiting(client: DataverseClient, entity: Entity, since: datetime | Non
 def _read_answer(answer: object) -> Waiting:
     found = answer if isinstance(answer, dict) else {}
     count, rows = found.get("@odata.count"), found.get("value")
-    if not isinstance(count, int) or count < 0 or not isinstance(rows, list):
+    if type(count) is not int or count < 0 or not isinstance(rows, list):
         raise ValueError("the answer has no count")
+    count = min(count, _MOST)
     if not rows or not count:
         return Waiting(count)
     first = rows[0].get(MODIFIED_SOURCE) if isinstance(rows[0], dict) else None

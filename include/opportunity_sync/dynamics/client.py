@@ -196,7 +196,7 @@ class DataverseClient:
         try:
             return not self._get_proven(url, (), is_the_record)
         except QueryError as error:
-            if not is_missing_record(error):
+            if not is_missing_record(error, record_id):
                 raise
             return True
 

@@ -24,6 +24,8 @@ from opportunity_sync.dynamics.error_table import (
     UNKNOWN_RECORD_CODE,
     ErrorMeaning,
 )
+from opportunity_sync.dynamics.pages.characters import replace_unstorable
+from opportunity_sync.dynamics.pages.envelope import MALFORMED
 from opportunity_sync.errors import PrivilegeError, SyncError, TransientError
 from opportunity_sync.http.retry_after import retry_after_seconds
 from opportunity_sync.http.service import RemoteService
@@ -38,6 +40,8 @@ _MAY_MEAN_EXPIRED: Final = frozenset({400, 404, 410})
 _PRIVILEGE: Final = re.compile(r"missing (prv\w+) privilege")
 _NOT_THERE: Final = re.compile(r"(?i)\bwith id\b.*\bdoes not exist\b")
 _TABLE: Final = re.compile(r"for entity '(\w+)'")
+_CODE_IN_BYTES: Final = re.compile(rb'(?i)"(?:error)?code"\s*:\s*"(0x8[0-9a-f]{7})"')
+_NAMED_ID: Final = re.compile(r"(?i)\bid\s*=\s*\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 _CODES: Final = ("code", "ErrorCode", "errorcode")
 _MESSAGES: Final = ("message", "description", "Message", "ExceptionMessage")
 
@@ -87,11 +91,16 @@ def _find_meaning(status: int, code: str | None, message: str) -> ErrorMeaning:
 
 
 def _read_code_and_message(body: bytes) -> tuple[str | None, str]:
-    """Code and message of an error body, in any shape that was seen; empty if it is not JSON."""
+    """Code and message of an error body, in any shape that was seen.
+
+    Of one that is no JSON, such as one cut short, no more than a code that stands there whole.
+    """
     try:
-        content: Any = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return None, ""
+        text, _ = replace_unstorable(body)
+        content: Any = msgspec.json.decode(text)
+    except MALFORMED:
+        named = _CODE_IN_BYTES.search(body)
+        return (canonical_code(named[1].decode()) if named else None), ""
     error = content.get("error") or content if isinstance(content, dict) else content
     if not isinstance(error, dict):
         return None, _text_of(error)
@@ -138,13 +147,17 @@ def is_expired_delta(error: SyncError) -> bool:
     return bool(_FULL_SYNC.search(error.problem))
 
 
-def is_missing_record(error: SyncError) -> bool:
+def is_missing_record(error: SyncError, record_id: str) -> bool:
     """Whether Dataverse says that the record does not exist: a 404 with that code or message.
 
-    Any other 404 can come from a gateway or a wrong address. It proves nothing about the record.
+    Any other 404 can come from a gateway or a wrong address. It proves nothing about the record,
+    nor does one that names another record by its id.
     """
     request = error.request
     if request is None or request.status != requests.codes.not_found:
+        return False
+    named = [found.lower() for found in _NAMED_ID.findall(error.problem)]
+    if named and record_id.lower() not in named:
         return False
     return request.code == UNKNOWN_RECORD_CODE or bool(_NOT_THERE.search(error.problem))
 

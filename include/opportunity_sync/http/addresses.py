@@ -11,7 +11,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MISLEADING: Final = re.compile(r"[\s@\\]")
 
@@ -24,7 +24,7 @@ def origin_of(url: str) -> Origin | None:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
         host = _plain_host(parts.hostname or "")
     except ValueError:  # a port that is no number, brackets that do not close, a name too long
         return None

@@ -6,6 +6,7 @@ takes one of them for an empty answer loses rows in silence.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,8 @@ STEP_IF_BROKEN: Final = (
     "wait: the next try or the next run goes on; if it stays, check the connection's host and what "
     "stands between it and the workers"
 )
+_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)")
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,14 @@ class Answer:
         """Refuse an answer that does not even claim to be JSON.
 
         Raises:
-            ResponseError: it is an HTML page, or of another type.
+            ResponseError: it is an HTML page, of another type, or in another encoding than UTF-8:
+                its texts would be read as something else, and nobody would notice.
         """
-        kind = wipe_secrets(self.headers.get("Content-Type", ""))
+        kind = wipe_secrets(self.headers.get("Content-Type", "")).lower()
         if self.body[:64].lstrip().startswith(b"<") or "html" in kind:
             raise self.error("An HTML page came instead of JSON: a sign-in or maintenance page.")
         if "json" not in kind:
             raise self.error(f"The answer is {kind or 'of no declared type'} instead of JSON.")
+        charset = _CHARSET.search(kind)
+        if charset is not None and charset[1] not in _CHARSETS:
+            raise self.error("The answer is in another encoding than UTF-8.")

@@ -22,10 +22,12 @@ _FIRST_MOMENT_IN_MILLISECONDS: Final = 1e12
 def retry_after_seconds(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
     """Seconds that `Retry-After` asks for, an hour at most; None if it is absent or unreadable.
 
-    It comes as whole or decimal seconds, as an HTTP date, and in the wild as a moment.
+    It comes as whole or decimal seconds, as an HTTP date, and in the wild as a moment. A date or a
+    moment is of the server's clock, so `now` is by default what that one says (`Date`).
     """
     value = headers.get("Retry-After", "").strip()
-    seconds = _parse_seconds(value, now or datetime.now(UTC))
+    now = now or parse_http_date(headers.get("Date", "")) or datetime.now(UTC)
+    seconds = _parse_seconds(value, now)
     if seconds is None or math.isnan(seconds):
         return None
     return min(max(0.0, seconds), LONGEST_REST_SECONDS)

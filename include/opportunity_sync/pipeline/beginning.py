@@ -65,7 +65,7 @@ def begin(
         TransientError: something that heals.
     """
     selection = read_selection(settings.fields, request.model)
-    started_at = _start(client.get("WhoAmI").server_date, clock())
+    started_at, latest = _start(client.get("WhoAmI").server_date, clock())
     model, plan = read_selected(client, selection, settings=settings, model=request.model)
     log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
     wait = settings.store_lock_seconds
@@ -93,6 +93,7 @@ def begin(
             store.read_state(connection),
             organization_url=client.organization_url,
             started_at=started_at,
+            latest=latest,
             model=fitted.model,
         )
         events = Events(connection, name, started_at)
@@ -160,11 +161,14 @@ def _fitted_plan(plan: Plan, fitted: store.FittedModel) -> Plan:
     return plan
 
 
-def _start(server: datetime | None, worker: datetime) -> datetime:
-    """The lower of both clocks: whatever is modified from then on belongs to the next run."""
+def _start(server: datetime | None, worker: datetime) -> tuple[datetime, datetime]:
+    """The lower of both clocks and the higher.
+
+    Whatever is modified from the lower one on belongs to the next run.
+    """
     worker = worker.replace(microsecond=0)
     if server is None:
-        return worker
+        return worker, worker
     ahead = server - worker
     if abs(ahead) > _CLOCK_TOLERANCE:
         log.warning(
@@ -174,7 +178,7 @@ def _start(server: datetime | None, worker: datetime) -> datetime:
             f"{worker:%Y-%m-%d %H:%M:%S}",
             abs(ahead),
         )
-    return min(server, worker)
+    return min(server, worker), max(server, worker)
 
 
 def _make_run(
@@ -282,7 +286,7 @@ def _with_past_watermarks(
     newest row that is stored, less the overlap.
     """
     marks = found.state.watermarks
-    ahead = [name for name, mark in marks.items() if mark > found.started_at]
+    ahead = [name for name, mark in marks.items() if mark > found.latest]
     if not ahead:
         return found
     newest = store.newest_modified_at(connection, found.model)

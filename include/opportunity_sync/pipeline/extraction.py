@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _MINUTE = 60  # seconds
 _COUNT_SECONDS = 10.0
+_MOST_ROWS = 2**63 - 1  # what the store has room for
 _PAGES_BEFORE_COUNT = 5  # a shorter read is over before anybody asks how long it takes
 _REFUSALS_SAID = 10  # by name, of one table; the others are counted
 
@@ -186,10 +187,16 @@ def _count_rows(client: DataverseClient, entity: Entity) -> int | None:
     try:
         answer = asking.get_json(f"RetrieveTotalRecordCount(EntityNames=['{entity.name}'])")
         [total] = answer["EntityRecordCountCollection"]["Values"]
-        return int(total)
+        return _require_count(total)
     except (SyncError, KeyError, TypeError, ValueError) as error:
         log.info("%s: how many rows there are can't be asked: %s", entity.set_name, error)
         return None
+
+
+def _require_count(total: object) -> int:
+    if type(total) is not int or not 0 <= total <= _MOST_ROWS:
+        raise ValueError("the answer is no number of rows")
+    return total
 
 
 def _report_page(entity: Entity, reading: Reading, *, rate: float, total: int | None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from opportunity_sync.dynamics import Waiting, count_waiting
 from opportunity_sync.model import CONTACT
 
@@ -54,3 +56,23 @@ def test_a_date_beyond_the_calendar_is_no_reason_to_stop(server: ScriptedServer)
     server.say({"@odata.count": 3, "value": [row]})
 
     assert count_waiting(server.client(), CONTACT, EVER) == Waiting(3)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"@odata.count":99999999999999999999,"value":[]}', Waiting(5000)),
+        (b'{"@odata.count":true,"value":[]}', Waiting()),
+        (b'{"@odata.count":1e999,"value":[]}', Waiting()),
+        (b"[" * 100_000, Waiting()),
+        (b"\xff", Waiting()),
+    ],
+    ids=["more than a store holds", "no number", "no end", "brackets", "no text"],
+)
+def test_a_count_that_no_store_holds_is_no_reason_to_stop(
+    server: ScriptedServer, body: bytes, expected: Waiting
+) -> None:
+    """Five thousand stands for that many or more; what is no number is not known."""
+    server.say(body)
+
+    assert count_waiting(server.client(), CONTACT, EVER) == expected

@@ -425,6 +425,7 @@ def test_an_answer_that_does_not_say_who_it_is_claims_nothing(
 
 
 RECORD = "00000000-0000-4000-8000-0000000000c1"
+OF_ANOTHER = f"systemuser With Id = {RECORD.replace('c1', 'c2')} Does Not Exist"
 
 
 def test_a_record_is_gone_when_dataverse_says_so(
@@ -441,6 +442,7 @@ def test_a_record_is_gone_when_dataverse_says_so(
         (404, {"error": {"code": "0x80040217", "message": "no"}}),
         (404, {"error": {"code": "-2147220969", "message": "no"}}),
         (404, {"error": {"code": "", "message": f"contact With Id = {RECORD} Does Not Exist"}}),
+        (404, {"error": {"code": "", "message": f"With Id = {RECORD.upper()} Does Not Exist"}}),
     ],
     ids=str,
 )
@@ -456,6 +458,8 @@ def test_gone_is_said_in_some_ways(server: ScriptedServer, status: int, body: An
         (404, b"", QueryError),
         (404, {"error": {"code": "", "message": "Resource not found for the segment"}}, QueryError),
         (404, {"error": {"code": "", "message": "The host does not exist"}}, QueryError),
+        (404, {"error": {"code": "0x80040217", "message": OF_ANOTHER}}, QueryError),
+        (404, {"error": {"code": "", "message": OF_ANOTHER}}, QueryError),
         (400, {"error": {"code": "0x80040217", "message": "no"}}, QueryError),
         (403, {"error": {"code": "0x80040220", "message": "no"}}, PrivilegeError),
         (410, b"", QueryError),

@@ -240,3 +240,32 @@ def test_tokens_and_cookies_never_show() -> None:
 def test_a_long_message_is_cut() -> None:
     """A stack trace belongs into Dataverse's log, not into ours."""
     assert len(str(error_of(a_response(500, an_error("", "x" * 10_000))))) < 1000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"error":{"code":"0x80072322","message":"busy"}}',
+        b'{"error":{"code":"0x80072322","message":"busy \\ud800"}}',
+        b'{"error":{"code":"0x80072322","message":"busy \xff"}}',
+        b'{"error":{"code":"0X80072322","mess',
+        b'{"ErrorCode" : "0x80072322" "Message"',
+    ],
+    ids=["byte order mark", "half a surrogate", "no UTF-8", "cut short", "no JSON"],
+)
+def test_a_code_is_read_from_a_body_that_is_damaged(body: bytes) -> None:
+    """Throttling comes with 400 too: it would be a question to a person, and never tried again."""
+    error = error_of(a_response(400, body))
+    assert isinstance(error, ThrottledError)
+    assert error.request is not None
+    assert error.request.code == "0x80072322"
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>0x80040217</html>", b'{"error":{"code":"0x8004', b'"code"']
+)
+def test_what_is_no_whole_code_is_none(body: bytes) -> None:
+    """A gateway's page may quote one, and of one that is cut nobody knows which it is."""
+    error = error_of(a_response(404, body))
+    assert error.request is not None
+    assert error.request.code is None

@@ -74,3 +74,12 @@ def test_no_number_from_outside_reaches_a_clock_unbounded(
 def test_a_date_that_is_none_is_not_known(value: str) -> None:
     """The worker's clock counts alone then."""
     assert parse_http_date(value) is None
+
+
+@pytest.mark.parametrize("value", ["Tue, 03 Feb 2026 04:05:16 GMT", "1770091516", "1770091516000"])
+def test_a_moment_is_measured_by_the_clock_of_the_server_that_names_it(value: str) -> None:
+    """The worker's may be years off; it counts where the server does not say its own."""
+    headers = {"Retry-After": value, "Date": "Tue, 03 Feb 2026 04:05:06 GMT"}
+    assert retry_after_seconds(headers) == 10.0
+    assert retry_after_seconds({**headers, "Date": "yesterday"}, now=NOW) == 10.0
+    assert retry_after_seconds({"Retry-After": "Tue, 03 Feb 2009 04:05:16 GMT"}) == 0.0

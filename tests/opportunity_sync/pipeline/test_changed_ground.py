@@ -559,3 +559,32 @@ def test_a_manifest_that_names_a_part_too_few_is_found_out(
     with pytest.raises(StagingError, match=rf"manifest of {group} names"):
         sqlite_runs.load(run)
     assert dump(sqlite_runs.engine) == before
+
+
+@pytest.mark.parametrize("whose", ["Dynamics", "the worker"])
+def test_one_clock_that_is_far_behind_for_a_run_moves_no_watermark(
+    ticking: Ticking, whose: str
+) -> None:
+    """Only what lies ahead of both clocks is wrong; the other clock shows that it is not."""
+    ticking.run()
+    ticking.later(minutes=30)
+    ticking.run()
+    with ticking.engine.connect() as connection:
+        marks = read_state(connection).watermarks
+    ticking.later(minutes=5)
+    if whose == "Dynamics":
+        ticking.sandbox.organisation.skew_clock(-YEARS)
+    else:
+        ticking.ahead = -YEARS
+    ticking.run()
+    with ticking.engine.connect() as connection:
+        assert read_state(connection).watermarks == marks
+
+    ticking.sandbox.organisation.skew_clock(0)
+    ticking.ahead = 0
+    ticking.sandbox.organisation.create("contacts", {"lastname": "Lovelace"})
+    ticking.later(minutes=5)
+    ticking.run()
+    assert drift(ticking) == []
+    with ticking.engine.connect() as connection:
+        assert all(mark > marks[name] for name, mark in read_state(connection).watermarks.items())

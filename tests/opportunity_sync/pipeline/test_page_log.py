@@ -84,3 +84,20 @@ def test_a_total_that_is_not_told_holds_no_read_up(
     assert fault.struck == 1
     assert summaries["opportunity"]["rows"] == 150
     assert "how many rows there are can't be asked" in caplog.text
+
+
+@pytest.mark.parametrize("total", ["1e999", "1" + "0" * 400, "-1", '"150"', "true", "null"])
+def test_a_total_that_is_no_number_of_rows_holds_no_read_up(
+    sqlite_runs: SyncRuns, caplog: pytest.LogCaptureFixture, total: str
+) -> None:
+    """Whatever is answered: nothing but the log and the page's bar needs it."""
+    caplog.set_level(logging.INFO)
+    sqlite_runs.settings = sqlite_runs.settings.model_copy(update={"page_size": 20})
+    body = f'{{"EntityRecordCountCollection":{{"Count":1,"Values":[{total}]}}}}'
+    faults = sqlite_runs.sandbox.faults
+    faults.add("status", "RetrieveTotalRecordCount", times=9, status=200, body=body)
+
+    summaries = sqlite_runs.extract(sqlite_runs.begin(), "extract_opportunities")
+
+    assert summaries["opportunity"]["rows"] == 150
+    assert "how many rows there are can't be asked" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
-from opportunity_sync.errors import ConfigError, PrivilegeError
+from opportunity_sync.errors import ConfigError, PrivilegeError, ResponseError
 from opportunity_sync.store import read_state
 from oracle import actual_store, differences, expected_store
 from organisations import without_tracking
@@ -323,3 +324,28 @@ def test_a_page_of_known_refusals_is_no_sign_beside_new_ones(
         runs.run("full")
 
     assert len(listed(runs)) == 20 + 55
+
+
+@pytest.mark.parametrize("kind", ["another", "another, refused", "a tombstone"])
+def test_an_answer_about_records_that_nobody_asked_for_makes_none_gone(
+    people_runs: SyncRuns, people: Organisation, kind: str
+) -> None:
+    """The filter was not applied, so what the answer lacks may be there all the same."""
+    people_runs.run()
+    gone, other = (row["contactid"] for row in people.rows("contacts")[:2])
+    people.delete("contacts", gone)
+    people.now = people.now + timedelta(minutes=10)
+    row: dict[str, Any] = {"contactid": other, "versionnumber": 10**9, "lastname": "Byron"}
+    if kind == "another, refused":
+        row |= BAD
+    if kind == "a tombstone":
+        row = {"@odata.context": "x#contacts/$deletedEntity", "id": gone, "reason": "deleted"}
+    body = json.dumps({"value": [row]})
+    fault = people_runs.sandbox.faults.add("status", "CRM.In(", status=200, body=body, times=9)
+
+    with pytest.raises(ResponseError, match="none of those that it lacks counts as gone"):
+        people_runs.run("reconcile")
+    assert (gone,) in actual_store(people_runs.engine)["contact"]
+    fault.times = 0
+    people_runs.run("reconcile")
+    assert (gone,) not in actual_store(people_runs.engine)["contact"]

@@ -40,7 +40,7 @@ class Attribute:
     logical_name: str
     attribute_type: str | None = None
     is_valid_for_read: bool = True
-    is_secured: bool = False
+    is_secured: bool | None = None
     source_type: int | None = None  # 1: calculated, 2: rolled up, 3: a formula
     attribute_of: str | None = None  # the column that this one only helps to show
     metadata_id: str | None = None
@@ -154,13 +154,12 @@ def _read_specials(
 
 
 def _parse_attribute(name: str, column: Mapping[str, Any]) -> Attribute:
-    secured, source_type = column.get("IsSecured"), column.get("SourceType")
+    source_type = column.get("SourceType")
     return Attribute(
         logical_name=name,
         attribute_type=_parse_type(column),
         is_valid_for_read=column.get("IsValidForRead") is not False,
-        # What is neither true nor false may mean yes, and a secured column must not be read.
-        is_secured=secured is not None and secured is not False,
+        is_secured=_true_or_false(column.get("IsSecured")),
         source_type=source_type if type(source_type) is int else None,
         attribute_of=_text_or_none(column.get("AttributeOf")),
         metadata_id=(_text_or_none(column.get("MetadataId")) or "").lower() or None,
@@ -174,6 +173,10 @@ def _parse_type(column: Mapping[str, Any]) -> str | None:
     named = column.get("AttributeTypeName")
     name = _text_or_none(named.get("Value")) if isinstance(named, dict) else None
     return name.removesuffix("Type") if name else listed
+
+
+def _true_or_false(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _text_or_none(value: Any) -> str | None:

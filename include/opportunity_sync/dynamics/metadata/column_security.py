@@ -16,6 +16,8 @@ import msgspec
 
 from opportunity_sync.dynamics.metadata.attributes import require_list
 from opportunity_sync.dynamics.metadata.sample_queries import is_not_found
+from opportunity_sync.dynamics.pages.characters import replace_unstorable
+from opportunity_sync.dynamics.pages.envelope import MALFORMED
 from opportunity_sync.errors import ConfigError, QueryError, ResponseError
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ if TYPE_CHECKING:
 
 _FUNCTION: Final = "Microsoft.Dynamics.CRM.RetrievePrincipalAttributePrivileges()"
 _ALLOWED: Final = 4
+_HIDDEN: Final = (
+    "column security hides it from the application user, and it would read as null: "
+    "a field security profile of the user, or of a team of it, has to allow it"
+)
+_NOT_TOLD: Final = (
+    "metadata does not say whether column security lies over it, no field security profile allows "
+    "it to the application user, and no row shows a value: it may be hidden and read as null"
+)
 _NOTHING: Final[frozenset[Any]] = frozenset()
 
 
@@ -52,8 +62,11 @@ class ColumnSecurity:
         self._found: _Access | None = None
 
     def obstacle(self, entity: Entity, attribute: Attribute) -> Obstacle | None:
-        """What column security leaves of a column; None where it is read like any other."""
-        if not attribute.is_secured:
+        """What column security leaves of a column; None where it is read like any other.
+
+        A column that metadata says nothing of may be secured.
+        """
+        if attribute.is_secured is False:
             return None
         access, name = self._access(), (entity.name, attribute.logical_name)
         if access.problem is not None:
@@ -61,14 +74,20 @@ class ColumnSecurity:
                 "column security lies over it, and whether the application user may read it can't "
                 f"be found out: {access.problem}"
             )
-        if name not in access.names and attribute.metadata_id not in access.ids:
-            return "secured", (
-                "column security hides it from the application user, and it would read as null: "
-                "a field security profile of the user, or of a team of it, has to allow it"
-            )
-        if name in access.masked:
+        is_allowed = name in access.names or attribute.metadata_id in access.ids
+        if name in access.masked and (is_allowed or attribute.is_secured is None):
             return "masked", "a masking rule lies over it: what comes are not its values"
-        return None
+        if is_allowed:
+            return None
+        return "secured", _HIDDEN if attribute.is_secured else _NOT_TOLD
+
+    def is_told_by_values(self, attribute: Attribute) -> bool:
+        """Whether only values show what `obstacle` could not know of a column.
+
+        What hides a column hides all of its values. So one that has a value in a row is not hidden,
+        though metadata does not say so; while the rights are unknown, it may be a mask.
+        """
+        return self.is_unknown or attribute.is_secured is None
 
     @property
     def is_unknown(self) -> bool:
@@ -122,7 +141,9 @@ def _read_allowed_names(
     select = f"entityname,attributelogicalname,canread,{of}"
     permissions = _read_rows(client, "fieldpermissions", select=select, tables=tables)
     return _named_columns(
-        row for row in permissions if row.get(of) in profiles and row.get("canread") == _ALLOWED
+        row
+        for row in permissions
+        if str(row.get(of)).lower() in profiles and row.get("canread") == _ALLOWED
     )
 
 
@@ -147,7 +168,7 @@ def _named_columns(rows: Iterable[dict[str, Any]]) -> frozenset[tuple[str, str]]
 
 def _read_ids(client: DataverseClient, path: str, key: str) -> list[str]:
     rows = _read_rows(client, path, select=key)
-    return [found for row in rows if isinstance(found := row.get(key), str)]
+    return [found.lower() for row in rows if isinstance(found := row.get(key), str)]
 
 
 def _read_rows(
@@ -158,7 +179,8 @@ def _read_rows(
         params["$filter"] = " or ".join(f"entityname eq '{table}'" for table in tables)
     for page in client.pages(path, params=params, prefer=()):
         try:
-            answer = msgspec.json.decode(page.body, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+            text, _ = replace_unstorable(page.body)
+            answer = msgspec.json.decode(text, type=dict[str, Any])
+        except MALFORMED as error:
             raise ResponseError(f"A page of {path} is not the JSON it should be.") from error
         yield from require_list(answer, "value", of=path)

@@ -7,6 +7,7 @@ organisation has no such column, with the name that was probably meant.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from opportunity_sync.dynamics.metadata.attributes import (
@@ -43,7 +44,8 @@ def find_wanted(
 ) -> dict[str, Attribute]:
     """Of the columns of a metadata answer those that are wanted, with what only their type has.
 
-    An answer can lack a column or its type: selected ones are then asked for by themselves.
+    An answer can lack a column or its type: selected ones are then asked for by themselves. So is
+    any wanted column of which it does not say whether it is secured.
     """
     names = {field.source for field in entity.all_fields} | {each.source for each in custom}
     found = {name: listed[name] for name in sorted(names & listed.keys())}
@@ -53,6 +55,9 @@ def find_wanted(
             if attribute is not None:
                 log.info("%s.%s has no type in an answer about the table", entity.name, name)
                 found[name] = attribute
+    for name, attribute in found.items():
+        if attribute.is_secured is None and (alone := read_attribute(client, entity, name)):
+            found[name] = replace(attribute, is_secured=alone.is_secured)
     add_behaviours(client, entity, found)
     selected = [found.get(each.source) for each in custom]
     if any(attribute and attribute.attribute_type == LOOKUP for attribute in selected):

@@ -44,10 +44,10 @@ def find_unknown_fields(
         unknown += [other for other in asked if other in extras] if stands_for_all else [field]
 
 
-def find_masked_fields(
+def find_fields_with_values(
     client: DataverseClient, entity: Entity, fields: Sequence[Field]
 ) -> frozenset[Field]:
-    """Of fields under column security those that have a value, which may be a masked text."""
+    """The fields that have a value in one of a few rows; none where a query does not tell."""
     if not fields:
         return frozenset()
     params = {"$select": ",".join(field.select for field in fields), "$top": _SAMPLE}

@@ -18,7 +18,7 @@ from opportunity_sync.dynamics.metadata.column_types import type_obstacle
 from opportunity_sync.dynamics.metadata.custom_fields import find_wanted, type_fields
 from opportunity_sync.dynamics.metadata.labels import read_labels
 from opportunity_sync.dynamics.metadata.sample_queries import (
-    find_masked_fields,
+    find_fields_with_values,
     find_unknown_fields,
 )
 from opportunity_sync.dynamics.metadata.table_definition import read_definition
@@ -81,7 +81,9 @@ class TablePlanner:
             ),
             change_tracking_enabled=definition.tracks_changes,
             reads_every_row=self.depths.reads_every_row(entity),
-            secured=tuple(field.column for field in fields if attributes[field.source].is_secured),
+            secured=tuple(
+                field.column for field in fields if attributes[field.source].is_secured is not False
+            ),
         )
 
     def _find_unreadable(
@@ -104,21 +106,25 @@ class TablePlanner:
             if (attribute := attributes.get(field.source)) is not None
             and (reason := self._obstacle(entity, field, attribute)) is not None
         }
-        checked = {
-            field: _require_no_rule_needs(entity, field, out) for field, out in found.items()
-        }
-        for field in find_masked_fields(self.client, entity, self._of_unknown_rights(found)):
-            checked[field] = msgspec.structs.replace(found[field], state="masked")
-        return checked
+        doubtful = [
+            field
+            for field, out in found.items()
+            if out.state == "secured" and self.security.is_told_by_values(attributes[field.source])
+        ]
+        for field in find_fields_with_values(self.client, entity, doubtful):
+            out = self._judge_shown(field, found.pop(field), attributes[field.source])
+            found |= {} if out is None else {field: out}
+        return {field: _require_no_rule_needs(entity, field, out) for field, out in found.items()}
 
     def _obstacle(self, entity: Entity, field: Field, attribute: Attribute) -> Obstacle | None:
         return self.security.obstacle(entity, attribute) or type_obstacle(field, attribute)
 
-    def _of_unknown_rights(self, found: dict[Field, LeftOut]) -> list[Field]:
-        """The secured columns of which only their values can tell whether they are masked."""
-        if not self.security.is_unknown:
-            return []
-        return [field for field, out in found.items() if out.state == "secured"]
+    def _judge_shown(self, field: Field, out: LeftOut, attribute: Attribute) -> LeftOut | None:
+        """Why a column is left out though rows show a value of it; None where it is not."""
+        if self.security.is_unknown:
+            return msgspec.structs.replace(out, state="masked")
+        misfit = type_obstacle(field, attribute)
+        return None if misfit is None else LeftOut(field.source, misfit[1], misfit[0], field.column)
 
     def _find_unanswered(
         self, entity: Entity, fields: Sequence[Field], attributes: dict[str, Attribute]

@@ -8,6 +8,7 @@ are refused.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -22,12 +23,14 @@ from opportunity_sync.dynamics.pages.envelope import (
 )
 from opportunity_sync.dynamics.pages.progress import Progress
 from opportunity_sync.errors import ConfigError
-from opportunity_sync.http.addresses import origin_of, same_origin
+from opportunity_sync.http.addresses import DEFAULT_PORTS, origin_of, same_origin
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from opportunity_sync.http.answer import Answer
+
+log = logging.getLogger(__name__)
 
 ANNOTATIONS: Final = 'odata.include-annotations="Microsoft.Dynamics.CRM.lookuplogicalname"'
 TRACK_CHANGES: Final = "odata.track-changes"
@@ -35,8 +38,7 @@ _LOOKUP_TYPE: Final = b"@Microsoft.Dynamics.CRM.lookuplogicalname"
 _SET_LOOKUP: Final = re.compile(rb'"_\w+_value"\s*:\s*"')
 _APPLIED: Final = "Preference-Applied"
 _INCLUDE: Final = "odata.include-annotations"
-_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+_DAMAGED: Final = "\N{REPLACEMENT CHARACTER}"
 _API_PATH: Final = "/api/data/"
 
 
@@ -45,7 +47,7 @@ class Page:
     """One whole page: its JSON bytes, where it came from and where the next one is.
 
     `number` counts from 1 within one reading; `server_date` is the server's clock, UTC. Both links
-    are whole URLs. `delta_link`, for later changes, is only checked when it is followed.
+    are whole URLs of the organisation's Web API. `delta_link` is for later changes.
     """
 
     body: bytes = field(repr=False)
@@ -93,7 +95,7 @@ class Trail:
             next_link=link,
             server_date=answer.server_date,
             request_id=answer.request.request_id,
-            delta_link=envelope.delta_link and _whole_url(answer, envelope.delta_link),
+            delta_link=self._delta_link(answer, envelope.delta_link),
         )
 
     def note_followed(self, link: str) -> None:
@@ -109,6 +111,25 @@ class Trail:
             raise answer.error("The link to the next page was followed before: it is a circle.")
         return whole
 
+    def _delta_link(self, answer: Answer, link: str | None) -> str | None:
+        """The link for later changes, unless nobody could follow it: every later run would fail."""
+        if link is None:
+            return None
+        whole = _whole_url(answer, link)
+        if is_own_link(whole, answer.url):
+            return whole
+        log.warning(
+            "The link for later changes can't be followed and is dropped: %s The next run reads "
+            "the table whole.",
+            _fault_of_link(whole, answer.url),
+        )
+        return None
+
+
+def is_own_link(link: str, organization_url: str) -> bool:
+    """Whether a link is one of the organisation's Web API, to the letter."""
+    return _fault_of_link(link, organization_url) is None
+
 
 def require_own_link(link: str, organization_url: str) -> None:
     """Refuse a link that leaves the organisation's Web API: the token goes nowhere else.
@@ -116,20 +137,39 @@ def require_own_link(link: str, organization_url: str) -> None:
     Raises:
         ConfigError: the link is of another server, or of another path of this one.
     """
-    if not same_origin(link, organization_url):
-        named = origin_of(link)
-        raise ConfigError(
-            f"A link points to {named[1] if named else 'no address'}, not to "
-            f"{urlsplit(organization_url).netloc}; it was not followed.",
+    fault = _fault_of_link(link, organization_url)
+    if fault is not None:
+        raise fault
+
+
+def _fault_of_link(link: str, organization_url: str) -> ConfigError | None:
+    """Why a link is not followed; None where it is one of the organisation's Web API."""
+    # What urlsplit passes over at the ends, what no store holds or what stands for it, is in no
+    # link of Dataverse.
+    is_clean = link.isprintable() and link == link.strip() and _DAMAGED not in link
+    if not is_clean or not same_origin(link, organization_url):
+        return ConfigError(
+            f"A link points to {_address_of(link) if is_clean else 'no address'}, not to "
+            f"{_address_of(organization_url)}; it was not followed.",
             next_step="if that is another address of the same organisation, set it as the "
             "connection's host; otherwise find out who answers in Dataverse's place",
         )
     path = unquote(urlsplit(link).path)
     if not path.startswith(_API_PATH) or ".." in path or "\\" in path:
-        raise ConfigError(
+        return ConfigError(
             "A link leaves the Web API of the organisation; it was not followed.",
             next_step="find out who answers in Dataverse's place (a proxy or gateway?)",
         )
+    return None
+
+
+def _address_of(url: str) -> str:
+    """Scheme, host and, where it is not the scheme's own, port, as messages name them."""
+    origin = origin_of(url)
+    if origin is None:
+        return "no address"
+    scheme, host, port = origin
+    return f"{scheme}://{host}" + ("" if DEFAULT_PORTS.get(scheme) == port else f":{port}")
 
 
 def _whole_url(answer: Answer, link: str) -> str:
@@ -147,9 +187,6 @@ def _canonical_link(link: str) -> object:
 
 
 def _require_envelope(answer: Answer, parse_rows: ParseRows | None) -> Envelope:
-    charset = _CHARSET.search(answer.headers.get("Content-Type", ""))
-    if charset is not None and charset[1].lower() not in _CHARSETS:
-        raise answer.error("The page is in another encoding than UTF-8.")
     try:
         return read_envelope(answer.body, parse_rows)
     except EnvelopeError as error:

@@ -113,7 +113,9 @@ class PageDecoder:
         except MALFORMED as error:
             raise _broken_page_error(self.entity, error) from error
         keys = page.table.column(self.entity.key_column).to_pylist()
-        self._progress.note_page([*keys, *page.deleted_ids], is_last=page.next_link is None)
+        refused = [error.record_id for error in page.refused if error.record_id]
+        came = [*keys, *refused, *page.deleted_ids]
+        self._progress.note_page(came, is_last=page.next_link is None)
         return page
 
     def _decode_page(self, body: bytes, envelope: Envelope | None) -> DecodedPage:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from opportunity_sync import store
-from opportunity_sync.dynamics import same_origin
+from opportunity_sync.dynamics import is_own_link
 from opportunity_sync.pipeline.run import Baseline, Link, window_for
 
 if TYPE_CHECKING:
@@ -32,13 +32,17 @@ _OWED_SHARE = 50
 
 @dataclass(frozen=True)
 class Findings:
-    """What `begin` has found out: what is asked, what can be read, what the store holds."""
+    """What `begin` has found out: what is asked, what can be read, what the store holds.
+
+    `started_at` is the lower of Dynamics' clock and the worker's, `latest` the higher.
+    """
 
     request: RunRequest
     plan: Plan
     state: store.StoreState
     organization_url: str
     started_at: datetime
+    latest: datetime
     model: Model
 
 
@@ -157,10 +161,10 @@ def _link_to_follow(
 
     A row that comes without a selected field owes it. Without a field of the rules it can't come.
     """
-    if not same_origin(url, found.organization_url):
+    if not is_own_link(url, found.organization_url):
         log.warning(
-            "%s: the change tracking link is of another address of the organisation and is "
-            "dropped; a full pass brings a new one.",
+            "%s: the change tracking link is of another address than the organisation's Web API "
+            "and is dropped; a full pass brings a new one.",
             entity.set_name,
         )
         return None

@@ -11,7 +11,7 @@ from opportunity_sync.dynamics import (
     PageDecoder,
     staged_schema,
 )
-from opportunity_sync.errors import DataError
+from opportunity_sync.errors import DataError, ResponseError
 from opportunity_sync.model import VERSION, Entity
 from opportunity_sync.pipeline.reading.parts import PartState, Reading, Refusals
 from opportunity_sync.pipeline.reading.readings import part_state
@@ -69,6 +69,9 @@ def fetch_rows(client: DataverseClient, run: Run, found: Answers, *, ids: Sequen
 
     Where an answer holds a row without a readable id, the keys that seem to be missing are asked
     for one by one. Those that Dynamics does have are refused, and the others are missing.
+
+    Raises:
+        ResponseError: an answer is about other records, so what it lacks may be there.
     """
     entity = found.entity
     decoder = PageDecoder(entity, run.plan)
@@ -79,9 +82,23 @@ def fetch_rows(client: DataverseClient, run: Run, found: Answers, *, ids: Sequen
         pages = client.by_ids(entity, batch, select=select, parse_rows=decoder.parse_rows)
         for page in pages:
             decoded = decoder.decode(page.body, page.envelope)
+            _require_asked_rows(entity, decoded, asked=batch)
             requests, counted = client.counters.requests - counted, client.counters.requests
             found.add(page, decoded, requests=requests)
             unidentified += decoded.unidentified
         if unidentified:
             missing = [each for each in batch if each not in found.versions]
             found.refuse([each for each in missing if not client.is_gone(entity, each)])
+
+
+def _require_asked_rows(entity: Entity, decoded: DecodedPage, *, asked: Sequence[str]) -> None:
+    """Raise `ResponseError` if a page holds records that were not asked for, or tombstones."""
+    came = {error.record_id for error in decoded.refused if error.record_id}
+    came.update(decoded.table[entity.key_column].to_pylist())
+    if decoded.deleted_ids or came - set(asked):
+        raise ResponseError(
+            f"{entity.set_name} were asked for by their ids, and the answer is about others, so "
+            "none of those that it lacks counts as gone.",
+            next_step="wait: the next try or the next run asks again; if it stays, find out who "
+            "answers in Dataverse's place (a proxy or gateway?)",
+        )

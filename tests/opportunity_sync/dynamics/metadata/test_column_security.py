@@ -306,3 +306,49 @@ def test_a_hidden_column_that_the_second_answer_lacks_is_found_all_the_same(
     organisation.leave_out_of_metadata("contacts", "jobtitle")
     with pytest.raises(ConfigError, match="jobtitle"):
         require_same_security(client, CONTACT, plan)
+
+
+@pytest.mark.parametrize("hole", ["null", "missing"])
+@pytest.mark.parametrize("event", ["hidden", "shown", "dropped"])
+def test_a_column_whose_security_is_not_told_any_more_counts_where_it_surely_was_not_hidden(
+    client: DataverseClient, organisation: Organisation, hole: str, event: str
+) -> None:
+    """A row shows a value, or queries do not know it; else what was read may be null."""
+    organisation.create("contacts", {"jobtitle": "Countess"})
+    plan = plan_of(client)
+    if hole == "null":
+        organisation.garble_metadata("contacts", "jobtitle", IsSecured=None)
+    else:
+        organisation.leave_out_of_metadata("contacts", "jobtitle", None)
+    if event == "hidden":
+        organisation.secure_column("contacts", "jobtitle")
+        with pytest.raises(ConfigError, match="metadata does not say whether"):
+            require_same_security(client, CONTACT, plan)
+        return
+    if event == "dropped":
+        organisation.drop_column("contacts", "jobtitle")
+    require_same_security(client, CONTACT, plan)
+
+
+def answer_permissions(sandbox: Sandbox, organisation: Organisation, how: str) -> None:
+    """Let the function be unknown, and the page of permissions be written in another way."""
+    sandbox.faults.add("status", FUNCTION, status=404, code="0x80060888", times=9)
+    named = {"entityname": "contact", "attributelogicalname": "jobtitle", "canread": 4}
+    profiles = [row["fieldsecurityprofileid"] for row in organisation.rows("fieldsecurityprofiles")]
+    rows = [{**named, "_fieldsecurityprofileid_value": each.upper()} for each in profiles]
+    if how == "odd values":
+        rows += [{**named, "_fieldsecurityprofileid_value": odd} for odd in ({}, [], 5, None)]
+    body = json.dumps({"value": rows})
+    if how == "no text":
+        body = body[:-2] + ', {"x": "\\ud800"}]}'
+    sandbox.faults.add("status", "fieldpermissions", status=200, body=body)
+
+
+@pytest.mark.parametrize("how", ["in capitals", "odd values", "no text"])
+def test_permissions_are_read_however_they_are_written(
+    client: DataverseClient, organisation: Organisation, sandbox: Sandbox, title: str, how: str
+) -> None:
+    """An id is the same in capitals, and an odd row costs no other."""
+    organisation.grant_column("contacts", title)
+    answer_permissions(sandbox, organisation, how)
+    assert plan_of(client).secured == ("job_title",)

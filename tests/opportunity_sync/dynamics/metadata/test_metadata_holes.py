@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from opportunity_sync.dynamics import DataverseClient, EntityPlan, organization_plan
+from opportunity_sync.dynamics.metadata.attributes import COLUMN_PROPERTIES
 from opportunity_sync.errors import ConfigError, ResponseError
 from opportunity_sync.model import (
     CONNECTION_ROLE,
@@ -79,7 +80,8 @@ def test_a_column_that_one_metadata_answer_lacks_is_read_all_the_same(
 def test_a_column_is_read_however_many_answers_lack_it(
     client: DataverseClient, organisation: Organisation, times: int | None
 ) -> None:
-    """The query decides; its labels come where any answer has them."""
+    """A query knows it and a row has a value, so nothing hides it; labels come where told."""
+    organisation.create("accounts", {"industrycode": 1})
     organisation.leave_out_of_metadata("accounts", "industrycode", times)
     plan = plan_of(client, DEFAULT_MODEL["account"])
     assert "industry" in plan.columns
@@ -446,3 +448,58 @@ def test_what_dataverse_refuses_to_tell_of_a_type_stops_nothing(
     plan = plan_of(client, CONTACT)
     assert whole.columns == plan.columns
     assert f"contact: what is special of its {kind} columns can't be read" in caplog.text
+
+
+# Nobody says whether a column is secured
+
+
+@pytest.mark.parametrize("hole", ["null", "missing", "missing twice"])
+@pytest.mark.parametrize("may_read", [False, True])
+def test_a_secured_column_of_which_metadata_does_not_say_it_is_not_read_as_null(
+    client: DataverseClient, organisation: Organisation, hole: str, may_read: bool
+) -> None:
+    """The rights decide: without one every value of the store would be emptied."""
+    organisation.create("contacts", {"jobtitle": "Countess"})
+    organisation.secure_column("contacts", "jobtitle")
+    if may_read:
+        organisation.grant_column("contacts", "jobtitle")
+    if hole == "null":
+        organisation.garble_metadata("contacts", "jobtitle", IsSecured=None)
+    else:
+        organisation.leave_out_of_metadata("contacts", "jobtitle", None if "twice" in hole else 1)
+    plan = plan_of(client, CONTACT)
+    left_out = {out.source: out.state for out in plan.left_out}
+    assert left_out == ({} if may_read else {"jobtitle": "secured"})
+    assert ("job_title" in plan.secured) is may_read
+
+
+def test_a_value_shows_that_a_column_is_not_hidden_of_which_nobody_says_it(
+    client: DataverseClient, organisation: Organisation
+) -> None:
+    """A mask shows a value too, so its rule counts first."""
+    organisation.create("contacts", {"jobtitle": "Countess", "emailaddress1": "a@example.com"})
+    for name in ("jobtitle", "emailaddress1", "salutation"):
+        organisation.garble_metadata("contacts", name, IsSecured=None)
+    organisation.mask_column("contacts", "emailaddress1")
+    plan = plan_of(client, CONTACT)
+    assert "job_title" in plan.columns
+    states = {out.source: out.state for out in plan.left_out}
+    assert states == {"emailaddress1": "masked", "salutation": "secured"}
+
+
+def test_a_column_is_asked_for_by_itself_where_one_answer_does_not_say_whether_it_is_secured(
+    client: DataverseClient, organisation: Organisation, sandbox: Sandbox
+) -> None:
+    """No row has a value that would show it."""
+    assert organisation.rows("contacts") == []
+    plan = plan_of(client, CONTACT)
+    query = {
+        "$select": "LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled",
+        "$expand": f"Attributes($select={COLUMN_PROPERTIES})",
+    }
+    answer = client.get_json("EntityDefinitions(LogicalName='contact')", query)
+    for column in answer["Attributes"]:
+        if column["LogicalName"] == "jobtitle":
+            column["IsSecured"] = None
+    sandbox.faults.add("status", "EntityDefinitions", status=200, body=json.dumps(answer))
+    assert plan_of(client, CONTACT) == plan

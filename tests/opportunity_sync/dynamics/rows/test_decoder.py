@@ -572,3 +572,15 @@ def test_good_rows_keep_their_order_and_types_when_others_are_refused() -> None:
     alone = decoder().decode(a_page(*rows)).table
     among = decoder().decode(a_page(an_opportunity(name=1), *rows, an_opportunity(name=[]))).table
     assert alone.equals(pa.table(among.columns, schema=alone.schema))
+
+
+def test_refused_records_are_new_ones_too() -> None:
+    """A table of bad records ends at the guard that counts them, not as a circle of pages."""
+    pages = (
+        a_page(
+            an_opportunity(opportunityid=f"{ID[:-3]}{number:03x}", modifiedon="0000-01-01"),
+            nextLink=f"https://h/{number}",
+        )
+        for number in range(MOST_PAGES * 2)
+    )
+    assert pages_taken(pages) == MOST_PAGES * 2

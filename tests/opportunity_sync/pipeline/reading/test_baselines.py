@@ -77,6 +77,7 @@ def read(
         state=state,
         organization_url=URL,
         started_at=NOON,
+        latest=NOON,
         model=DEFAULT_MODEL,
     )
     return baseline(connection, found, entity, overlap=OVERLAP)
@@ -153,11 +154,19 @@ def test_a_tracked_table_is_followed_by_its_link(connection: Connection) -> None
 @pytest.mark.parametrize(
     "state",
     [
-        linked(url="https://elsewhere.example/contacts?$deltatoken=1"),
+        linked(url="https://elsewhere.example/api/data/v9.2/contacts?$deltatoken=1"),
+        linked(url=f"{URL}/contacts?$deltatoken=1"),
+        linked(url=f" {LINK}"),
         linked(columns=less_columns("parent")),
         linked(columns=less_columns("modified_at")),
     ],
-    ids=["of another address", "without a rule column", "without a standing column"],
+    ids=[
+        "of another address",
+        "of another path",
+        "with a blank",
+        "without a rule column",
+        "without a standing column",
+    ],
 )
 def test_a_link_that_is_of_no_use_is_dropped(connection: Connection, state: StoreState) -> None:
     """A whole pass brings a new one; the stored one is known, so that it can be replaced."""
