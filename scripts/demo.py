@@ -9,7 +9,6 @@ DEMO_FOLDER=path  takes the organisation's rows from a folder of Web API JSON fi
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -17,15 +16,23 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo_summary import Summary, summary
-from embedded import CONNECTIONS, PROJECT, Embedded, NotStartedError, end, given_connections
+from embedded import (
+    PROJECT,
+    Embedded,
+    NotStartedError,
+    contradiction,
+    end,
+    given_connections,
+    given_rows,
+)
 from single_run import only_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
 DAG = "dynamics_opportunity_sync"
 # In a demo nothing outside is unreliable: a task that fails twice will not heal.
@@ -81,8 +88,7 @@ class Progress:
 def main() -> int:
     """Run the demo; 0 when the DAG run succeeded."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    rows = os.environ.get("DEMO_FOLDER")
-    demo = Embedded(PROJECT / ".demo", Path(rows).expanduser().resolve() if rows else None)
+    demo = Embedded(PROJECT / ".demo", given_rows())
     if wrong := contradiction(demo.rows, given_connections()):
         print(wrong, file=sys.stderr)
         return 1
@@ -95,18 +101,6 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
     return 1
-
-
-def contradiction(rows: Path | None, given: Sequence[str]) -> str | None:
-    """What the caller's environment asks for that can't be had; none where all is well."""
-    if rows and not rows.is_dir():
-        return f"DEMO_FOLDER: {rows} is no folder."
-    if rows and given:
-        return f"DEMO_FOLDER and {given[0]} are both set: unset one of them."
-    if len(given) == 1:
-        [other] = set(CONNECTIONS).difference(given)
-        return f"{given[0]} is set and {other} is not: set both, or none for the demo's own."
-    return None
 
 
 def run(demo: Embedded, began: float) -> int:
