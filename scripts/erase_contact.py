@@ -15,9 +15,9 @@ from embedded import (
     STORE,
     Embedded,
     NotStartedError,
-    misplaced_rows,
     given_connections,
     given_rows,
+    misplaced_rows,
 )
 from single_run import only_one
 

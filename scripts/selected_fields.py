@@ -18,9 +18,9 @@ from embedded import (
     PROJECT,
     Embedded,
     NotStartedError,
-    misplaced_rows,
     given_connections,
     given_rows,
+    misplaced_rows,
 )
 from single_run import only_one
 

@@ -33,11 +33,11 @@ from embedded import (
     PROJECT,
     Embedded,
     NotStartedError,
-    misplaced_rows,
     free_ports,
     given_connections,
     given_rows,
     is_free,
+    misplaced_rows,
 )
 from metadata_database import metadata_database
 from single_run import only_one, say
