@@ -43,6 +43,8 @@ OWN_LINE = re.compile(
     r"^\S+Z \[(?P<level>\w+)\s*\] (?P<text>.*?)\s+"
     r"\[(?:opportunity_sync[.\w]*|sync_\w+)\](?: loc=\S+)?$"
 )
+GROUP_END = "::endgroup::"  # for Airflow's page
+LAST_TASK = "finish"  # fails with every other task, to say so
 HAPPENED = re.compile(r"What happened: (.+)")
 LAST_WORD = "Runbook: "
 FAILURE = re.compile(r"\[error\s*\] Task failed with exception")
@@ -57,7 +59,7 @@ class Progress:
 
     task: str = ""
     has_failed: bool = False  # this try of this task
-    failed_task: str = "its start"
+    failed_task: str = ""
     failures: int = 0
     reason: str = ""
     is_told: bool = False  # all that there is to say of the last failure
@@ -66,8 +68,10 @@ class Progress:
         """Show the line if it is for people; remember what went wrong."""
         if starting := TASK.search(line):
             self.task, self.has_failed = starting[1], False
+            if self.task == self.failed_task:
+                self.failed_task, self.reason = "", ""  # another try, which may succeed
             print(f"  {self.task}")
-        elif own := OWN_LINE.match(line):
+        elif (own := OWN_LINE.match(line)) and own["text"] != GROUP_END:
             print(f"      {own['text']}")
             if happened := HAPPENED.match(own["text"]):
                 self.fail(happened[1])
@@ -79,10 +83,14 @@ class Progress:
 
     def fail(self, reason: str = "") -> None:
         """A try of a task failed; it is told once, by our own words where there are any."""
-        if not self.has_failed:
-            self.failures, self.is_told, self.reason = self.failures + 1, False, ""
-        self.has_failed, self.failed_task = True, self.task
-        self.reason = reason or self.reason
+        is_new = not self.has_failed
+        if is_new:
+            self.failures, self.is_told = self.failures + 1, False
+        self.has_failed = True
+        if self.task == LAST_TASK and self.failed_task not in {"", LAST_TASK}:
+            return  # it is red because the other one is
+        self.reason = reason or ("" if is_new else self.reason)
+        self.failed_task = self.task
 
 
 def main() -> int:
@@ -121,7 +129,7 @@ def run(demo: Embedded, began: float) -> int:
         if progress is None:
             taken = time.monotonic() - began
             return show_summary(summary(environment, demo, seconds=taken, log=path))
-    print(f"\nThe run failed in {progress.failed_task}.", file=sys.stderr)
+    print(f"\nThe run failed in {progress.failed_task or 'its start'}.", file=sys.stderr)
     print(progress.reason or "The log says why.", file=sys.stderr)
     print(f"Full log: {path}", file=sys.stderr)
     return 1
