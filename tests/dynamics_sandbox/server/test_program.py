@@ -213,7 +213,7 @@ def test_a_secret_that_was_handed_out_holds_after_a_restart(tmp_path: Path) -> N
     """Who was given the connection can't be told of a new one after each restart of a machine."""
     secrets = set()
     for _ in range(2):
-        process = start(tmp_path / "state", "--seed", "3", "--opportunities", "5")
+        process = start(tmp_path / "state", "--seed", "3", "--opportunities", "60")
         assert process.stdout is not None
         process.stdout.readline()
         described = json.loads((tmp_path / "state" / "sandbox.json").read_text())
