@@ -101,7 +101,7 @@ def _findings_of_others(others: Iterable[Path], files: Mapping[str, Path]) -> It
     for path, meant in likely.items():
         is_json = path.suffix.lower() == _SUFFIX
         twins = [other.name for other in likely if other != path and likely[other] == meant]
-        twins += [files[meant].name] if meant in files and is_json else []
+        twins += [files[meant].name] if meant and meant in files and is_json else []
         if meant and twins:
             both = f"is {meant} by its name, and so is {' and '.join(twins)}: put all rows into one"
             yield Finding(path.name, f"{both} {meant}{_SUFFIX}.", stops=True)
