@@ -63,6 +63,6 @@ def not_valid(found: Connection, fault: str) -> ConfigError:
     """The error that names a fault of a connection."""
     return ConfigError(
         f"Connection '{found.conn_id}' of type '{found.conn_type}' is not valid: {fault}.",
-        next_step="correct it (Admin -> Connections, or where it is kept); docs/runbook.md shows "
-        "examples.",
+        next_step="correct it (Admin -> Connections, or where it is kept); README, 'A real "
+        "organisation', shows examples.",
     )

@@ -135,7 +135,7 @@ def postgres_url(found: Connection) -> URL:
     if missing:
         raise ConfigError(
             f"Connection '{found.conn_id}' of type '{found.conn_type}' lacks {', '.join(missing)}.",
-            next_step="complete the connection; docs/runbook.md shows an example.",
+            next_step="complete the connection; README, 'A real organisation', shows an example.",
         )
     options = options_of(found)
     is_socket = host.startswith("/")

@@ -49,8 +49,8 @@ def repair_fields() -> dict[str, Param]:
     return {
         "accept_deletions": switch(
             "Accept deletions",
-            "Mark what is gone, even if it is more of a table than is believed otherwise. Not for "
-            "range.",
+            "Mark missing rows as deleted even if there are more of them than the guard allows. "
+            "Not for mode range.",
         ),
         "retry_refused": switch(
             "Try refused records again",

@@ -22,6 +22,7 @@ from sync_request import is_quick_sync, mode_of, request, started_run
 from sync_run_notes import leave_note
 from sync_task_outcomes import Failure, RunFailedError, failure_of, states_of, telling
 from sync_task_times import times_of, timing
+from sync_task_waits import noting_waits, waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,11 @@ def begin(context: Mapping[str, Any]) -> Summary:
     with timing(context), telling(context):
         chosen = with_patience(settings(), context)
         asked = request(started_run(context))
-        with dynamics_client(chosen) as client, store(chosen) as engine:
+        with (
+            dynamics_client(chosen) as client,
+            noting_waits(context, client),
+            store(chosen) as engine,
+        ):
             return beginning.begin(client, engine, request=asked, settings=chosen)
 
 
@@ -67,7 +72,7 @@ def extract(context: Mapping[str, Any]) -> Summary:
     with timing(context), telling(context):
         chosen, run = with_patience(settings(), context), require_begun(context)
         notes = ProgressNotes(partial(note_progress, chosen, run))
-        with dynamics_client(chosen) as client:
+        with dynamics_client(chosen) as client, noting_waits(context, client):
             task = context["ti"].task_id
             return extraction.extract(client, run, task=task, on_progress=notes)
 
@@ -88,7 +93,11 @@ def transform(context: Mapping[str, Any]) -> Summary:
 
     with timing(context), telling(context):
         chosen = with_patience(settings(), context)
-        with dynamics_client(chosen) as client, store(chosen) as engine:
+        with (
+            dynamics_client(chosen) as client,
+            noting_waits(context, client),
+            store(chosen) as engine,
+        ):
             return transformation.transform(client, engine, require_begun(context), settings=chosen)
 
 
@@ -135,6 +144,7 @@ def finish(context: Mapping[str, Any]) -> Summary:
 def close(context: Mapping[str, Any], *, settings: Settings) -> Summary:
     """Close the books and tidy up. Raises `RunFailedError` for a run without a load."""
     from opportunity_sync.pipeline.telling.metrics import metrics_of_failure
+    from opportunity_sync.pipeline.telling.summary import say_waits
 
     if has_loaded(context):
         summary = close_succeeded(context, settings=settings)
@@ -142,6 +152,8 @@ def close(context: Mapping[str, Any], *, settings: Settings) -> Summary:
         record_times(context, settings=settings)
         return summary
     failure = failure_of(context)
+    if waited := say_waits(waits_of(context)):
+        log.info("%s", waited)
     leave_note(context, str(failure))
     close_failed(context, failure, settings=settings)
     record_times(context, settings=settings)
@@ -172,7 +184,7 @@ def close_succeeded(context: Mapping[str, Any], *, settings: Settings) -> Summar
             ending.finish(engine, run, succeeded=True, settings=settings)
             figures = figures_of(engine, run)
             send_metrics(metrics_of_run(figures) if figures else ())
-            return report_run(figures, run)
+            return report_run(figures, run, waits=waits_of(context))
     except Exception as error:  # noqa: BLE001 - whatever it is: the rows are in the store
         log.warning(
             "The run has loaded, but its end is not tidy: %s. A later run removes what is staged.",

@@ -9,7 +9,6 @@ DEMO_FOLDER=path  takes the organisation's rows from a folder of Web API JSON fi
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -17,15 +16,23 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demo_summary import Summary, summary
-from embedded import CONNECTIONS, PROJECT, Embedded, NotStartedError, end, given_connections
+from embedded import (
+    PROJECT,
+    Embedded,
+    NotStartedError,
+    contradiction,
+    end,
+    given_connections,
+    given_rows,
+)
 from single_run import only_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path
 
 DAG = "dynamics_opportunity_sync"
 # In a demo nothing outside is unreliable: a task that fails twice will not heal.
@@ -36,6 +43,8 @@ OWN_LINE = re.compile(
     r"^\S+Z \[(?P<level>\w+)\s*\] (?P<text>.*?)\s+"
     r"\[(?:opportunity_sync[.\w]*|sync_\w+)\](?: loc=\S+)?$"
 )
+GROUP_END = "::endgroup::"  # for Airflow's page
+LAST_TASK = "finish"  # fails with every other task, to say so
 HAPPENED = re.compile(r"What happened: (.+)")
 LAST_WORD = "Runbook: "
 FAILURE = re.compile(r"\[error\s*\] Task failed with exception")
@@ -50,7 +59,7 @@ class Progress:
 
     task: str = ""
     has_failed: bool = False  # this try of this task
-    failed_task: str = "its start"
+    failed_task: str = ""
     failures: int = 0
     reason: str = ""
     is_told: bool = False  # all that there is to say of the last failure
@@ -59,8 +68,10 @@ class Progress:
         """Show the line if it is for people; remember what went wrong."""
         if starting := TASK.search(line):
             self.task, self.has_failed = starting[1], False
+            if self.task == self.failed_task:
+                self.failed_task, self.reason = "", ""  # another try, which may succeed
             print(f"  {self.task}")
-        elif own := OWN_LINE.match(line):
+        elif (own := OWN_LINE.match(line)) and own["text"] != GROUP_END:
             print(f"      {own['text']}")
             if happened := HAPPENED.match(own["text"]):
                 self.fail(happened[1])
@@ -72,17 +83,20 @@ class Progress:
 
     def fail(self, reason: str = "") -> None:
         """A try of a task failed; it is told once, by our own words where there are any."""
-        if not self.has_failed:
-            self.failures, self.is_told, self.reason = self.failures + 1, False, ""
-        self.has_failed, self.failed_task = True, self.task
-        self.reason = reason or self.reason
+        is_new = not self.has_failed
+        if is_new:
+            self.failures, self.is_told = self.failures + 1, False
+        self.has_failed = True
+        if self.task == LAST_TASK and self.failed_task not in {"", LAST_TASK}:
+            return  # it is red because the other one is
+        self.reason = reason or ("" if is_new else self.reason)
+        self.failed_task = self.task
 
 
 def main() -> int:
     """Run the demo; 0 when the DAG run succeeded."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    rows = os.environ.get("DEMO_FOLDER")
-    demo = Embedded(PROJECT / ".demo", Path(rows).expanduser().resolve() if rows else None)
+    demo = Embedded(PROJECT / ".demo", given_rows())
     if wrong := contradiction(demo.rows, given_connections()):
         print(wrong, file=sys.stderr)
         return 1
@@ -95,18 +109,6 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
     return 1
-
-
-def contradiction(rows: Path | None, given: Sequence[str]) -> str | None:
-    """What the caller's environment asks for that can't be had; none where all is well."""
-    if rows and not rows.is_dir():
-        return f"DEMO_FOLDER: {rows} is no folder."
-    if rows and given:
-        return f"DEMO_FOLDER and {given[0]} are both set: unset one of them."
-    if len(given) == 1:
-        [other] = set(CONNECTIONS).difference(given)
-        return f"{given[0]} is set and {other} is not: set both, or none for the demo's own."
-    return None
 
 
 def run(demo: Embedded, began: float) -> int:
@@ -127,7 +129,7 @@ def run(demo: Embedded, began: float) -> int:
         if progress is None:
             taken = time.monotonic() - began
             return show_summary(summary(environment, demo, seconds=taken, log=path))
-    print(f"\nThe run failed in {progress.failed_task}.", file=sys.stderr)
+    print(f"\nThe run failed in {progress.failed_task or 'its start'}.", file=sys.stderr)
     print(progress.reason or "The log says why.", file=sys.stderr)
     print(f"Full log: {path}", file=sys.stderr)
     return 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL, create_engine, text
 
 from embedded import given_connections
+from opportunity_sync.pipeline.telling.summary import when_resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -107,6 +108,7 @@ def store_url(environment: dict[str, str], demo: Embedded) -> URL:
 
 def store_contents(connection: Connection) -> list[str]:
     """What the store holds now."""
+    unresolved = [(*row, when_resolved(row.reason)) for row in connection.execute(text(BY_REASON))]
     rows = [(name, *connection.execute(text(ROWS.format(name))).one()) for name in TABLES]
     return [
         "What is in the store",
@@ -121,8 +123,8 @@ def store_contents(connection: Connection) -> list[str]:
             connection.execute(text(BY_SOURCE)).all(),
         ),
         "",
-        "Unresolved associations (each resolves by itself when its record appears)",
-        *table(("kind", "reason", "rows"), connection.execute(text(BY_REASON)).all()),
+        "Unresolved associations",
+        *table(("kind", "reason", "rows", "resolved"), unresolved),
     ]
 
 

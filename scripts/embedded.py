@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 PROJECT = Path(__file__).resolve().parents[1]
-CONNECTIONS = ("AIRFLOW_CONN_DYNAMICS_DEFAULT", "AIRFLOW_CONN_MARKETO_STORE")
+DYNAMICS, STORE = CONNECTIONS = ("AIRFLOW_CONN_DYNAMICS_DEFAULT", "AIRFLOW_CONN_MARKETO_STORE")
 SEED = 2024
 OPPORTUNITIES = 3000
 READY_SECONDS = 180
@@ -239,3 +239,26 @@ def end(process: subprocess.Popen[Any]) -> None:
 def given_connections() -> list[str]:
     """Which of the two connections the caller's environment brings."""
     return [name for name in CONNECTIONS if os.environ.get(name)]
+
+
+def given_rows() -> Path | None:
+    """The folder of Web API rows that the caller's environment asks for."""
+    rows = os.environ.get("DEMO_FOLDER")
+    return Path(rows).expanduser().resolve() if rows else None
+
+
+def misplaced_rows(rows: Path | None, given: Sequence[str]) -> str | None:
+    """Why the rows of a folder can't be had; none where they can, or where nobody asks for them."""
+    if rows and not rows.is_dir():
+        return f"DEMO_FOLDER: {rows} is no folder."
+    if rows and given:
+        return f"DEMO_FOLDER and {given[0]} are both set: unset one of them."
+    return None
+
+
+def contradiction(rows: Path | None, given: Sequence[str]) -> str | None:
+    """What the caller's environment asks for that can't be had; none where all is well."""
+    if len(given) == 1 and not rows:
+        [other] = set(CONNECTIONS).difference(given)
+        return f"{given[0]} is set and {other} is not: set both, or none for the demo's own."
+    return misplaced_rows(rows, given)

@@ -7,29 +7,53 @@ It asks the store of the connection in the environment or, without one, the demo
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
-from opportunity_sync.errors import SyncError
-from opportunity_sync.pipeline.erasing import erase
-from sync_run_connections import store
-from sync_tasks import settings
+from embedded import (
+    PROJECT,
+    STORE,
+    Embedded,
+    NotStartedError,
+    given_connections,
+    given_rows,
+    misplaced_rows,
+)
+from single_run import only_one
 
 
-def main(arguments: list[str]) -> int:
+def main(contact_ids: list[str]) -> int:
     """Erase each of the contacts; returns the exit code."""
-    if not arguments:
+    if not contact_ids:
         print('Name the contact: make erase ARGS="<id>"', file=sys.stderr)
         return 2
-    chosen = settings()
+    command = [sys.executable, "-m", "sync_erase", *contact_ids]
+    rows, given = given_rows(), given_connections()
+    if wrong := misplaced_rows(rows, given):
+        print(wrong, file=sys.stderr)
+        return 1
+    if STORE in given:
+        return subprocess.run(command, check=False).returncode
     try:
-        with store(chosen) as engine:
-            for contact_id in arguments:
-                found = erase(engine, contact_id, settings=chosen)
-                print(f"{contact_id}: erased{'' if found else ', of which nothing was left'}.")
-    except SyncError as error:
+        return erase_in_demo(Embedded(PROJECT / ".demo", rows), command)
+    except NotStartedError as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+
+
+def erase_in_demo(demo: Embedded, command: list[str]) -> int:
+    """Erase in the store that `make demo` has made; a new one would only look as if it had."""
+    if not (demo.state / "marketo.sqlite").is_file():
+        raise NotStartedError(
+            f"No connection in the environment, and no store of the demo.\nSet {STORE}, or run "
+            "`make demo` first."
+        )
+    environment = demo.environment(OPPORTUNITY_SYNC_DEMO=str(demo.state))
+    about = f"the rows of {demo.rows}" if demo.rows else "the demo"
+    print(f"No connection in the environment: this is about {about}.\n", flush=True)
+    with only_one(demo.folder, program="The demo", otherwise="Wait until it has ended."):
+        demo.migrate(environment)
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

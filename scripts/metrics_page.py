@@ -14,10 +14,11 @@ two parts of a name.
 - **OpenTelemetry** needs nothing installed: `AIRFLOW__METRICS__OTEL_ON=True`,
   `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`.
 - **StatsD** needs the package `statsd`: `AIRFLOW__METRICS__STATSD_ON=True`, `..._STATSD_HOST` and
-  `..._STATSD_PORT`. Without the package Airflow logs one error and sends nothing.
+  `..._STATSD_PORT`. Without the package Airflow logs one error and sends nothing; the image of
+  `docker-compose.yaml` has it not ([adding a package](production.md#another-package)).
 
 A counter is added to by each run, a gauge is how things stood when it ended. Nothing is sent while
-no run ends: let a dashboard alarm when `run.succeeded` has been still for as long as
+no run ends: let a dashboard raise an alarm when `run.succeeded` has not grown for
 `OPPORTUNITY_SYNC_LATE_AFTER_MINUTES`. What can't be sent is logged, and fails no run.
 """
 

@@ -1,7 +1,7 @@
 """`make fields` and `make plan`: what can be selected, and what a changed selection would do.
 
 Both ask the organisation and the store of the two connections in the environment or, without them,
-the demo's. Nothing is changed at either end.
+the demo's, which DEMO_FOLDER makes that of a folder of rows. Nothing is changed at either end.
 
     make fields ARGS="contact --all"
     make plan
@@ -14,7 +14,14 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from embedded import PROJECT, Embedded, NotStartedError, given_connections
+from embedded import (
+    PROJECT,
+    Embedded,
+    NotStartedError,
+    given_connections,
+    given_rows,
+    misplaced_rows,
+)
 from single_run import only_one
 
 if TYPE_CHECKING:
@@ -23,7 +30,10 @@ if TYPE_CHECKING:
 
 def print_report(program: str) -> int:
     """Start what is needed and let a program of this folder report; returns its exit code."""
-    demo = Embedded(PROJECT / ".demo")
+    demo = Embedded(PROJECT / ".demo", given_rows())
+    if wrong := misplaced_rows(demo.rows, given_connections()):
+        print(wrong, file=sys.stderr)
+        return 1
     environment = demo.environment(OPPORTUNITY_SYNC_DEMO=str(demo.state))
     command = [sys.executable, str(PROJECT / "scripts" / program), *sys.argv[1:]]
     try:
@@ -43,7 +53,8 @@ def organisation(demo: Embedded) -> Iterator[None]:
     if given_connections():
         yield
         return
-    print("No connection in the environment: this is about the demo.\n", flush=True)
+    about = f"the rows of {demo.rows}" if demo.rows else "the demo"
+    print(f"No connection in the environment: this is about {about}.\n", flush=True)
     with (
         only_one(demo.folder, program="The demo", otherwise="Wait until it has ended."),
         demo.sandbox(),

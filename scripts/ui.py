@@ -5,6 +5,7 @@ listens on loopback, asks for a login (the password is made anew for each folder
 and ends everything it started when it ends itself. With both connections in the environment
 those are used, and no sandbox is started.
 
+DEMO_FOLDER=path takes the organisation's rows from a folder of Web API JSON files.
 PORT=number     listens there instead of on the first free port from 8080 on.
 UI_FOLDER=path  keeps everything there instead of in .ui.
 UI_DATABASE=url keeps Airflow's metadata there (postgresql+psycopg://...) instead of in a
@@ -34,7 +35,9 @@ from embedded import (
     NotStartedError,
     free_ports,
     given_connections,
+    given_rows,
     is_free,
+    misplaced_rows,
 )
 from metadata_database import metadata_database
 from single_run import only_one, say
@@ -71,13 +74,17 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Whoever starts this in the background (`make ui &` in a script) hands Ctrl-C over as ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    rows = given_rows()
+    if wrong := misplaced_rows(rows, given_connections()):
+        print(wrong, file=sys.stderr)
+        return 1
     folder = Path(os.environ.get("UI_FOLDER") or PROJECT / ".ui").resolve()
     other = "Use that one, end it with Ctrl-C, or start this one elsewhere: UI_FOLDER=path make ui"
     try:
         with only_one(folder, program="Airflow", otherwise=other) as lock:
             port = chosen_port()
             with own_database(folder) as database:
-                serve(Embedded(folder, database=database), port=port, lock=lock)
+                serve(Embedded(folder, rows, database), port=port, lock=lock)
     except NotStartedError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
@@ -101,7 +108,8 @@ def serve(ui: Embedded, *, port: int, lock: IO[str]) -> None:
     ui.migrate(environment)
     password = login(ui.airflow_home)
     given = given_connections()
-    print("Sandbox: starting" if not given else f"Connections: {', '.join(given)}", flush=True)
+    source = f" with rows of {ui.rows}" if ui.rows else ""
+    print(f"Connections: {', '.join(given)}" if given else f"Sandbox: starting{source}", flush=True)
     with nullcontext() if given else ui.sandbox() as sandbox:
         if sandbox:
             add_connections(ui, environment, sandbox)

@@ -149,6 +149,7 @@ def test_the_services_of_the_file_run_one_sync(
     assert differences(expected_store(organisation), actual_store(engine)) == []
     engine.dispose()
     assert_nothing_is_shown(production)
+    assert_a_contact_can_be_erased(production, store)
     assert_runs_can_be_removed(production)
 
 
@@ -193,6 +194,28 @@ def assert_runs_can_be_removed(production: NativeCompose) -> None:
     command = " ".join(production.services["airflow-cleaner"]["command"])
     assert "airflow db clean --yes --skip-archive --error-on-cleanup-failure" in command
     assert '--tables "$$CLEANED_TABLES"' in command
+
+
+def assert_a_contact_can_be_erased(production: NativeCompose, store: sa.URL) -> None:
+    """What docs/production.md says to run in a worker empties the contact's row."""
+    engine = store_engine(store)
+    alive = "SELECT contact_id FROM contact WHERE NOT is_deleted ORDER BY 1 LIMIT 1"
+    with engine.connect() as connection:
+        contact_id = str(connection.scalar(sa.text(alive)))
+    erased = subprocess.run(
+        ["python", "-m", "sync_erase", contact_id],
+        env=production.environment("airflow-worker"),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+    assert erased.returncode == 0, erased.stderr[-2000:]
+    question = sa.text("SELECT is_deleted FROM contact WHERE contact_id = :contact_id")
+    with engine.connect() as connection:
+        assert connection.scalar(question, {"contact_id": contact_id}) is True
+    engine.dispose()
 
 
 def sandbox_secret(production: NativeCompose) -> str:

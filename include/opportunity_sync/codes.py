@@ -63,7 +63,7 @@ REFUSED_ROWS = Code(
 )
 VOLUME_HIGH = Code(
     "volume.high",
-    "The last hour changed ten times as many rows as an usual hour of the week before.",
+    "The last hour changed ten times as many rows as a usual hour of the week before.",
     "look in Dynamics for an import or a bulk edit; if none is meant, find out who did it",
     "An unusual volume",
 )

@@ -99,8 +99,8 @@ class Settings(BaseModel):
         default=180,
         gt=0,
         le=_DAY,
-        description="The same for scheduled runs of the sync that read no table whole: the next "
-        "one takes over from the same place, so this one had better end.",
+        description="Shorter limit for scheduled runs that read no table whole. Such a run gives "
+        "up early, because the next one continues from the same place.",
     )
     request_attempts: int = Field(
         default=6,

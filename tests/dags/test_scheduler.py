@@ -83,7 +83,7 @@ def test_the_scheduler_runs_the_extracts_at_once_and_heals_a_killed_one(
     assert all("skiptoken" in request.query for request in after), "it goes on, not from the start"
     assert differences(expected_store(organisation), actual_store(sqlite_engine)) == []
     note = wait_until(lambda: airflow.runs(DAG)[0]["note"], what="the run's note")
-    assert note.startswith("Continuing sync, a table read whole: ")
+    assert note.startswith("First sync: ")
     with sqlite_engine.connect() as connection:
         told = sync_run_progress.c
         query = select(told.is_whole).where(told.run_id == run_id, told.entity == "contact")

@@ -79,3 +79,35 @@ def test_settings_that_contradict_each_other_are_said_before_anything_starts(
 def test_a_folder_of_rows_that_is_none_is_said(tmp_path: Path) -> None:
     """With the path as it was understood."""
     assert contradiction(tmp_path / "gone", ()) == f"DEMO_FOLDER: {tmp_path / 'gone'} is no folder."
+
+
+def test_the_task_is_named_that_failed_and_not_the_last_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`finish` is red because `begin` is; marks for Airflow's page are not shown."""
+    progress = Progress()
+    for line in (
+        START.format("begin"),
+        OWN.format("info", "::endgroup::", "sync_report"),
+        OWN.format("error", "What happened: The host does not answer.", "sync_report"),
+        START.format("finish"),
+        OWN.format("error", "What happened: The run has failed.", "sync_report"),
+    ):
+        progress.take(line)
+    assert (progress.failed_task, progress.reason) == ("begin", "The host does not answer.")
+    assert progress.failures == 2
+    assert "endgroup" not in capsys.readouterr().out
+
+
+def test_a_failure_that_healed_is_not_that_of_the_last_task() -> None:
+    """A second try of `begin` went well; then `finish` fails by itself."""
+    progress = Progress()
+    for line in (
+        START.format("begin"),
+        OWN.format("error", "What happened: The host does not answer.", "sync_report"),
+        START.format("begin"),
+        START.format("finish"),
+        OWN.format("error", "What happened: The store is away.", "sync_report"),
+    ):
+        progress.take(line)
+    assert (progress.failed_task, progress.reason) == ("finish", "The store is away.")

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from embedded import Embedded, NotStartedError, is_free, kept_port
+import ui
+from embedded import Embedded, NotStartedError, given_rows, is_free, kept_port
+from selected_fields import print_report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CONTACT = "c0000000-0000-0000-0000-000000000001"
@@ -108,3 +111,24 @@ def test_what_is_no_fault_is_told_on_the_way(
     assert "leads.json is passed over" in said
     assert "contacts.json, row 1: column createdon must be a time" in said
     assert "Sandbox ready" not in said
+
+
+@pytest.mark.parametrize("program", [ui.main, lambda: print_report("fields_report.py")])
+def test_no_program_passes_over_a_folder_of_rows(
+    program: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever names one must not be told of the made-up organisation instead."""
+    monkeypatch.setenv("DEMO_FOLDER", "/no/such/folder")
+
+    assert program() == 1
+    assert "DEMO_FOLDER: /no/such/folder is no folder." in capsys.readouterr().err
+
+
+def test_a_folder_of_rows_has_a_store_of_its_own_in_every_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each program finds what `make demo` has made of the same folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEMO_FOLDER", "rows")
+
+    assert Embedded(tmp_path, given_rows()).state == Embedded(tmp_path, tmp_path / "rows").state

@@ -91,15 +91,25 @@ def _tables_of(present: Iterable[Path], read: FolderFiles) -> dict[str, Path]:
             read.findings.append(Finding(path.name, twin, stops=True))
         else:
             files[name] = path
-    for path in others:
-        meant = _likely_table(path)
-        if meant is None or meant in files:
-            if path.suffix.lower() == _SUFFIX or meant:
-                read.findings.append(Finding(path.name, "is passed over: no table of the sandbox."))
-        else:
-            named = f"is no table of the sandbox: if it is {meant}, name it {meant}{_SUFFIX}."
-            read.findings.append(Finding(path.name, named, stops=True))
+    read.findings += _findings_of_others(others, files)
     return {name: files[name] for name in TABLES if name in files}
+
+
+def _findings_of_others(others: Iterable[Path], files: Mapping[str, Path]) -> Iterable[Finding]:
+    """What is told of files that are no table by their names; some may be a part of one."""
+    likely = {path: _likely_table(path) for path in others}
+    for path, meant in likely.items():
+        is_json = path.suffix.lower() == _SUFFIX
+        twins = [other.name for other in likely if other != path and likely[other] == meant]
+        twins += [files[meant].name] if meant and meant in files and is_json else []
+        if meant and twins:
+            both = f"is {meant} by its name, and so is {' and '.join(twins)}: put all rows into one"
+            yield Finding(path.name, f"{both} {meant}{_SUFFIX}.", stops=True)
+        elif meant and meant not in files:
+            named = f"is no table of the sandbox: if it is {meant}, name it {meant}{_SUFFIX}."
+            yield Finding(path.name, named, stops=True)
+        elif meant or is_json:
+            yield Finding(path.name, "is passed over: no table of the sandbox.")
 
 
 def _likely_table(path: Path) -> str | None:
@@ -187,6 +197,8 @@ def _value_of(body: Any, table: Table) -> list[Row]:
 def _check_whole(body: Mapping[str, Any], rows: list[Row]) -> None:
     """A page of a table is not the table, nor is a list of changes."""
     count = body.get("@odata.count")
+    if isinstance(count, str) and count.isdecimal():  # as answers with IEEE754Compatible have it
+        count = int(count)
     follows = any(_NEXT_LINK.fullmatch(name) and value for name, value in body.items())
     if follows or body.get(_MORE_RECORDS) is True:
         raise ValueError(

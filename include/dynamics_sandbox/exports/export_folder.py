@@ -120,7 +120,8 @@ def _rename_columns(row: _Row, targets: Mapping[str, str | None]) -> _Row:
         if target is None or (target != written and target in row):
             continue
         if isinstance(value, str):
-            guid = None if "@" in target else guid_of(value)
+            is_lookup = target.startswith("_") and target.endswith("_value")
+            guid = guid_of(value) if is_lookup else None  # of other columns the type decides
             named[target] = guid or (value if value.strip() else None)
         elif not isinstance(value, list | dict):
             named[target] = value

@@ -16,6 +16,7 @@ from dynamics_sandbox.exports.export_files import guid_of
 from dynamics_sandbox.exports.written_values import DATE, INSTANT, as_boolean, as_number, is_whole
 from dynamics_sandbox.schema import choices
 from dynamics_sandbox.schema.attribute import Attribute, Behaviour
+from dynamics_sandbox.schema.custom_columns import MARKETO_COLUMNS, SYNC_FILTER
 
 if TYPE_CHECKING:
     import re
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _FIRST_CUSTOM_OPTION = 100_000_000
 _LONGEST_STRING = 400
+_KNOWN = {attribute.property_name: attribute for attribute in (SYNC_FILTER, *MARKETO_COLUMNS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,13 @@ class Observed:
 
 
 def infer_attribute(observed: Observed) -> Attribute:
-    """A column that no standard table has, from its name and its values as they are written."""
+    """A column that no standard table has, from its name and its values as they are written.
+
+    Those that many organisations have in common are of one type, whatever their values look like.
+    """
     name, values = observed.property_name, observed.values
+    if name in _KNOWN:
+        return _KNOWN[name]
     if name.startswith("_") and name.endswith("_value"):
         return Attribute(name.removeprefix("_").removesuffix("_value"), "Lookup")
     kinds = {type(value) for value in values}

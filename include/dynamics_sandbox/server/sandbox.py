@@ -58,6 +58,19 @@ def _break_off(server: uvicorn.Server) -> None:
         task.cancel()
 
 
+def _kept_secret(folder: Path | None) -> str:
+    """The secret of the last start in this folder, or a new one."""
+    if folder is None:
+        return secrets.token_urlsafe(24)
+    path = folder / "client-secret"
+    if path.is_file() and (kept := path.read_text("utf-8")):
+        return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(secret := secrets.token_urlsafe(24), "utf-8")
+    return secret
+
+
 class Sandbox:
     """A running sandbox; use as a context."""
 
@@ -69,9 +82,12 @@ class Sandbox:
         state_dir: Path | None = None,
         address: Address | None = None,
     ) -> None:
-        """Keys go to `state_dir`, by default a folder that goes with the sandbox."""
+        """Keys go to `state_dir`, by default a folder that goes with the sandbox.
+
+        The client secret stays there: who was given the connection once can still sign in.
+        """
         self.organisation = organisation
-        self.tokens = TokenService()
+        self.tokens = TokenService(client_secret=_kept_secret(state_dir))
         self.admin_token = secrets.token_urlsafe(24)
         self._application = Application(organisation, self.tokens, self.admin_token)
         self._tls = tls

@@ -36,13 +36,22 @@ class RequestCounters:
 
     requests: int = 0
     retries: int = 0
+    throttled: int = 0  # how many of the retries follow an answer of "too many requests"
     waited_seconds: float = 0.0
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def add(self, *, requests: int = 0, retries: int = 0, waited_seconds: float = 0.0) -> None:
+    def add(
+        self,
+        *,
+        requests: int = 0,
+        retries: int = 0,
+        throttled: int = 0,
+        waited_seconds: float = 0.0,
+    ) -> None:
         with self._lock:
             self.requests += requests
             self.retries += retries
+            self.throttled += throttled
             self.waited_seconds += waited_seconds
 
 
@@ -115,7 +124,8 @@ class Retries:
         attempts = self.policy.attempts
         of_how_many = f" of {attempts}" if attempt < attempts else ""
         log.warning("Waiting %.1f s before attempt %d%s: %s", wait, attempt + 1, of_how_many, error)
-        self.counters.add(retries=1, waited_seconds=wait)
+        throttled = int(isinstance(error, ThrottledError))
+        self.counters.add(retries=1, throttled=throttled, waited_seconds=wait)
 
 
 def _final_error(error: TransientError, attempts: int) -> TransientError:

@@ -150,8 +150,12 @@ def _report_selection(
 
 def _fitted_plan(plan: Plan, fitted: store.FittedModel) -> Plan:
     """The plan of what the store has columns for; the rest is said by name."""
+    new: dict[str, list[str]] = {}
     for name in fitted.added:
-        log.info("%s: the column is new in the store", name)
+        table, _, column = name.partition(".")
+        new.setdefault(table, []).append(column)
+    for table, columns in new.items():
+        log.info("%s: new in the store: %s", table, ", ".join(columns))
     for misfit in fitted.misfits:
         out = LeftOut(misfit.source, misfit.reason, misfit.state)
         plan = plan.without_field(misfit.entity, misfit.field, out)
@@ -334,11 +338,7 @@ def _record(run: Run, request: RunRequest, connection: store.Connection) -> None
 
 
 def _report_windows(run: Run) -> None:
-    if (
-        run.mode != "fill"
-        and run.revision == 0
-        and all(table.window.is_everything for table in run.tables.values())
-    ):
+    if run.is_first:
         log.info("The store is empty: this is a full sync, every row of every table is read.")
     for name, table in run.tables.items():
         link = "what changed since the last run (change tracking)"

@@ -226,9 +226,10 @@ def say_time_left(rows: int, *, rate: float) -> str:
 def _report_whole(entity: Entity, reading: Reading) -> None:
     refused = f", {len(reading.refusals):,} records refused" if reading.refusals else ""
     log.info(
-        "%s: complete, %s rows in %s pages%s",
+        "%s: complete, %s rows in %s page%s%s",
         entity.set_name,
         f"{reading.rows:,}",
         reading.pages,
+        "" if reading.pages == 1 else "s",
         refused,
     )

@@ -231,6 +231,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if not entity.is_always_read_whole
         )
 
+    @property
+    def is_first(self) -> bool:
+        """Whether it brings everything into a store that has never had anything."""
+        return (
+            self.mode != "fill"
+            and self.revision == 0
+            and all(table.window.is_everything for table in self.tables.values())
+        )
+
     def save(self) -> dict[str, Any]:
         """Stage the whole run; returns the small dict that the tasks pass on."""
         self.folder.write_json(_PLAN, msgspec.to_builtins(self, str_keys=True))
@@ -242,6 +251,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             "staging": self.staging,
             "started_at": self.started_at.isoformat(),
             "reads_whole": self.reads_whole,
+            "is_first": self.is_first,
             "to_fill": [
                 f"{name}.{field}" for name, table in self.tables.items() for field in table.unasked
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,7 @@ def test_a_file_of_another_shape_is_refused_with_its_name_and_the_reason(
         ({"odata.nextLink": "x"}, "it has a next page"),
         ({"@Microsoft.Dynamics.CRM.morerecords": True}, "it has a next page"),
         ({"@odata.count": 7}, "1 rows of 7"),
+        ({"@odata.count": "7"}, "1 rows of 7"),
         ({"error": {"code": "0x80040217"}}, "an error that the Web API answered"),
         ({"@odata.context": "https://x/$metadata#accounts(name)"}, "holds rows of accounts"),
     ],
@@ -207,3 +209,30 @@ def test_a_folder_without_any_table_is_refused(tmp_path: Path) -> None:
     """A wrong path would otherwise be an empty organisation."""
     with pytest.raises(FolderError, match="holds no table"):
         load_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("contacts.json", "contacts_2.json"), "contacts_2.json is contacts by its name"),
+        (("contacts.json", "contact.json"), "and so is contacts.json"),
+        (("contacts_1.json", "contacts_2.json"), "put all rows into one contacts.json"),
+    ],
+    ids=str,
+)
+def test_a_table_in_several_files_is_refused(
+    tmp_path: Path, names: tuple[str, str], said: str
+) -> None:
+    """Rows of the one that is passed over would count as deleted; two can't have one name."""
+    for name in names:
+        (tmp_path / name).write_text(json.dumps({"value": [a_contact()]}))
+    with pytest.raises(FolderError, match=re.escape(said)) as caught:
+        load_folder(tmp_path)
+    assert "name it" not in str(caught.value)
+
+
+def test_a_copy_that_is_no_json_file_is_passed_over(tmp_path: Path) -> None:
+    """Editors leave such files behind."""
+    folder = a_folder(tmp_path, contacts=[a_contact()])
+    (folder / "contacts.json.bak").write_text("x")
+    assert len(load_folder(folder)[1]["contacts"]) == 1

@@ -262,3 +262,24 @@ def test_every_column_of_a_sample_has_its_attribute(shared_data: Path, name: str
         known = {attribute.property_name for attribute in table.attributes.values()}
         for row in rows[set_name]:
             assert {column.partition("@")[0] for column in row} <= known
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, None), (0, False), ("1", True), ("No", False), ("false", False)]
+)
+def test_the_sync_filter_is_yes_or_no_whatever_its_values_look_like(
+    tmp_path: Path, value: Any, expected: bool | None
+) -> None:
+    """An organisation's own column of that name is, and another type would stop the run."""
+    tables, rows = load_folder(a_folder(tmp_path, contacts=[a_contact(new_synctomkto=value)]))
+    assert tables["contacts"].attributes["new_synctomkto"].type == "Boolean"
+    assert rows["contacts"][0].get("new_synctomkto") is expected
+
+
+def test_a_text_that_looks_like_an_id_stays_as_it_is(tmp_path: Path) -> None:
+    """Ids are folded where the column is one."""
+    text = f"{{{ACCOUNT.upper()}}}"
+    contact = a_contact(firstname=text, _parentcustomerid_value=text)
+    [served] = load_folder(a_folder(tmp_path, contacts=[contact]))[1]["contacts"]
+    assert served["firstname"] == text
+    assert served["_parentcustomerid_value"] == ACCOUNT

@@ -207,3 +207,19 @@ def test_the_keys_of_a_temporary_sandbox_go_with_it(sandbox: Sandbox) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
     sandbox.stop()
     assert not key.parent.exists()
+
+
+def test_a_secret_that_was_handed_out_holds_after_a_restart(tmp_path: Path) -> None:
+    """Who was given the connection can't be told of a new one after each restart of a machine."""
+    secrets = set()
+    for _ in range(2):
+        process = start(tmp_path / "state", "--seed", "3", "--opportunities", "60")
+        assert process.stdout is not None
+        process.stdout.readline()
+        described = json.loads((tmp_path / "state" / "sandbox.json").read_text())
+        secrets.add(described["connection"]["password"])
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert len(secrets) == 1
+    assert (tmp_path / "state" / "client-secret").stat().st_mode & 0o777 == 0o600

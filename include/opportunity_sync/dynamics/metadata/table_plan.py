@@ -179,7 +179,7 @@ def _require_no_rule_needs(entity: Entity, field: Field, out: LeftOut) -> LeftOu
     """
     is_absent = out.state in {"missing", "refused"}
     if field in entity.facts and not (field.optional and is_absent):
-        raise _missing_rule_column_error(entity, field, out.reason)
+        raise _missing_rule_column_error(entity, field, out)
     return None if field.optional and out.state == "missing" else out
 
 
@@ -194,10 +194,13 @@ def _left_out_of_query(field: Field, attribute: Attribute | None) -> LeftOut:
     return LeftOut(field.source, reason, "refused", field.column)
 
 
-def _missing_rule_column_error(entity: Entity, field: Field, reason: str) -> ConfigError:
+def _missing_rule_column_error(entity: Entity, field: Field, out: LeftOut) -> ConfigError:
     """Without a column that they read, the rules would be wrong, and nobody would notice."""
+    step = "let the application user read the column (column security, the table's metadata)"
+    if out.state == "retyped":
+        step = "give the column the expected type in Dynamics (delete it there and make it anew)"
     return ConfigError(
-        f"{entity.name}.{field.source} can't be read, and the association rules need it: {reason}.",
-        next_step="let the application user read the column (column security, the table's "
-        "metadata), then clear the task.",
+        f"{entity.name}.{field.source} can't be read, and the association rules need it: "
+        f"{out.reason}.",
+        next_step=f"{step}, then clear the task.",
     )

@@ -22,7 +22,7 @@ def report_counts(counts: Mapping[str, Counts]) -> dict[str, Any]:
     for name, count in counts.items():
         log.info("%s", _line(name, [f"{getattr(count, column):,}" for column in columns]))
     changed = sum(count.changed for count in counts.values())
-    log.info("%s", _sentence(counts, changed))
+    log.info("%s", _sentence(counts))
     return {
         "changed": changed,
         "tables": {
@@ -36,11 +36,18 @@ def _line(name: str, cells: Sequence[str]) -> str:
     return f"{name:16}" + "".join(f" {cell:>10}" for cell in cells)
 
 
-def _sentence(counts: Mapping[str, Counts], changed: int) -> str:
-    """The result of the load in one sentence."""
-    read = sum(count.read for name, count in counts.items() if name not in {ROLE, UNRESOLVED})
+def _sentence(counts: Mapping[str, Counts]) -> str:
+    """The result of the load in one sentence; what is made of the records is no record."""
+    records = [count for name, count in counts.items() if name not in {ROLE, UNRESOLVED}]
+    read = sum(count.read for count in records)
+    changed = {
+        "records": sum(count.changed for count in records),
+        "contact roles": counts[ROLE].changed if ROLE in counts else 0,
+        "unresolved associations": counts[UNRESOLVED].changed if UNRESOLVED in counts else 0,
+    }
     refused = sum(count.refused for count in counts.values())
     tail = f", {refused:,} could not be taken (refused_row names them)" if refused else ""
-    if not changed:
+    if not any(changed.values()):
         return f"Nothing has changed: of {read:,} records read, no row was written{tail}."
-    return f"{read:,} records were read and {changed:,} rows of the store changed{tail}."
+    written = ", ".join(f"{count:,} {name}" for name, count in changed.items() if count)
+    return f"{read:,} records were read{tail}. Changed in the store: {written}."

@@ -51,9 +51,9 @@ def require_few_refused(
     new = _new_refusals((each for reading in readings for each in reading.refusals), known)
     read = sum(reading.rows for reading in readings) + len(new)
     has_refused_page = any(reading.has_refused_page(known) for reading in readings)
-    is_large_share = len(new) > read * settings.max_refused_share
-    if len(new) > FEW_ROWS and (has_refused_page or is_large_share):
-        raise _too_many_refused(entity, new, read)
+    share = 0 if has_refused_page else int(read * settings.max_refused_share)
+    if len(new) > (allowed := max(FEW_ROWS, share)):
+        raise _too_many_refused(entity, new, read, allowed=allowed)
 
 
 def _new_refusals(refused: Iterable[Refused], known: Mapping[str, int | None]) -> list[Refused]:
@@ -66,12 +66,14 @@ def _new_refusals(refused: Iterable[Refused], known: Mapping[str, int | None]) -
     return list(new.values())
 
 
-def _too_many_refused(entity: Entity, new: Sequence[Refused], read: int) -> ConfigError:
+def _too_many_refused(
+    entity: Entity, new: Sequence[Refused], read: int, *, allowed: int
+) -> ConfigError:
     reason = new[0].reason
     where = f"{entity.name}.{reason.field}" if reason.field else entity.name
     return ConfigError(
-        f"{len(new):,} of {read:,} {entity.set_name} can't be taken, more than is believed without "
-        f"being told to; the first: {where} {reason.message}.",
+        f"{len(new):,} of {read:,} {entity.set_name} can't be taken, more than the sync accepts on "
+        f"its own ({allowed:,}); the first: {where} {reason.message}.",
         next_step="look at the records in Dynamics; if the others shall be loaded without them, "
         "trigger the DAG with accept_refusals.",
         is_guard=True,
@@ -114,7 +116,7 @@ def require_few_deletions(
     if count > allowed and not run.accept_deletions:
         raise ConfigError(
             f"{count:,} of {what.live_count:,} {entity.set_name} seem to be gone, more than the "
-            f"{allowed:,} that are believed without being told to.",
+            f"sync accepts on its own ({allowed:,}).",
             next_step="look in Dynamics; if they were deleted, trigger the DAG with "
             "accept_deletions, else mend the application user's role.",
             is_guard=True,

@@ -42,9 +42,12 @@ class Figures:
     unresolved: dict[str, int]
 
     def total(self, count: str) -> int:
-        """A count of all tables; what was read only of those that Dynamics has."""
-        names = [name for name in self.counts if count != "read" or name != ROLE]
-        return sum(self.counts[name][count] for name in names)
+        """A count of all records; roles are made of them, so they are none."""
+        return sum(counts[count] for name, counts in self.counts.items() if name != ROLE)
+
+    def roles(self, count: str) -> int:
+        """A count of contact roles."""
+        return self.counts.get(ROLE, {}).get(count, 0)
 
     def freshness(self, share: float) -> float | None:
         """Seconds within which that share of the changed rows were in the store."""

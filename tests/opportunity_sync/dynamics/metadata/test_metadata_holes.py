@@ -177,14 +177,15 @@ def test_a_rule_column_that_cannot_be_read_stops_the_run(
 def test_a_filter_that_is_there_and_cannot_be_read_stops_the_run(
     client: DataverseClient, organisation: Organisation, event: str
 ) -> None:
-    """Its null would mean yes for every row."""
+    """Its null would mean yes for every row. No right to read gives a column its type back."""
     add_filter(organisation)
     if event == "secured":
         organisation.secure_column("contacts", "new_synctomkto")
     else:
         organisation.retype_column("contacts", "new_synctomkto", "String")
-    with pytest.raises(ConfigError, match="new_synctomkto can't be read"):
+    with pytest.raises(ConfigError, match="new_synctomkto can't be read") as caught:
         plan_of(client, CONTACT)
+    assert ("expected type" in caught.value.next_step) == (event == "retyped")
 
 
 def test_a_filter_that_is_gone_is_left_to_those_who_know_the_store(
