@@ -103,7 +103,7 @@ from opportunity_sync.store.upgrade.made_columns import (
     stopped_fields,
     want_columns,
 )
-from opportunity_sync.store.upgrade.migrate import is_made, migrate
+from opportunity_sync.store.upgrade.migrate import is_made, migrate, require_current
 
 __all__ = [
     "COUNTS",
@@ -187,6 +187,7 @@ __all__ = [
     "record_tasks",
     "refused_ids",
     "remember_owed",
+    "require_current",
     "rows_changed_by",
     "seconds_per_request",
     "selection_changed_at",

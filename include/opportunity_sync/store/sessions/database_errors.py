@@ -40,7 +40,8 @@ _FILE = "check the store's disk; if the file is on a network drive, move it to a
 _MOUNT = "let the pipeline's user write the store's file and its folder."
 _RIGHTS = (
     "let the store's role use schema public, create and write tables in it, and make temporary "
-    "tables in the database (GRANT TEMPORARY)."
+    "tables in the database (GRANT TEMPORARY); one that only reads needs USAGE ON SCHEMA public "
+    "and SELECT ON ALL TABLES IN SCHEMA public, again after an upgrade that made tables."
 )
 _LOGIN = "check host, database, login and password of the store's connection."
 _FOREIGN = (

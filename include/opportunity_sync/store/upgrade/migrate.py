@@ -33,7 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERSION_TABLE = "opportunity_sync_version"
+UPGRADE_STEP = (
+    "nothing, if the sync runs: its next run upgrades them; if that run fails, see its error"
+)
 _SCRIPTS = Path(__file__).parent / "migrations"
+_MAY_LOOK = text("SELECT has_schema_privilege(current_user, 'public', 'USAGE')")
 
 
 def migrate(
@@ -64,8 +68,32 @@ def migrate(
 
 
 def is_made(connection: Connection) -> bool:
-    """Whether some run has made the store's tables."""
+    """Whether some run has made the store's tables.
+
+    Raises:
+        ConfigError: the role may not look into the schema, where every table seems to be missing.
+    """
+    if connection.dialect.name == "postgresql" and not connection.scalar(_MAY_LOOK):
+        raise ConfigError(
+            "The store's role may not use schema public.",
+            next_step="let it (GRANT USAGE ON SCHEMA public), and read its tables (GRANT SELECT ON "
+            "ALL TABLES IN SCHEMA public); docs/page.md has both for a role that only reads.",
+        )
     return inspect(connection).has_table(VERSION_TABLE)
+
+
+def require_current(connection: Connection) -> None:
+    """Refuse a store whose tables are not those of this version, by its number alone.
+
+    Raises:
+        ConfigError: they are of an earlier version, or of a newer one.
+    """
+    revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a name of ours
+    _refuse_newer(revision)
+    if revision != _scripts().get_current_head():
+        raise ConfigError(
+            "The store's tables are of an earlier version.", next_step=f"{UPGRADE_STEP}."
+        )
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -79,17 +107,20 @@ def alembic_config(connection: Connection | None = None) -> Config:
 
 def is_current(connection: Connection, model: Model) -> bool:
     """Whether the tables are those of this version; raises `ConfigError` for a newer one's."""
-    scripts = _scripts()
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     revision = context.get_current_revision()
     if revision is None:
         return False
-    if revision not in {script.revision for script in scripts.walk_revisions()}:
+    _refuse_newer(revision)
+    return revision == _scripts().get_current_head() and not _missing_columns(connection, model)
+
+
+def _refuse_newer(revision: str | None) -> None:
+    if revision not in {script.revision for script in _scripts().walk_revisions()}:
         raise ConfigError(
             f"The store's schema ({revision}) is newer than this version of the pipeline.",
             next_step="update the pipeline to the version that last wrote this store.",
         )
-    return revision == scripts.get_current_head() and not _missing_columns(connection, model)
 
 
 @cache
