@@ -57,6 +57,7 @@ def answer_errors(page: FastAPI) -> None:
     page.exception_handler(RequestValidationError)(_invalid_request)
     page.exception_handler(QuestionError)(_bad_question)
     page.exception_handler(SyncError)(_store_away)
+    page.exception_handler(Exception)(_fault_of_the_program)
 
 
 def _refusal(_request: Request, error: HTTPException) -> Response:
@@ -73,6 +74,13 @@ def _invalid_request(_request: Request, error: RequestValidationError) -> Respon
 def _bad_question(_request: Request, error: QuestionError) -> Response:
     step = error.next_step
     return error_answer("page.bad_question", error.problem, next_step=step, status=422)
+
+
+def _fault_of_the_program(_request: Request, error: Exception) -> Response:
+    """Without its words, which may quote rows; the server logs it."""
+    code, step = _REPORT
+    message = f"The page itself failed ({type(error).__name__})."
+    return error_answer(code, message, next_step=step, status=500)
 
 
 def _store_away(_request: Request, error: SyncError) -> Response:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import Settings, settings_from
 from opportunity_sync.status.overview import SYNC_DAG
-from opportunity_sync.store import is_made, read_store
+from opportunity_sync.store import is_made, read_store, require_current, store_engine
+from opportunity_sync.store.sessions.opening import is_file_there
 from sync_run_connections import closing, dynamics_connection, is_found, store
 
 if TYPE_CHECKING:
@@ -31,34 +32,54 @@ def settings_or_default() -> Settings:
 
 @contextmanager
 def asked_store() -> Iterator[Connection | None]:
-    """A transaction that reads the store; None where no run has made it yet."""
+    """A transaction that reads the store; None where no run has made it yet.
+
+    Raises:
+        SyncError: the store is away, is not where runs have made it, or is of another version.
+    """
     with page_store(settings_or_default()) as engine:
-        if engine is None:
+        if not is_there(engine):
+            refuse_lost_store()
             yield None
             return
         with read_store(engine) as connection:
-            yield connection if is_made(connection) else None
+            if not is_made(connection):
+                refuse_lost_store()
+                yield None
+                return
+            require_current(connection)
+            yield connection
 
 
 @contextmanager
-def page_store(settings: Settings) -> Iterator[Engine | None]:
-    """The engine by which the page reads the store; None of a SQLite file that is not there yet.
+def page_store(settings: Settings) -> Iterator[Engine]:
+    """The engine by which the page reads the store, which it never makes nor writes."""
+    from marketo_store_hook import MarketoStoreHook
 
-    To open such a file would make it, and the page makes nothing.
-    """
-    if is_found(READER):
-        from marketo_store_hook import MarketoStoreHook
-
-        with closing(MarketoStoreHook(READER).get_conn()) as engine:
-            yield engine if is_there(engine) else None
-        return
-    with store(settings) as engine:
-        yield engine if is_there(engine) else None
+    by_reader = is_found(READER)
+    opened = closing(MarketoStoreHook(READER).get_conn()) if by_reader else store(settings)
+    with opened as given, closing(store_engine(given.url, is_reader=True)) as engine:
+        yield engine
 
 
 def is_there(engine: Engine) -> bool:
-    """Whether the database can be there: a server's always, a SQLite file if it exists."""
-    return engine.dialect.name != "sqlite" or Path(engine.url.database or "").exists()
+    """Whether the database can be there: a server's always, a SQLite file if it exists.
+
+    Raises `ConfigError` where nobody can tell.
+    """
+    return engine.dialect.name != "sqlite" or is_file_there(Path(engine.url.database or ""))
+
+
+def refuse_lost_store() -> None:
+    """Raise `ConfigError` if runs have ended well, so that there should be a store."""
+    if not has_succeeded():
+        return
+    raise ConfigError(
+        f"Runs of {SYNC_DAG} have ended well, but the store that this page looks at was never "
+        "made.",
+        next_step=f"correct the connection {READER} (or marketo_store, where there is none), or "
+        "restore the store; if it was removed on purpose, the next run makes it.",
+    )
 
 
 def organization_url(settings: Settings) -> str | None:
@@ -85,6 +106,19 @@ def is_paused() -> bool:
     with create_session() as session:
         query = select(DagModel.is_paused).where(DagModel.dag_id == SYNC_DAG)
         return bool(session.scalar(query))
+
+
+def has_succeeded() -> bool:
+    """Whether Airflow knows of a run of the sync that ended well."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
+    from sqlalchemy import select
+
+    with create_session() as session:
+        ended_well = DagRun.dag_id == SYNC_DAG, DagRun.state == DagRunState.SUCCESS
+        query = select(DagRun.id).where(*ended_well).limit(1)
+        return session.scalar(query) is not None
 
 
 def trigger_retry() -> str | None:

@@ -17,7 +17,7 @@ const REFUSED = [
   { title: "Tries", sort: "tries", cell: (row) => String(row.tries), kind: "number" },
   { title: "First seen", sort: "first_seen_at", cell: (row) => ago(row.first_seen_at) },
   { title: "Last tried", sort: "last_tried_at", cell: (row) => ago(row.last_tried_at) },
-  { title: "Next try", cell: (row) => ago(row.next_try_at) },
+  { title: "Next try", sort: "next_try_at", cell: (row) => ago(row.next_try_at) },
   { title: "Look", cell: (row) => [outside(row.record_url, "Dynamics"), " ", outside(row.log_url, "Log")] },
 ];
 

@@ -32,7 +32,7 @@ async function results(asked) {
   const columns = [
     { title: "Name", sort: "name", cell: (row) => make("a", { href: addressOf("opportunity", { id: row.opportunity_id }) }, name(row.name, row.opportunity_id)), kind: "wide" },
     { title: "Id", sort: "opportunity_id", cell: (row) => make("code", {}, row.opportunity_id) },
-    { title: "Account", cell: (row) => (row.account_id ? make("code", {}, row.account_id) : null) },
+    { title: "Account", sort: "account_id", cell: (row) => (row.account_id ? make("code", {}, row.account_id) : null) },
     { title: "Modified", sort: "modified_at", cell: (row) => ago(row.modified_at) },
   ];
   const empty = "No opportunity in the store has a name that begins so.";

@@ -15,9 +15,11 @@ from sqlalchemy import inspect, select, text
 
 from opportunity_sync import store
 from opportunity_sync.check.items import FailedItemError, Question
+from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import DEFAULT_MODEL, Model
 from opportunity_sync.store.schema.tables import sync_store, tables_of
-from opportunity_sync.store.upgrade.migrate import VERSION_TABLE, is_current
+from opportunity_sync.store.sessions.opening import is_file_there
+from opportunity_sync.store.upgrade.migrate import UPGRADE_STEP, VERSION_TABLE, is_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +58,14 @@ class StoreItems:
     @property
     def is_to_come(self) -> bool:
         """Whether it is a file that the first run makes."""
-        return self.path is not None and not self.path.exists()
+        try:
+            return self.path is not None and not is_file_there(self.path)
+        except ConfigError:
+            return False  # nobody can tell: the item about it says why
 
     def find_reachable(self) -> str:
         """Whether the database answers."""
-        if self.path is not None:
-            _require_folder(self.path)
-        if self.is_to_come:
+        if self.path is not None and not is_file_there(self.path):
             return f"The file {self.path} is not there yet; the first run makes it."
         with store.read_store(self.engine) as connection:
             if self.path is not None:
@@ -135,8 +138,7 @@ class StoreItems:
         if not is_up_to_date:
             raise FailedItemError(
                 "Its tables are of an earlier version.",
-                next_step="nothing, if the sync runs: its next run upgrades them; if that run "
-                "fails, see its error",
+                next_step=UPGRADE_STEP,
             )
         return "Its tables are up to date."
 
@@ -238,14 +240,6 @@ def _questions_of_content(
 
 def _tables(connection: Connection) -> set[str]:
     return set(inspect(connection).get_table_names())
-
-
-def _require_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise FailedItemError(
-            f"The folder {path.parent} is not there.",
-            next_step="make it on every worker, or correct the connection's host",
-        )
 
 
 def _require_writable(path: Path) -> None:

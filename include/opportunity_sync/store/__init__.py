@@ -108,7 +108,12 @@ from opportunity_sync.store.upgrade.made_columns import (
     stopped_fields,
     want_columns,
 )
-from opportunity_sync.store.upgrade.migrate import is_made, migrate, upgrade_tables
+from opportunity_sync.store.upgrade.migrate import (
+    is_made,
+    migrate,
+    require_current,
+    upgrade_tables,
+)
 
 __all__ = [
     "COUNTS",
@@ -196,6 +201,7 @@ __all__ = [
     "refused_ids",
     "release_alerts",
     "remember_owed",
+    "require_current",
     "rows_changed_by",
     "seconds_per_request",
     "selection_changed_at",

@@ -10,6 +10,7 @@ from opportunity_sync.check.connection_tests import try_store
 from opportunity_sync.check.items import Item, answer_all
 from opportunity_sync.check.store_items import StoreItems, store_questions
 from opportunity_sync.store import claim_organization, lock_store, migrate, store_engine
+from other_users import reachable_folder, without_roots_rights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,3 +177,13 @@ def test_a_database_that_does_not_answer_has_failed(server: Engine) -> None:
         "store.unreachable",
     )
     assert items["store.schema"].code == "check.not_asked"
+
+
+def test_a_closed_folder_breaks_no_item_but_its_own(made: Callable[[Path], Engine]) -> None:
+    """Nobody can say whether a file is in it; the check goes on."""
+    with reachable_folder() as folder:
+        (folder / "closed").mkdir()
+        (folder / "closed").chmod(0)
+        with without_roots_rights():
+            assert failures_of(made(folder / "closed" / "m.sqlite")) == ["store.unreachable"]
+            assert failures_of(made(folder / ("m" * 300))) == ["store.unreachable"]

@@ -7,6 +7,7 @@ refuses to be pickled, for XCom, task arguments and crash reports pickle freely.
 
 from __future__ import annotations
 
+import os.path
 import re
 from datetime import date, datetime
 from enum import StrEnum
@@ -157,7 +158,8 @@ class DynamicsConnection(BaseModel):
         if path is True:
             return None
         path = str(path).strip()
-        if _CONTROL.search(path) or not Path(path).exists():
+        # Path's own raises where this user may not look.
+        if _CONTROL.search(path) or not os.path.exists(path):  # noqa: PTH110
             raise ValueError("must be the path of an existing CA bundle; it can't be turned off")
         return path
 

@@ -7,6 +7,7 @@ what a search finds, the first 10,000 are put in order, by what was searched.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ MOST_PER_PAGE = 500
 # Beyond it no list has rows, and databases no numbers.
 LAST_PAGE = 1_000_000_000
 LAST_CHARACTER = "\U0010ffff"  # a text with it comes after all that begin alike
+# What no store holds. Others that can't be seen are in names: wide blanks, joiners, soft hyphens.
+_NOWHERE = re.compile(rf"[\x00\ud800-\udfff{LAST_CHARACTER}]")
 
 
 class QuestionError(ValueError):
@@ -65,10 +68,10 @@ class Question:
                 f"Pages are counted from 1, and page is {self.page}.",
                 next_step="ask for page 1 or a later one.",
             )
-        if not self.search.isprintable():
+        if _NOWHERE.search(self.search):
             raise QuestionError(
                 "The text to search for has characters that no list has.",
-                next_step="search for the first characters of an id.",
+                next_step="search without them.",
             )
 
 
@@ -85,6 +88,7 @@ class Answer:
 class Listing:
     """A table as a list: columns to sort by, each with an index, and those that are searched.
 
+    `small_sorts`: columns to sort by without an index in their order, of a list that is small.
     `is_lower`: the searched columns hold lower-case text in byte order, as ids of records do, and
     have indexes; others are compared one by one.
     """
@@ -94,6 +98,7 @@ class Listing:
     default_sort: str
     searched: tuple[str, ...]
     is_lower: bool = True
+    small_sorts: tuple[str, ...] = ()
 
     def rows(self, connection: Connection, question: Question) -> Sequence[RowMapping]:
         """The rows of the page that is asked for. Raises `QuestionError` for an unknown sort."""
@@ -108,7 +113,11 @@ class Listing:
         found = self._searched_keys(question)
         ordered = found.order_by(*self._order(question, found.selected_columns))
         start = (question.page - 1) * question.per_page
-        return ordered.limit(question.per_page).offset(start).subquery("page")
+        count = question.per_page
+        if question.search.strip():
+            start = min(start, COUNTED)
+            count = min(count, COUNTED - start)
+        return ordered.limit(count).offset(start).subquery("page")
 
     def total(self, connection: Connection, question: Question) -> int | None:
         """How many rows there are, None for more than 10,000."""
@@ -118,7 +127,7 @@ class Listing:
 
     def every_row(self, connection: Connection, question: Question) -> Iterator[RowMapping]:
         """All rows that the question finds, whatever page it asks for, a few at a time."""
-        found = self._searched_keys(question).subquery("found")
+        found = self._searched_keys(question, is_whole=True).subquery("found")
         is_found = [self.table.c[name] == found.c[name] for name in self._key]
         query = select(self.table).join_from(found, self.table, and_(*is_found))
         ordered = query.order_by(*self._order(question, self.table.c))
@@ -128,15 +137,25 @@ class Listing:
     def _key(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.table.primary_key)
 
-    def _searched_keys(self, question: Question) -> Select[Any]:
-        """Keys of the rows that are searched, and what they are put in order by."""
+    def _searched_keys(self, question: Question, *, is_whole: bool = False) -> Select[Any]:
+        """Keys of the rows that are searched, and what they are put in order by.
+
+        Of each searched column up to one more than is counted, unless `is_whole`.
+        """
         names = dict.fromkeys([*self._key, self._sort_of(question)[0]])
         columns = [self.table.c[name] for name in names]
         prefix = question.search.strip().lower()
         if not prefix:
             return select(*columns)
         # Each part by its own index; one condition with OR would be a look at every row.
-        matches = union(*(self._first_matches(name, prefix, columns) for name in self.searched))
+        matches = union(
+            *(
+                select(*columns).where(self._begins_with(name, prefix))
+                if is_whole
+                else self._first_matches(name, prefix, columns)
+                for name in self.searched
+            )
+        )
         return select(*matches.subquery("matches").c)
 
     def _first_matches(
@@ -159,19 +178,24 @@ class Listing:
     def _order(self, question: Question, columns: Columns) -> list[ColumnElement[Any]]:
         name, is_descending = self._sort_of(question)
         order = [columns[name], *(columns[key] for key in self._key if key != name)]
-        return [column.desc() for column in order] if is_descending else order
+        return [_sorted(column, is_descending=is_descending) for column in order]
 
     def _sort_of(self, question: Question) -> tuple[str, bool]:
         """The column to sort by, and whether descending."""
         asked = question.sort or self.default_sort
         name = asked.removeprefix("-")
-        if name not in self.sorts:
+        if name not in (known := self.sorts + self.small_sorts):
             raise QuestionError(
                 f"The list can't be sorted by {name!r}.",
-                next_step=f"sort by one of {', '.join(self.sorts)}, with - before it for "
-                "descending.",
+                next_step=f"sort by one of {', '.join(known)}, with - before it for descending.",
             )
         return name, asked.startswith("-")
+
+
+def _sorted(column: Any, *, is_descending: bool) -> ColumnElement[Any]:
+    """What has no value comes last, either way: databases differ in where they put it."""
+    ordered: ColumnElement[Any] = column.desc() if is_descending else column.asc()
+    return ordered.nulls_last() if column.nullable else ordered
 
 
 def answer_page(

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 REFUSED = Listing(
     refused_row,
-    sorts=("entity", "record_id", "field", "code", "first_seen_at", "last_tried_at", "tries"),
+    sorts=("entity", "record_id", "code", "first_seen_at", "last_tried_at", "tries"),
+    small_sorts=(
+        "field",
+        "message",
+        VERSION.name,
+        "next_try_at",
+        "dag_id",
+        "run_id",
+        "task_id",
+        "map_index",
+    ),
     default_sort="-last_tried_at",
     searched=("record_id",),
 )

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 RUNS = Listing(
     sync_run,
-    sorts=("dag_id", "run_id", "mode", "started_at", "ended_at", "outcome"),
+    sorts=("dag_id", "run_id", "mode", "started_at", "outcome"),
+    small_sorts=("ended_at", "window_start", "window_end", "error_code", "error", "requests"),
     default_sort="-started_at",
     searched=("dag_id", "run_id"),
     is_lower=False,

@@ -18,7 +18,7 @@ from opportunity_sync.store.schema.tables import sync_store
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
 _REMEMBERED = timedelta(hours=1)
 
@@ -53,14 +53,13 @@ def note_selection(
     """
     newest = {"fingerprint": fingerprint, "fields": sorted(fields), "read_by": dict(read_by or {})}
     query = select(sync_store.c.selections)
-    # Asked again with the row for itself: another run may note the same at the same time.
-    for asked in (query, query.with_for_update()):
-        row = connection.execute(asked).one_or_none()
-        if row is None:
-            return None
-        known = json.loads(row.selections or "[]")
-        if known and _is_same(known[0], newest) and "read_by" in known[0]:
-            return None
+    if not _is_news(connection.execute(query).one_or_none(), newest):
+        return None
+    # Asked again with the row for itself: another run may have noted the same meanwhile.
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is None or not _is_news(row, newest):
+        return None
+    known = json.loads(row.selections or "[]")
     if known and _is_same(known[0], newest):
         _remember(connection, [newest, *known[1:]])
         return None
@@ -83,6 +82,14 @@ def selection_changed_at(connection: Connection) -> datetime | None:
     """When the selection of now took the place of another one; None where it is the first."""
     known = json.loads(connection.scalar(select(sync_store.c.selections)) or "[]")
     return datetime.fromisoformat(known[1]["until"]) if len(known) > 1 else None
+
+
+def _is_news(row: Row[tuple[str | None]] | None, newest: dict[str, Any]) -> bool:
+    """Whether the store has a row to note it in, and has not noted it."""
+    if row is None:
+        return False
+    known = json.loads(row.selections or "[]")
+    return not known or not _is_same(known[0], newest) or "read_by" not in known[0]
 
 
 def _is_same(known: dict[str, Any], newest: dict[str, Any]) -> bool:

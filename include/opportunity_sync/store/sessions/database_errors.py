@@ -46,7 +46,8 @@ _MOUNT = "let the pipeline's user write the store's file and its folder."
 _RIGHTS = (
     "let the store's role use schema public, create and write tables in it, and make temporary "
     "tables in the database (GRANT TEMPORARY); an upgrade changes tables, which must be the role's "
-    "own (ALTER TABLE ... OWNER TO ...)."
+    "own (ALTER TABLE ... OWNER TO ...). One that only reads needs USAGE ON SCHEMA public and "
+    "SELECT ON ALL TABLES IN SCHEMA public, again after an upgrade that made tables."
 )
 _LOGIN = "check host, database, login and password of the store's connection."
 _FOREIGN = (

@@ -16,7 +16,11 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 from sqlalchemy.exc import ArgumentError
 
 from opportunity_sync.errors import ConfigError, UnsupportedStoreError
-from opportunity_sync.store.sessions.opening import connection_fault, private_file
+from opportunity_sync.store.sessions.opening import (
+    connection_fault,
+    private_file,
+    read_only_address,
+)
 from opportunity_sync.store.sessions.session_watch import Waits, WatchedConnection
 
 if TYPE_CHECKING:
@@ -64,10 +68,12 @@ _SQLITE_PRAGMAS = (
 )
 
 
-def store_engine(url: URL | str, *, waits: Waits | None = None) -> Engine:
+def store_engine(url: URL | str, *, waits: Waits | None = None, is_reader: bool = False) -> Engine:
     """The engine for a store: PostgreSQL through psycopg 3, or a SQLite file.
 
-    `waits`: how long PostgreSQL is waited for. Connecting raises `SyncError`s, see `connecting`.
+    `waits`: how long PostgreSQL is waited for. `is_reader`: whoever asks only reads, so the file
+    must be there, is left as it is, and need not be this user's to write. Connecting raises
+    `SyncError`s, see `connecting`.
 
     Raises:
         UnsupportedStoreError: another kind of database.
@@ -78,7 +84,7 @@ def store_engine(url: URL | str, *, waits: Waits | None = None) -> Engine:
         case "postgresql" | "postgres":
             return _postgres(parsed.set(drivername="postgresql+psycopg"), waits or Waits())
         case "sqlite":
-            return _sqlite(parsed.set(drivername="sqlite+pysqlite"))
+            return _sqlite(parsed.set(drivername="sqlite+pysqlite"), is_reader=is_reader)
         case other:
             raise UnsupportedStoreError(
                 f"A store of kind {other!r} is not supported yet.",
@@ -134,15 +140,21 @@ def _postgres(url: URL, waits: Waits) -> Engine:
     return engine
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, *, is_reader: bool) -> Engine:
     engine = create_engine(
         url, poolclass=NullPool, hide_parameters=True, connect_args={"isolation_level": None}
     )
 
     @event.listens_for(engine, "do_connect")
-    def _connect(*_given: object) -> None:
-        if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+    def _connect(
+        _dialect: Dialect, _record: object, arguments: list[Any], given: dict[str, Any]
+    ) -> None:
+        if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+            return
+        if not is_reader:
             private_file(Path(url.database))
+        elif address := read_only_address(Path(url.database)):
+            arguments[0], given["uri"] = address, True
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -12,6 +12,7 @@ import errno
 import os
 import re
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -113,11 +114,56 @@ def private_file(path: Path) -> None:
     except OSError as error:
         if error.errno in {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOSPC}:
             return  # passes, and SQLite says it in its own words
+        step = "let its folder exist, and let the pipeline's user write folder and file."
+        raise _file_fault(path, error, next_step=step) from None
+
+
+def is_file_there(path: Path) -> bool:
+    """Whether the SQLite file is there; one that is not is yet to be made.
+
+    Raises:
+        ConfigError: nobody can tell, or nobody could make it: its folder is not there, or this user
+            may not enter it.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            return False
         raise ConfigError(
-            f"The store's file {path} can't be opened: {os.strerror(error.errno or 0)}"
-            f"{_owner(path)}.",
-            next_step="let its folder exist, and let the pipeline's user write folder and file.",
+            f"The folder {path.parent} is not there.",
+            next_step="make it on every machine that opens the store, or correct the connection's "
+            "host.",
         ) from None
+    except OSError as error:
+        step = "let this user enter its folder, or correct the connection's host."
+        raise _file_fault(path, error, next_step=step) from None
+    return True
+
+
+def read_only_address(path: Path) -> str | None:
+    """The address by which a user who may only read opens the SQLite file; None for others.
+
+    While nobody has the store open, its log is not there, and such a user can't make one. Then the
+    file is whole by itself, and is read as it stands.
+
+    Raises:
+        ConfigError: this user may not even read the file.
+    """
+    if all(os.access(each, os.W_OK, effective_ids=True) for each in (path, path.parent)):
+        return None
+    if is_file_there(path) and not os.access(path, os.R_OK, effective_ids=True):
+        step = "let this user read the file, as one of its group (chmod 640)."
+        raise _file_fault(path, PermissionError(errno.EACCES), next_step=step)
+    is_open = path.with_name(f"{path.name}-wal").exists()
+    return f"{path.as_uri()}?mode=ro{'' if is_open else '&immutable=1'}"
+
+
+def _file_fault(path: Path, error: OSError, *, next_step: str) -> ConfigError:
+    reason = os.strerror(error.errno or 0)
+    return ConfigError(
+        f"The store's file {path} can't be opened: {reason}{_owner(path)}.", next_step=next_step
+    )
 
 
 def _close_to_others(path: Path) -> None:
@@ -131,7 +177,7 @@ def _close_to_others(path: Path) -> None:
 
 def _owner(path: Path) -> str:
     """Whose the file is, or the nearest folder that there is."""
-    found = next((each for each in (path, *path.parents) if each.exists()), None)
-    if found is None:
-        return ""
-    return f" ({found} belongs to user {found.stat().st_uid}, this is user {os.getuid()})"
+    for each in (path, *path.parents):
+        with suppress(OSError):  # it is not there, or this user may not look at it
+            return f" ({each} belongs to user {each.stat().st_uid}, this is user {os.geteuid()})"
+    return ""

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 VERSION_TABLE = "opportunity_sync_version"
+UPGRADE_STEP = (
+    "nothing, if the sync runs: its next run upgrades them; if that run fails, see its error"
+)
 _SCRIPTS = Path(__file__).parent / "migrations"
+_MAY_LOOK = text("SELECT has_schema_privilege(current_user, 'public', 'USAGE')")
 
 
 def migrate(
@@ -78,8 +82,30 @@ def upgrade_tables(
 
 
 def is_made(connection: Connection) -> bool:
-    """Whether some run has made the store's tables."""
+    """Whether some run has made the store's tables.
+
+    Raises:
+        ConfigError: the role may not look into the schema, where every table seems to be missing.
+    """
+    if connection.dialect.name == "postgresql" and not connection.scalar(_MAY_LOOK):
+        raise ConfigError(
+            "The store's role may not use schema public.",
+            next_step="let it (GRANT USAGE ON SCHEMA public), and read its tables (GRANT SELECT ON "
+            "ALL TABLES IN SCHEMA public); docs/page.md has both for a role that only reads.",
+        )
     return inspect(connection).has_table(VERSION_TABLE)
+
+
+def require_current(connection: Connection) -> None:
+    """Refuse a store whose tables are not those of this version, by its number alone.
+
+    Raises:
+        ConfigError: they are of an earlier version, or of a newer one.
+    """
+    if _read_revision(connection) != revisions()[-1]:
+        raise ConfigError(
+            "The store's tables are of an earlier version.", next_step=f"{UPGRADE_STEP}."
+        )
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -98,15 +124,19 @@ def is_current(connection: Connection, model: Model) -> bool:
     there = read_columns(connection)
     if VERSION_TABLE not in there:
         return False
-    revision = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - our own table
-    if revision is None:
-        return False
-    if revision not in revisions():
+    revision = _read_revision(connection)
+    return revision == revisions()[-1] and not _missing_columns(there, model)
+
+
+def _read_revision(connection: Connection) -> str | None:
+    """The number of the store's tables; raises `ConfigError` for that of a newer version."""
+    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a name of ours
+    if revision is not None and revision not in revisions():
         raise ConfigError(
             f"The store's schema ({revision}) is newer than this version of the pipeline.",
             next_step="update the pipeline to the version that last wrote this store.",
         )
-    return revision == revisions()[-1] and not _missing_columns(there, model)
+    return revision
 
 
 @cache

@@ -61,3 +61,16 @@ def test_what_is_no_page_is_refused() -> None:
     for page, per_page in ((0, 50), (1, 0), (1, 501)):
         with pytest.raises(QuestionError):
             Question(page, per_page)
+
+
+@pytest.mark.parametrize("search", ["\u3000", "a\u00a0b", "\u200c", "\u00ad", "👩\u200d💻"])
+def test_characters_that_can_not_be_seen_are_searched(search: str) -> None:
+    """They are in names: wide blanks, joiners, soft hyphens."""
+    assert Question(search=search).search == search
+
+
+@pytest.mark.parametrize("search", ["a\x00", "\ud800", "\U0010ffff"])
+def test_characters_that_no_store_holds_are_refused(search: str) -> None:
+    """Databases take none of them, or put them after all others."""
+    with pytest.raises(QuestionError):
+        Question(search=search)

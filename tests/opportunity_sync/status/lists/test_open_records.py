@@ -11,6 +11,7 @@ from opportunity_sync.model import CONTACT
 from opportunity_sync.status import (
     Question,
     QuestionError,
+    every_unresolved_association,
     refused_records,
     unresolved_associations,
 )
@@ -106,3 +107,27 @@ def test_an_association_is_found_by_either_id(engine: Engine) -> None:
     assert [row["opportunity_id"] for row in answer.rows] == [guid(0), guid(1)]
     assert (answer.total, answer.more) == (2, False)
     assert answer.rows[0]["record_url"].endswith(f"etn=opportunity&id={guid(0)}")
+
+
+def test_a_search_is_exported_whole_and_shown_up_to_ten_thousand(engine: Engine) -> None:
+    """A file has every row that is found; pages end where the documentation says."""
+    with engine.connect() as connection:
+        gaps(connection, 10_002)
+        exported = list(every_unresolved_association(connection, Question(search="0")))
+        last = unresolved_associations(connection, Question(search="0", page=200))
+        beyond = unresolved_associations(connection, Question(search="0", page=201))
+    assert len(exported) == 10_002
+    assert (len(last.rows), beyond.rows, last.more) == (50, [], True)
+
+
+def test_refused_records_are_sorted_by_every_column_that_is_shown(engine: Engine) -> None:
+    """What has no value comes last, up and down, in every database."""
+    with engine.begin() as connection:
+        refuse(connection, 1, 0, task_id=None)
+        refuse(connection, 2, 1)
+        (row, _other) = refused_records(connection, Question()).rows
+        for name in row.keys() - {"record_url", "log_url"}:
+            assert len(refused_records(connection, Question(sort=name)).rows) == 2
+        for sort in ("task_id", "-task_id"):
+            rows = refused_records(connection, Question(sort=sort)).rows
+            assert [each["task_id"] for each in rows] == ["load", None]

@@ -1,5 +1,7 @@
 """Tests of the search for opportunities, by the beginning of the name or by the id."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what is searched
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ from statement_plans import watching_plans
 from store_rows import NOON, guid, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Engine
 
 NAMES = ("Alpha", "ALPINE tour", "alp", "Beta", "Ärger", "100% off", None)
@@ -93,3 +97,54 @@ def test_no_search_looks_through_all_opportunities(named: Engine, search: str) -
         with watching_plans() as readings:
             find_opportunities(connection, Question(search=search))
     assert [each for each in readings if each.in_sequence and each.table == "opportunity"] == []
+
+
+FOREIGN = (
+    "ООО Ромашка",
+    "Société à Évry",
+    "Büro ÖÄÜ",
+    "山田\u3000太郎",
+    "ΌΣΟΣ",
+    "[Über] \\ (a|b)*",
+)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper, str.title, str.swapcase])
+def test_names_of_every_script_are_found_in_any_case(
+    engine: Engine, name: str, spell: Callable[[str], str]
+) -> None:
+    """Typed to the letter, and in every other case, also where the database knows ASCII only."""
+    write(engine, OPPORTUNITY, *({"id": n, "name": each} for n, each in enumerate(FOREIGN, 1)))
+    if len(spell(name)) == len(name) and spell(name).lower() == name.lower():
+        assert found(engine, spell(name)) == [name]
+        assert found(engine, spell(name[:-1])) == [name]
+
+
+def test_a_name_is_compared_to_its_last_letter(engine: Engine) -> None:
+    """Though only its first letters are looked up by the index."""
+    write(engine, OPPORTUNITY, {"id": 1, "name": "ООО Ромашка"}, {"id": 2, "name": "ООО Ромашки"})
+    assert found(engine, "ооо ромашки") == ["ООО Ромашки"]
+
+
+@pytest.mark.parametrize("sort", ["name", "opportunity_id", "account_id", "modified_at"])
+def test_matches_are_sorted_by_every_column_that_is_shown(named: Engine, sort: str) -> None:
+    """Up and down; what has no value comes last."""
+    assert len(found(named, "al", sort=sort)) == 3
+    assert len(found(named, "", sort=f"-{sort}")) == len(NAMES)
+    assert found(named, "", sort="name")[-1] is None
+    assert found(named, "", sort="-name")[-1] is None
+    assert found(named, "al", sort="-opportunity_id") == ["alp", "ALPINE tour", "Alpha"]
+
+
+@pytest.mark.parametrize("search", ["", "ооо ромашка"])
+def test_no_list_of_opportunities_is_read_from_end_to_end(named: Engine, search: str) -> None:
+    """Also without a search, and where each spelling is looked up."""
+    with named.connect() as connection:
+        if named.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan TO off")
+        with watching_plans() as readings:
+            find_opportunities(connection, Question(search=search, sort="-name"))
+    whole = [each for each in readings if each.in_sequence and each.table == "opportunity"]
+    # To count without a search takes the first 10,001 as they come.
+    assert [each for each in whole if "count(*)" not in each.statement] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from sqlalchemy import make_url
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
 from opportunity_sync.store.sessions.engine import store_engine
 from opportunity_sync.store.sessions.lock import read_store, writing
-from opportunity_sync.store.sessions.opening import connection_fault
+from opportunity_sync.store.sessions.opening import connection_fault, is_file_there
 from opportunity_sync.store.upgrade.migrate import migrate
+from other_users import reachable_folder, without_roots_rights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,3 +233,54 @@ def test_a_sqlite_store_in_memory_needs_no_file() -> None:
     """Nothing is made on the disk for it."""
     with read_store(store_engine("sqlite://")) as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
+
+
+def test_who_may_not_enter_the_folder_is_told_so() -> None:
+    """Nobody can say whether the file is there: that is a setting to mend, and no fault of ours."""
+    with reachable_folder() as folder:
+        path = folder / "closed" / "store.sqlite"
+        path.parent.mkdir()
+        path.parent.chmod(0)
+        with without_roots_rights():
+            errors = [
+                error_of(lambda: is_file_there(path)),
+                open_store(f"sqlite:///{path}"),
+                error_of(lambda: is_file_there(path.with_name("a" * 300))),
+            ]
+    assert {type(error) for error in errors} == {ConfigError}
+    assert "Permission denied" in str(errors[0])
+
+
+@pytest.mark.parametrize("is_in_use", [True, False])
+def test_who_may_only_read_the_file_reads_it(*, is_in_use: bool) -> None:
+    """Whether somebody else has the store open or not; nothing is made beside the file."""
+    with reachable_folder() as folder, ExitStack() as stack:
+        writer = store_engine(f"sqlite:///{folder}/store.sqlite")
+        migrate(writer)
+        if is_in_use:
+            connection = stack.enter_context(writer.connect())
+            connection.exec_driver_sql("UPDATE opportunity_sync_version SET version_num = 'x'")
+            connection.commit()
+        for each in folder.iterdir():
+            each.chmod(0o444)
+        folder.chmod(0o555)
+        before = sorted(each.name for each in folder.iterdir())
+        with (
+            without_roots_rights(),
+            read_store(store_engine(writer.url, is_reader=True)) as connection,
+        ):
+            version = connection.exec_driver_sql("SELECT * FROM opportunity_sync_version").scalar()
+        assert before == sorted(each.name for each in folder.iterdir())
+    assert is_in_use == (version == "x")
+
+
+def test_who_may_not_even_read_the_file_is_told_so() -> None:
+    """It does not heal by waiting."""
+    with reachable_folder() as folder:
+        path = folder / "store.sqlite"
+        path.touch(mode=0o000)
+        with without_roots_rights():
+            reader = store_engine(f"sqlite:///{path}", is_reader=True)
+            error = error_of(lambda: read_store(reader).__enter__())
+    assert isinstance(error, ConfigError)
+    assert "chmod 640" in error.next_step
