@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, update
 
@@ -43,6 +43,7 @@ def note_selection(
     A store that is nobody's yet remembers nothing. Nothing is written where nothing has changed.
     """
     query = select(sync_store.c.selections)
+    known: list[dict[str, Any]] = []
     # Asked again with the row for itself: another run may note the same at the same time.
     for asked in (query, query.with_for_update()):
         row = connection.execute(asked).one_or_none()
