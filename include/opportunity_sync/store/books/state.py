@@ -296,6 +296,7 @@ def _note_interpretations(
     """
     query = select(sync_state.c.columns, sync_state.c.fill_begun)
     query = query.where(sync_state.c.entity == entity)
+    changed: Noted = {}
     for asked in (query, query.with_for_update()):
         row = connection.execute(asked).mappings().one_or_none()
         known = {str(name): _interpretations(text) for name, text in (row or {}).items()}

@@ -17,11 +17,6 @@ import psycopg
 from sqlalchemy.exc import StatementError
 
 from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
-from opportunity_sync.store.schema.tables import (
-    METADATA,
-    opportunity_contact_role,
-    unresolved_association,
-)
 from opportunity_sync.store.sessions.session_watch import SilentDatabaseError
 from opportunity_sync.store.sessions.wiping import wipe_secret, wipe_values
 
@@ -71,9 +66,6 @@ _IDLE = (
 _STATEMENT = "raise statement_timeout for the store's role (ALTER ROLE ... SET ...)."
 _RACE = "nothing; another run wrote the same at that moment, and the next try goes on from there."
 _CANCELLED = "ask who ended it (pg_cancel_backend), if the retries do not get through."
-
-# Of rows a key that is there twice is a fault; books are written beside other runs.
-_BOOKS = METADATA.tables.keys() - {opportunity_contact_role.name, unresolved_association.name}
 
 # SQLSTATE or what it begins with; the longest one that fits counts.
 _POSTGRES: dict[str, Meaning] = {
@@ -125,8 +117,11 @@ _UNKNOWN: Meaning = (ConfigError, _REPORT)
 
 
 @contextmanager
-def translate_errors(engine: Engine) -> Iterator[None]:
+def translate_errors(engine: Engine, *, is_shared: bool = False) -> Iterator[None]:
     """Turn errors of the store's database into `SyncError`s without any value of a row.
+
+    `is_shared`: others write at the same time, so a key that is there twice heals; elsewhere it is
+    a fault.
 
     The original is no part of what is raised, since its text may quote rows; where the fault may be
     the code's own, its frames are.
@@ -136,6 +131,8 @@ def translate_errors(engine: Engine) -> Iterator[None]:
     except (StatementError, psycopg.Error, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, StatementError) else error
         wrong = meaning_of(cause, engine.url.password)
+        if is_shared and isinstance(cause, psycopg.errors.UniqueViolation):
+            wrong = StoreUnavailableError(wrong.problem, next_step=_RACE)
         frames = error.__traceback__ if wrong.next_step == _REPORT else None
         raise wrong.with_traceback(frames) from None
 
@@ -164,8 +161,6 @@ def _postgres_meaning(cause: psycopg.Error) -> Meaning:
     state = cause.sqlstate
     if isinstance(cause, SilentDatabaseError):
         return (StoreUnavailableError, _SILENT)
-    if isinstance(cause, psycopg.errors.UniqueViolation) and cause.diag.table_name in _BOOKS:
-        return (StoreUnavailableError, _RACE)
     if state is None:  # libpq's own words: what was said when the session broke off
         lost = isinstance(cause, psycopg.OperationalError)
         return (StoreUnavailableError, _DOWN) if lost else _UNKNOWN

@@ -72,7 +72,7 @@ def writing(
         with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
             yield connection
         return
-    with translate_errors(engine), engine.begin() as connection:
+    with translate_errors(engine, is_shared=True), engine.begin() as connection:
         yield connection
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import insert, text
 
-from opportunity_sync.errors import ConfigError, StoreUnavailableError
+from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
 from opportunity_sync.model import CONTACT
 from opportunity_sync.store import Alert, LeftOutField, change_alerts, note_left_out, record_shares
 from opportunity_sync.store.books.left_out_fields import left_out_fields
@@ -22,12 +22,13 @@ from opportunity_sync.store.books.state import (
     read_state,
 )
 from opportunity_sync.store.journal.checks import write_check
-from opportunity_sync.store.schema.tables import left_out_field, public_table
-from opportunity_sync.store.sessions.lock import writing
+from opportunity_sync.store.schema.tables import public_table
+from opportunity_sync.store.sessions.lock import lock_store, writing
 from store_rows import NOON, guid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -56,6 +57,11 @@ def at_once(engine: Engine, first: Step, second: Step) -> tuple[Any, Any]:
                     watching.rollback()
                     time.sleep(0.01)
         return one, other.result()
+
+
+def alone(engine: Engine) -> AbstractContextManager[Connection]:
+    """A transaction as that of a load."""
+    return lock_store(engine, wait_seconds=10)
 
 
 def left_out(field: str) -> LeftOutField:
@@ -135,16 +141,14 @@ def test_a_selection_that_two_runs_bring_has_changed_once(postgres_store: Engine
     assert (one.stopped, other) == (("contact.email",), None)
 
 
-def test_a_book_that_is_written_twice_heals_and_a_row_does_not(postgres_store: Engine) -> None:
-    """Of rows a key that is there twice is a fault, and waiting does not mend it."""
-    noted = {"entity": "a", "field": "b", "source": "c", "state": "d", "reason": "e"}
+@pytest.mark.parametrize(
+    ("write", "expected"), [(writing, StoreUnavailableError), (alone, ConfigError)]
+)
+def test_a_key_that_is_given_twice_heals_where_others_write_too(
+    postgres_store: Engine, write: Callable[[Engine], Any], expected: type[SyncError]
+) -> None:
+    """In a load, which writes alone, it is a fault of the rows, and waiting does not mend it."""
     row = {"contact_id": guid(1), "version_number": 1, "synced_at": NOON}
-    for table, given, expected in (
-        (left_out_field, noted, StoreUnavailableError),
-        (public_table(CONTACT), row, ConfigError),
-    ):
-        with (
-            pytest.raises(expected, match="23505"),
-            writing(postgres_store) as connection,
-        ):
-            connection.execute(insert(table), [given, given])
+
+    with pytest.raises(expected, match="23505"), write(postgres_store) as connection:
+        connection.execute(insert(public_table(CONTACT)), [row, row])
