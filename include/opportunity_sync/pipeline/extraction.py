@@ -122,6 +122,8 @@ def _read_pages(
     )
     for page in pages:
         decoded = decoder.decode(page.body, page.envelope)
+        if source.way not in {"link", "offer"}:  # whether changes name a null is not documented
+            decoder.require_columns(page.body, decoded)
         requests, counted = client.counters.requests - counted, client.counters.requests
         state = part_state(decoded, requests, page=page, source=source)
         writer.write(decoded.table, state=state.to_dict())

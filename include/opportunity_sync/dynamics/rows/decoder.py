@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 
     from opportunity_sync.dynamics.plan import Plan
 
+_STEP_IF_BROKEN: Final = (
+    "wait: the next try reads the page again; if it stays, find out who answers in Dataverse's "
+    "place (a proxy or gateway?)"
+)
 _ESCAPED_NAME: Final = re.compile(rb'\\u00[2-7][0-9a-fA-F][\w@.\\]*"\s*:')
 
 
@@ -95,6 +99,7 @@ class PageDecoder:
         self._row = msgspec.json.Decoder(self._shape.row)
         self._rows = msgspec.json.Decoder(list[self._shape.row])  # type: ignore[name-defined] # made from the plan
         self._progress = Progress(entity.set_name)
+        self._names = {name: b'"%s"' % name.encode() for name in plan.of(entity).select(entity)}
 
     def parse_rows(self, rows: bytes | memoryview) -> list[Any]:
         """All rows of an array at once. Raises one of `MALFORMED` where one of them is no good."""
@@ -117,6 +122,25 @@ class PageDecoder:
         came = [*keys, *refused, *page.deleted_ids]
         self._progress.note_page(came, is_last=page.next_link is None)
         return page
+
+    def require_columns(self, body: bytes, page: DecodedPage) -> None:
+        """Refuse a page that names a planned column in none of its rows.
+
+        Dataverse writes null where there is no value. A column that is nowhere was left out by
+        somebody, and would empty every stored value. The first row names all, so this is quick.
+
+        Raises:
+            ResponseError: a planned column is not there.
+        """
+        if not page.table.num_rows:
+            return
+        missing = [name for name, written in self._names.items() if written not in body]
+        if missing and not _ESCAPED_NAME.search(body):
+            raise ResponseError(
+                f"No row of a page of {self.entity.set_name} names {', '.join(missing)}, which "
+                "was asked for.",
+                next_step=_STEP_IF_BROKEN,
+            )
 
     def _decode_page(self, body: bytes, envelope: Envelope | None) -> DecodedPage:
         """The page as it came; only where that fails, without the characters no store can take."""
@@ -236,6 +260,5 @@ def _pause_collection() -> Iterator[None]:
 def _broken_page_error(entity: Entity, error: Exception) -> ResponseError:
     return ResponseError(
         f"A page of {entity.set_name} is not the JSON it should be ({error}).",
-        next_step="wait: the next try reads the page again; if it stays, find out who answers in "
-        "Dataverse's place (a proxy or gateway?)",
+        next_step=_STEP_IF_BROKEN,
     )

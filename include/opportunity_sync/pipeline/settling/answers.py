@@ -83,6 +83,7 @@ def fetch_rows(client: DataverseClient, run: Run, found: Answers, *, ids: Sequen
         for page in pages:
             decoded = decoder.decode(page.body, page.envelope)
             _require_asked_rows(entity, decoded, asked=batch)
+            decoder.require_columns(page.body, decoded)
             requests, counted = client.counters.requests - counted, client.counters.requests
             found.add(page, decoded, requests=requests)
             unidentified += decoded.unidentified

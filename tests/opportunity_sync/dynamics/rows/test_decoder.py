@@ -584,3 +584,21 @@ def test_refused_records_are_new_ones_too() -> None:
         for number in range(MOST_PAGES * 2)
     )
     assert pages_taken(pages) == MOST_PAGES * 2
+
+
+def test_a_page_that_leaves_a_planned_column_out_is_no_page() -> None:
+    """Null would be taken for the value of every row; one row that names it is enough."""
+    of_contacts = decoder(CONTACT)
+    names = Plan.complete(DEFAULT_MODEL).of(CONTACT).select(CONTACT)
+    whole = {**dict.fromkeys(names), "contactid": ID, "versionnumber": 3}
+    for left_out in ("emailaddress1", CONTACT.filter_source):
+        row = {name: value for name, value in whole.items() if name != left_out}
+        body = json.dumps({"value": [row]}).encode()
+        page = of_contacts.decode(body)
+        assert page.table.num_rows == 1
+        with pytest.raises(ResponseError, match=f"names {left_out}"):
+            of_contacts.require_columns(body, page)
+        body = json.dumps({"value": [row, {**whole, "contactid": OTHER}]}).encode()
+        of_contacts.require_columns(body, of_contacts.decode(body))
+    for body in (b'{"value":[]}', b'{"value":[5]}'):
+        of_contacts.require_columns(body, of_contacts.decode(body))
