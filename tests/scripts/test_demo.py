@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo import Progress, contradiction
-from embedded import CONNECTIONS
+from demo import Progress
+from embedded import CONNECTIONS, contradiction
 
 if TYPE_CHECKING:
     from pathlib import Path
