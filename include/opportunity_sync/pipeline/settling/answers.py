@@ -94,8 +94,8 @@ def fetch_rows(client: DataverseClient, run: Run, found: Answers, *, ids: Sequen
 
 def _require_asked_rows(entity: Entity, decoded: DecodedPage, *, asked: Sequence[str]) -> None:
     """Raise `ResponseError` if a page holds records that were not asked for, or tombstones."""
-    came = {error.record_id for error in decoded.refused if error.record_id}
-    came.update(decoded.table[entity.key_column].to_pylist())
+    came: set[str | None] = {error.record_id for error in decoded.refused if error.record_id}
+    came |= {*decoded.table[entity.key_column].to_pylist()}
     if decoded.deleted_ids or came - set(asked):
         raise ResponseError(
             f"{entity.set_name} were asked for by their ids, and the answer is about others, so "

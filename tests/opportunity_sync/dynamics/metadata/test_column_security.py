@@ -337,7 +337,8 @@ def answer_permissions(sandbox: Sandbox, organisation: Organisation, how: str) -
     profiles = [row["fieldsecurityprofileid"] for row in organisation.rows("fieldsecurityprofiles")]
     rows = [{**named, "_fieldsecurityprofileid_value": each.upper()} for each in profiles]
     if how == "odd values":
-        rows += [{**named, "_fieldsecurityprofileid_value": odd} for odd in ({}, [], 5, None)]
+        odd: tuple[Any, ...] = ({}, [], 5, None)
+        rows += [{**named, "_fieldsecurityprofileid_value": each} for each in odd]
     body = json.dumps({"value": rows})
     if how == "no text":
         body = body[:-2] + ', {"x": "\\ud800"}]}'
