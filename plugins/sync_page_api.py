@@ -11,13 +11,14 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 
 from opportunity_sync import status
 from opportunity_sync.errors import SyncError
+from opportunity_sync.status.overview import SYNC_DAG
 from sync_page_access import Trigger
 from sync_page_answers import error_answer, json_answer
 from sync_page_sources import (
     airflow_url,
     asked_store,
     is_paused,
-    organization_url,
+    known_organization_url,
     settings_or_default,
     trigger_retry,
 )
@@ -36,10 +37,16 @@ def asked_page(
 
 
 def asked_moment(moment: datetime | None) -> datetime | None:
-    """An instant of the address; one that names no zone is in UTC."""
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=UTC)
+    """An instant of the address in UTC; one that names no zone is in it. Raises `QuestionError`."""
+    if moment is None or moment.tzinfo is None:
+        return moment and moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise status.QuestionError(
+            "In UTC the instant is beyond the years 1 to 9999.",
+            next_step="ask for one that lies between them.",
+        ) from None
 
 
 Asked = Annotated[status.Question, Depends(asked_page)]
@@ -107,18 +114,27 @@ def events(since: datetime | None = None, until: datetime | None = None) -> Resp
 @api.get("/errors")
 def errors(question: Asked) -> Response:
     """The records that can't be taken."""
-    url = organization_url(settings_or_default())
     return ask(
         lambda connection: status.refused_records(
-            connection, question, organization_url=url, airflow_url=airflow_url()
+            connection,
+            question,
+            organization_url=known_organization_url(connection),
+            airflow_url=airflow_url(),
         ),
         empty=status.empty_answer(),
     )
 
 
 @api.post("/errors/retry", dependencies=Trigger)
-def retry() -> Response:
+def retry(paused: Paused) -> Response:
     """Start a run of the sync that tries all refused records again."""
+    if paused:
+        return error_answer(
+            "page.paused",
+            "The DAG of the sync is switched off, so a run would wait and try nothing.",
+            next_step=f"switch on DAG {SYNC_DAG}, and ask again.",
+            status=409,
+        )
     run_id = trigger_retry()
     if run_id is None:
         return error_answer(
@@ -133,10 +149,9 @@ def retry() -> Response:
 @api.get("/unresolved")
 def unresolved_answer(question: Asked) -> Response:
     """The associations that are not resolved."""
-    url = organization_url(settings_or_default())
     return ask(
         lambda connection: status.unresolved_associations(
-            connection, question, organization_url=url
+            connection, question, organization_url=known_organization_url(connection)
         ),
         empty=status.empty_answer(),
     )
@@ -154,10 +169,9 @@ def opportunities(question: Asked) -> Response:
 @api.get("/opportunities/{opportunity_id}")
 def opportunity(opportunity_id: UUID) -> Response:
     """One opportunity, explained."""
-    url = organization_url(settings_or_default())
     with asked_store() as connection:
         found = connection and status.explain_opportunity(
-            connection, str(opportunity_id), organization_url=url
+            connection, str(opportunity_id), organization_url=known_organization_url(connection)
         )
     if not found:
         raise HTTPException(404, "The store has no opportunity with this id.")

@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from opportunity_sync import status
 from sync_page_answers import in_utc
 from sync_page_api import Asked  # noqa: TC001 - as above
-from sync_page_sources import airflow_url, asked_store, organization_url, settings_or_default
+from sync_page_sources import airflow_url, asked_store, known_organization_url
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,10 +31,12 @@ exports = APIRouter(prefix="/api")
 @exports.get("/errors.csv")
 def errors_csv(question: Asked) -> Response:
     """All records that can't be taken and are searched for, whatever page is asked for."""
-    url = organization_url(settings_or_default())
     return csv_answer(
         lambda connection: status.every_refused_record(
-            connection, question, organization_url=url, airflow_url=airflow_url()
+            connection,
+            question,
+            organization_url=known_organization_url(connection),
+            airflow_url=airflow_url(),
         ),
         "errors",
     )
@@ -43,10 +45,9 @@ def errors_csv(question: Asked) -> Response:
 @exports.get("/unresolved.csv")
 def unresolved_csv(question: Asked) -> Response:
     """All associations that are not resolved and are searched for, likewise."""
-    url = organization_url(settings_or_default())
     return csv_answer(
         lambda connection: status.every_unresolved_association(
-            connection, question, organization_url=url
+            connection, question, organization_url=known_organization_url(connection)
         ),
         "unresolved",
     )

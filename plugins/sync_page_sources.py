@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from opportunity_sync.errors import ConfigError, SyncError
 from opportunity_sync.settings import Settings, settings_from
 from opportunity_sync.status.overview import SYNC_DAG
-from opportunity_sync.store import is_made, read_store, require_current, store_engine
+from opportunity_sync.store import (
+    is_made,
+    organization_url,
+    read_store,
+    require_current,
+    store_engine,
+)
 from opportunity_sync.store.sessions.opening import is_file_there
 from sync_run_connections import closing, dynamics_connection, is_found, store
 
@@ -82,10 +88,16 @@ def refuse_lost_store() -> None:
     )
 
 
-def organization_url(settings: Settings) -> str | None:
-    """The address of the organisation for links to its records; None where it is not known."""
+def known_organization_url(connection: Connection) -> str | None:
+    """The address of the organisation for links to its records; None where it is not known.
+
+    A run has written it into the store. Only of a store that none has written yet is it that of the
+    connection, which need not be known where the page is.
+    """
+    if url := organization_url(connection):
+        return url
     try:
-        return dynamics_connection(settings).organization_url
+        return dynamics_connection(settings_or_default()).organization_url
     except SyncError:
         return None
 

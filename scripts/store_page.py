@@ -217,6 +217,7 @@ MEANINGS = {
     "value_kind": "the kind of values that it was made for",
     "is_wanted": "rows that are written without it owe it",
     "selections": "JSON: what runs selected lately, the last one first",
+    "organization_url": "where the last run found the organisation, for links to its records",
     "singleton": "always 1",
     "organization_id": "rows of any other organisation are refused",
     "sync_store.revision": "number of the last change of the store, only ever higher; 0: no rows "

@@ -249,6 +249,10 @@ _ANSWERED = {
         "Airflow does not have the DAG yet that was to be triggered.",
         "wait until Airflow has read the DAGs, and ask again",
     ),
+    "page.paused": (
+        "A run was to be triggered of a DAG that is switched off: it would only wait.",
+        "switch on the DAG, and ask again",
+    ),
     "page.failed": (
         "The page itself failed: a fault of the program.",
         "look into the log of Airflow's API server, and report it",

@@ -3,7 +3,7 @@ import { addressOf, goTo } from "./address.js";
 import { make, nothing } from "./elements.js";
 import { number } from "./words.js";
 
-const PER_PAGE = 50;
+export const PER_PAGE = 50;
 
 // `columns`: title and what a cell shows of a row; `sort` is the column's name where it can be sorted.
 export function table(caption, columns, rows, heading = plainHeading) {

@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { badge, make, nothing, section } from "./elements.js";
 import { outside } from "./links.js";
-import { pageAsked, pager, searchForm, totalOf } from "./tables.js";
+import { PER_PAGE, pageAsked, pager, searchForm, totalOf } from "./tables.js";
 import { ago, at } from "./times.js";
 import { OUTCOMES, number, span, tableName } from "./words.js";
 
@@ -16,7 +16,7 @@ export async function showRuns(given) {
   const asked = { ...given };
   const found = await ask("runs", pageAsked(asked));
   // Events have no run that could be searched for.
-  const events = asked.search ? [] : (await ask("events", stretch(found, asked))).rows;
+  const { rows: events, more } = asked.search ? { rows: [] } : await ask("events", await stretch(found, asked));
   const entries = [
     ...found.rows.map((row) => ({ moment: row.started_at, shown: run(row) })),
     ...events.map((row) => ({ moment: row.at, shown: happening(row) })),
@@ -26,18 +26,16 @@ export async function showRuns(given) {
     entries.length === 0
       ? nothing(asked.search ? "No run has an id that begins so." : "No run has begun yet.")
       : make("ol", { class: "timeline", "aria-label": "Runs and events, the newest first" }, entries.map((entry) => entry.shown)),
+    more ? make("p", { class: "faint" }, "More happened in this time than is shown: only the newest 500 events are.") : null,
     pager("runs", asked, found))];
 }
 
-// From the run before this page, if there is one, to now or to where the page before ends.
-function stretch(found, asked) {
-  const first = found.rows[0];
-  const last = found.rows.at(-1);
-  const isLastPage = found.total !== null && Number(asked.page ?? 1) * 50 >= found.total;
-  return {
-    until: Number(asked.page ?? 1) > 1 && first ? first.started_at : "",
-    since: last && !isLastPage ? last.started_at : "",
-  };
+// From the first run of the next page to that of this one, so that each event is on one page.
+async function stretch(found, asked) {
+  const page = Number(asked.page ?? 1);
+  const [first] = found.rows;
+  const { rows: [next] } = await ask("runs", { ...pageAsked(asked), page: page * PER_PAGE + 1, per_page: 1 });
+  return { until: page > 1 && first ? first.started_at : "", since: next?.started_at ?? "" };
 }
 
 function run(row) {

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from browser import LAPTOP, PHONE
 from opportunity_sync.model import OPPORTUNITY
+from opportunity_sync.store.journal.events import note_event
 from opportunity_sync.store.journal.progress import note_progress
 from opportunity_sync.store.schema.tables import (
     public_table,
     sync_alert,
+    sync_event,
     sync_run,
     unresolved_association,
 )
@@ -226,3 +228,23 @@ def test_tables_say_what_they_are(browser: Browser, server: ApiServer) -> None:
     assert tables == 3
     assert browser.count("table > caption") == tables
     assert browser.count("th:not([scope])") == 0
+
+
+def test_events_between_two_pages_of_runs_are_on_one_of_them(
+    browser: Browser, server: ApiServer, store: Engine
+) -> None:
+    """What happened after the first run of the second page is shown on the first page."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    with store.begin() as connection:
+        for table in (sync_run, sync_event):
+            connection.execute(delete(table))
+        for number in range(51):
+            times = dict.fromkeys(("started_at", "ended_at"), now - timedelta(minutes=number))
+            run = {"dag_id": "a", "run_id": f"{number}", "mode": "continue", "outcome": "succeeded"}
+            connection.execute(insert(sync_run).values(run | times))
+        between = now - timedelta(minutes=49, seconds=30)
+        note_event(connection, "guard", "Between two pages.", at=between)
+    show(browser, server, "runs")
+    browser.wait_for(".timeline", "Between two pages.")
+    show(browser, server, "runs?page=2")
+    assert browser.count(".timeline > li") == 1

@@ -20,6 +20,7 @@ from opportunity_sync.store.schema.tables import (
     sync_run,
     sync_run_entity,
     sync_run_task,
+    sync_store,
     unresolved_association,
 )
 from opportunity_sync.store.upgrade.migrate import migrate
@@ -107,7 +108,7 @@ def page_store(
     engine = store_engine(f"sqlite:///{store_file}")
     emptied = (refused_row, sync_check, sync_event, sync_run, sync_run_entity, sync_run_task)
     with engine.begin() as connection:
-        for table in (*emptied, unresolved_association, public_table(OPPORTUNITY)):
+        for table in (*emptied, sync_store, unresolved_association, public_table(OPPORTUNITY)):
             connection.execute(table.delete())
     give_connection("marketo_store_reader", {"conn_type": "sqlite", "host": str(store_file)})
     yield engine
@@ -338,6 +339,18 @@ def test_refused_records_are_found_sorted_and_linked(
     assert asked(reader, f"errors?search={guid(4)[:8].upper()}")["total"] == 1
 
 
+def test_records_are_linked_where_the_store_alone_is_known(
+    page_store: Engine, reader: TestClient
+) -> None:
+    """The API server need not have the connection to Dynamics: a run wrote where that is."""
+    put(page_store, refused_row, a_refusal())
+    url = "https://contoso.crm.dynamics.com"
+    put(page_store, sync_store, {"singleton": 1, "organization_id": "a", "organization_url": url})
+    (row,) = asked(reader, "errors")["rows"]
+    assert row["record_url"].startswith(f"{url}/main.aspx?")
+    assert url in reader.get("/api/errors.csv").text
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -346,6 +359,8 @@ def test_refused_records_are_found_sorted_and_linked(
         "errors?page=0",
         "errors?page=x",
         "errors?sort=secret",
+        "events?since=0001-01-01T00:00:00%2B14:00",
+        "events?until=9999-12-31T23:59:59-14:00",
         "opportunities/1",
     ],
 )
@@ -379,6 +394,15 @@ def test_an_opportunity_is_explained(page_store: Engine, reader: TestClient) -> 
     assert found["customer"]["survivor_id"] == guid(2)
     assert [row["reason"] for row in found["unresolved"]] == ["account_not_found"]
     assert reader.get(f"/api/opportunities/{guid(9)}").status_code == 404
+
+
+def test_nothing_is_tried_again_while_the_dag_is_switched_off(reader: TestClient) -> None:
+    """A run would be queued and wait, and nobody would know why nothing happens."""
+    from sync_page_sources import is_paused
+
+    reader.app.dependency_overrides[is_paused] = lambda: True  # type: ignore[attr-defined]
+    answer = reader.post("/api/errors/retry", headers={"x-requested-with": "dynamics-sync"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "page.paused")
 
 
 def test_the_page_runs_nothing_but_its_own_files(reader: TestClient) -> None:

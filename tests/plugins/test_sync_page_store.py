@@ -46,10 +46,12 @@ def a_success(airflow_database: Path) -> Iterator[None]:  # noqa: ARG001 - as ab
     """A run of the sync that Airflow knows to have ended well."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
 
     with create_session() as session:
-        run = DagRun(dag_id=SYNC, run_id="a-success", run_type=DagRunType.MANUAL, state="success")
+        run = DagRun(dag_id=SYNC, run_id="a-success", run_type=DagRunType.MANUAL)
+        run.state = DagRunState.SUCCESS
         session.add(run)
     yield
     with create_session() as session:

@@ -87,11 +87,13 @@ def begin(
         store.check_organization(
             connection, plan.organization_id, handed_to=request.new_organization
         )
+        url = client.organization_url
+        store.note_organization_url(connection, plan.organization_id, url)
         found = Findings(
             request,
             plan.with_labels(store.known_labels(connection)),
             store.read_state(connection),
-            organization_url=client.organization_url,
+            organization_url=url,
             started_at=started_at,
             latest=latest,
             model=fitted.model,

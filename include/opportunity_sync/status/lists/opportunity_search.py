@@ -24,7 +24,7 @@ from opportunity_sync.store.schema.tables import public_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import ColumnElement, Connection, Select
+    from sqlalchemy import ColumnElement, Connection, Select, Subquery
 
     from opportunity_sync.status.lists.listing import Question
 
@@ -50,7 +50,12 @@ def find_opportunities(connection: Connection, question: Question) -> Answer:
     start = (question.page - 1) * question.per_page
     end = min(start + question.per_page, COUNTED)
     is_in_order = sort == ("name" if names else "opportunity_id")
-    some = _first_of(found, name, end if is_in_order else COUNTED, is_in_order and is_descending)
+    some = _first_of(
+        found,
+        name,
+        count=end if is_in_order else COUNTED,
+        is_backwards=is_in_order and is_descending,
+    )
     rows = connection.execute(
         select(some)
         .order_by(*_order(some.c, sort, is_descending=is_descending))
@@ -80,7 +85,7 @@ def _order(columns: Any, sort: str, *, is_descending: bool) -> list[ColumnElemen
     return [(each.desc() if is_descending else each.asc()).nulls_last() for each in both]
 
 
-def _first_of(found: Select[Any], name: Names, count: int, is_backwards: bool) -> Any:  # noqa: FBT001 - private
+def _first_of(found: Select[Any], name: Names, *, count: int, is_backwards: bool) -> Subquery:
     """The first of what is found by an index in its order, those without a name last."""
     key: ColumnElement[Any] = public_table(OPPORTUNITY).c.opportunity_id
 

@@ -13,7 +13,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, func, insert, or_, select, true, update
+from sqlalchemy import case, delete, exists, func, insert, or_, select, true, update
 
 from opportunity_sync.errors import WrongOrganizationError
 from opportunity_sync.model import CONTACT
@@ -156,6 +156,19 @@ def claim_organization(
         connection.execute(insert(sync_store), {"singleton": 1, "organization_id": organization_id})
 
 
+def note_organization_url(connection: Connection, organization_id: str, url: str) -> None:
+    """Remember where the organisation is, if the store is its own; what is known is not written."""
+    is_its_own = sync_store.c.organization_id == organization_id
+    is_new = sync_store.c.organization_url.is_distinct_from(url)
+    connection.execute(update(sync_store).where(is_its_own, is_new).values(organization_url=url))
+
+
+def organization_url(connection: Connection) -> str | None:
+    """Where the last run found the organisation; None where none has said so yet."""
+    url: str | None = connection.scalar(select(sync_store.c.organization_url))
+    return url
+
+
 def bump_revision(connection: Connection, to: int) -> None:
     """Raise the store's revision, so that whoever resolved on older facts resolves again."""
     is_forwards = sync_store.c.revision < to
@@ -173,7 +186,12 @@ def begin_epoch(
     it has been read. Every public row is touched, so the change takes a number even if it writes
     nothing else.
     """
-    begun = {"epoch": sync_store.c.epoch + 1, "organization_id": organization_id}
+    is_another = sync_store.c.organization_id != organization_id
+    begun = {
+        "epoch": sync_store.c.epoch + 1,
+        "organization_id": organization_id,
+        "organization_url": case((is_another, None), else_=sync_store.c.organization_url),
+    }
     connection.execute(update(sync_store).values(begun))
     bump_revision(connection, change.revision)
     for entity in model.public:

@@ -332,6 +332,7 @@ sync_store = Table(
     Column("revision", BigInteger, nullable=False, server_default="0"),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("selections", Text),  # JSON: fingerprints of selected columns, the last one first
+    Column("organization_url", Text),
 )
 
 choice_label = Table(

@@ -27,7 +27,9 @@ from opportunity_sync.store.books.state import (
     move_watermark,
     newest_modified_at,
     note_fill,
+    note_organization_url,
     offer_link,
+    organization_url,
     read_state,
     withdraw_offer,
 )
@@ -256,3 +258,16 @@ def test_a_link_without_columns_has_those_of_the_one_before(engine: Engine) -> N
         assert not move_delta_link(connection, "account", began_with=None, to=first)
     found = state(engine)
     assert (found.link_columns, found.whole_passes) == ({"contact": {"email": ""}}, {"contact": 1})
+
+
+def test_the_address_of_the_organisation_goes_with_its_id(engine: Engine) -> None:
+    """Only that of the store's own organisation is remembered, and another one begins without."""
+    with engine.begin() as connection:
+        claim_organization(connection, guid(1))
+        note_organization_url(connection, guid(2), "https://another.example")
+        assert organization_url(connection) is None
+        note_organization_url(connection, guid(1), "https://ours.example")
+        begin_epoch(connection, guid(1), model=DEFAULT_MODEL, change=a_change())
+        assert organization_url(connection) == "https://ours.example"
+        begin_epoch(connection, guid(2), model=DEFAULT_MODEL, change=a_change())
+        assert organization_url(connection) is None
