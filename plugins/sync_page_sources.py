@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opportunity_sync.errors import ConfigError, SyncError
@@ -12,12 +11,12 @@ from opportunity_sync.settings import Settings, settings_from
 from opportunity_sync.status.overview import SYNC_DAG
 from opportunity_sync.store import (
     is_made,
+    is_there,
     organization_url,
     read_store,
     require_current,
     store_engine,
 )
-from opportunity_sync.store.sessions.opening import is_file_there
 from sync_run_connections import closing, dynamics_connection, is_found, store
 
 if TYPE_CHECKING:
@@ -66,14 +65,6 @@ def page_store(settings: Settings) -> Iterator[Engine]:
     opened = closing(MarketoStoreHook(READER).get_conn()) if by_reader else store(settings)
     with opened as given, closing(store_engine(given.url, is_reader=True)) as engine:
         yield engine
-
-
-def is_there(engine: Engine) -> bool:
-    """Whether the database can be there: a server's always, a SQLite file if it exists.
-
-    Raises `ConfigError` where nobody can tell.
-    """
-    return engine.dialect.name != "sqlite" or is_file_there(Path(engine.url.database or ""))
 
 
 def refuse_lost_store() -> None:

@@ -78,7 +78,9 @@ def try_store(engine: Engine) -> tuple[bool, str]:
 
 def _judge(opening: str, items: Iterable[Item]) -> tuple[bool, str]:
     failed = [item for item in items if item.state == "failed"]
-    advice = (f"{_of_table(item)}{item.found} Next step: {item.next_step}." for item in failed)
+    steps = ((item.next_step or "").rstrip(".") for item in failed)
+    told = zip(failed, steps, strict=True)
+    advice = (f"{_of_table(item)}{item.found} Next step: {step}." for item, step in told)
     is_usable = all(item.code in _WARNINGS for item in failed)
     return is_usable, " ".join([*([opening] if opening else []), *advice])
 

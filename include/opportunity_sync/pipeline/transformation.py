@@ -97,6 +97,7 @@ def _transform(
             resolved = resolve_staged(View(connection, begun, groups, readings))
         if not _fetch_missing(client, begun, resolved.resolution, asked=asked, answers=answers):
             break
+    groups |= _found_groups(answers)  # the last answers brought no row, and are parts all the same
     require_few_refusals(begun, opened, answers, settings=settings)
     _require_same_security(client, begun, readings)
     tables = resolved_tables(begun, groups, resolved)
@@ -132,13 +133,15 @@ def _require_same_security(
 
 
 def _answered_groups(run: Run, answers: Mapping[str, Answers]) -> Groups:
-    groups: Groups = {}
+    groups = _found_groups(answers)
     for entity in run.model:
-        answer = answers[entity.name]
-        gone = gone_keys(entity, answer.gone)
-        groups[f"found/{entity.name}"] = tuple(answer.writer.parts)
+        gone = gone_keys(entity, answers[entity.name].gone)
         groups[f"gone/{entity.name}"] = _stage(run, f"gone/{entity.name}", in_pieces(gone))
     return groups
+
+
+def _found_groups(answers: Mapping[str, Answers]) -> Groups:
+    return {f"found/{name}": tuple(answer.writer.parts) for name, answer in answers.items()}
 
 
 def _stage(run: Run, group: str, tables: Iterable[pa.Table]) -> tuple[Part, ...]:

@@ -140,6 +140,5 @@ def test_a_history_counts_which_event_met_which_run(place: Theatre) -> None:
         "full",
         "killed",
         "overlapping",
-        "quick sync",
         "scheduled",
     }

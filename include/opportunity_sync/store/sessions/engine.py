@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from opportunity_sync.errors import ConfigError, UnsupportedStoreError
 from opportunity_sync.store.sessions.opening import (
     connection_fault,
+    is_file_there,
     private_file,
     read_only_address,
 )
@@ -101,8 +102,11 @@ def existing_store(engine: Engine) -> Engine:
 
 
 def is_there(engine: Engine) -> bool:
-    """Whether the database can be there: a server's always, a SQLite file if it exists."""
-    return engine.dialect.name != "sqlite" or Path(engine.url.database or "").exists()
+    """Whether the database can be there: a server's always, a SQLite file if it exists.
+
+    Raises `ConfigError` where nobody can tell.
+    """
+    return engine.dialect.name != "sqlite" or is_file_there(Path(engine.url.database or ""))
 
 
 def _parse_url(url: URL | str) -> URL:
