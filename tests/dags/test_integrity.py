@@ -138,6 +138,7 @@ def test_the_form_of_a_quick_sync_asks_for_fields_and_a_range(bag: DagBag) -> No
         "range_of": "modified",
         "window_start": None,
         "window_end": None,
+        "accept_refusals": False,
     }
     assert "One a line" in str(params.get_param("fields").description)
 
