@@ -139,6 +139,7 @@ class History:
     past: list[tuple[int, Mode, tuple[datetime, ...]]] = field(default_factory=list)
     tracked: str = ""
     selection: str = "default"
+    has_selected: bool = False  # so that rows may lack what was not selected for a while
     retyped: set[tuple[str, str]] = field(default_factory=set)  # table, column of Dynamics
     erased: set[str] = field(default_factory=set)  # ids of contacts
 
@@ -179,7 +180,7 @@ class History:
         """
         for name in list(self.under_way):
             self._go(name, "finish")
-        may_lack_columns = self.selection != "default" or not self.runs.is_still
+        may_lack_columns = self.has_selected or not self.runs.is_still
         if not self.runs.is_still:
             heal(self.organisation, tracked=self.tracked)
             self.runs.worker_ahead = timedelta()
@@ -218,7 +219,7 @@ class History:
         """The user selects other fields between two runs; no run may fail for that."""
         if selection == self.selection:
             return
-        self.selection = selection
+        self.selection, self.has_selected = selection, True
         fields = str(self.runs.folder / f"{selection}.toml")
         self.runs.settings = self.runs.settings.model_copy(update={"fields": fields})
         self._note_event("select")
