@@ -78,7 +78,9 @@ def _of_sqlite(rows: list[tuple[int, int, int, str]]) -> Iterator[tuple[str, boo
             continue
         is_inner = parent in loops
         loops.add(parent)
-        is_whole = words[0] == "SCAN" or "AUTOMATIC" in words
+        # The answer of a PRAGMA is a virtual table, and no rows of the store.
+        is_scan = words[0] == "SCAN" and "VIRTUAL" not in words
+        is_whole = is_scan or "AUTOMATIC" in words
         if is_whole and words[1] not in {"CONSTANT", "SUBQUERY"}:
             repeated = _is_correlated(number, parents, details)
             yield (

@@ -179,6 +179,7 @@ def test_a_run_is_opened_as_it_was_saved(tmp_path: Path) -> None:
         "staging": str(tmp_path),
         "started_at": "2024-05-01T12:00:00+00:00",
         "reads_whole": False,
+        "is_first": False,
         "to_fill": ["contact.phone"],
     }
 
