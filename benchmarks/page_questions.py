@@ -157,7 +157,7 @@ def questions(kind: str, rows: int, *, runs: int = RUNS) -> dict[str, Callable[[
         return lambda connection: ask(connection, status.Question(per_page=_PER_PAGE, **asked))
 
     def an_id(connection: Connection) -> str:
-        query = f"WITH s AS (SELECT {rows // 2} AS n) SELECT {_ID[kind]} FROM s"  # noqa: S608
+        query = f"WITH s AS (SELECT {rows // 2} AS n) SELECT {_ID[kind]} FROM s"  # noqa: S608 - numbers of ours
         return str(_run(connection, query).scalar_one())
 
     return {

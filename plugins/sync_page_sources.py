@@ -43,17 +43,14 @@ def asked_store() -> Iterator[Connection | None]:
         SyncError: the store is away, is not where runs have made it, or is of another version.
     """
     with page_store(settings_or_default()) as engine:
-        if not is_there(engine):
-            refuse_lost_store()
-            yield None
-            return
-        with read_store(engine) as connection:
-            if not is_made(connection):
-                refuse_lost_store()
-                yield None
-                return
-            require_current(connection)
-            yield connection
+        if is_there(engine):
+            with read_store(engine) as connection:
+                if is_made(connection):
+                    require_current(connection)
+                    yield connection
+                    return
+        refuse_lost_store()
+        yield None
 
 
 @contextmanager

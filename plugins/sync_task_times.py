@@ -6,16 +6,13 @@ the last task writes them all at once. Airflow drops what an earlier try has lef
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sync_task_outcomes import TASKS
+from sync_task_words import leave_word, words_of_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-log = logging.getLogger(__name__)
 
 TIMES = "times"  # the XCom key
 
@@ -35,18 +32,12 @@ class timing:  # noqa: N801 - read as a word: with timing(context)
     def __exit__(self, *_error: object) -> None:
         """Tell the times."""
         word = [self.started_at.isoformat(), datetime.now(UTC).isoformat()]
-        try:
-            self.context["ti"].xcom_push(key=TIMES, value=word)
-        except Exception:
-            log.debug("The task's times can't be told to `finish`.", exc_info=True)
+        leave_word(self.context, TIMES, word)
 
 
 def times_of(context: Mapping[str, Any]) -> dict[str, tuple[datetime, datetime | None]]:
     """Start and end of the run's tasks that have ended and left word."""
-    task = context["ti"]
-    told = {name: task.xcom_pull(task_ids=name, key=TIMES) for name in TASKS}
     return {
-        name: (datetime.fromisoformat(word[0]), datetime.fromisoformat(word[1]))
-        for name, word in told.items()
-        if word
+        name: (datetime.fromisoformat(started_at), datetime.fromisoformat(ended_at))
+        for name, (started_at, ended_at) in words_of_tasks(context, TIMES).items()
     }

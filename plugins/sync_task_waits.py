@@ -6,17 +6,14 @@ single waits stand in the logs of other tasks. So a task leaves word of them, ho
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from sync_task_outcomes import TASKS
+from sync_task_words import leave_word, words_of_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opportunity_sync.dynamics import DataverseClient
-
-log = logging.getLogger(__name__)
 
 WAITS: Final = "waits"  # the XCom key
 
@@ -41,14 +38,9 @@ class noting_waits:  # noqa: N801 - read as a word: with noting_waits(context, c
             "throttled": counters.throttled,
             "waited_seconds": round(counters.waited_seconds),
         }
-        try:
-            self.context["ti"].xcom_push(key=WAITS, value=word)
-        except Exception:
-            log.debug("The task's waits can't be told to `finish`.", exc_info=True)
+        leave_word(self.context, WAITS, word)
 
 
 def waits_of(context: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """What the run's tasks waited, of the last try of each; those that did not are absent."""
-    task = context["ti"]
-    told = {name: task.xcom_pull(task_ids=name, key=WAITS) for name in TASKS}
-    return {name: word for name, word in told.items() if word}
+    return words_of_tasks(context, WAITS)

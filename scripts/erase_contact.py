@@ -19,7 +19,7 @@ from embedded import (
     given_rows,
     misplaced_rows,
 )
-from single_run import only_one
+from single_run import demo_alone
 
 
 def main(contact_ids: list[str]) -> int:
@@ -49,9 +49,7 @@ def erase_in_demo(demo: Embedded, command: list[str]) -> int:
             "`make demo` first."
         )
     environment = demo.environment(OPPORTUNITY_SYNC_DEMO=str(demo.state))
-    about = f"the rows of {demo.rows}" if demo.rows else "the demo"
-    print(f"No connection in the environment: this is about {about}.\n", flush=True)
-    with only_one(demo.folder, program="The demo", otherwise="Wait until it has ended."):
+    with demo_alone(demo):
         demo.migrate(environment)
         return subprocess.run(command, env=environment, check=False).returncode
 

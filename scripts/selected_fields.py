@@ -22,7 +22,7 @@ from embedded import (
     given_rows,
     misplaced_rows,
 )
-from single_run import only_one
+from single_run import demo_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,12 +53,7 @@ def organisation(demo: Embedded) -> Iterator[None]:
     if given_connections():
         yield
         return
-    about = f"the rows of {demo.rows}" if demo.rows else "the demo"
-    print(f"No connection in the environment: this is about {about}.\n", flush=True)
-    with (
-        only_one(demo.folder, program="The demo", otherwise="Wait until it has ended."),
-        demo.sandbox(),
-    ):
+    with demo_alone(demo), demo.sandbox():
         yield
 
 

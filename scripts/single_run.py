@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from embedded import Embedded
+
 
 @contextmanager
 def only_one(folder: Path, *, program: str, otherwise: str) -> Iterator[IO[str]]:
@@ -33,6 +35,15 @@ def only_one(folder: Path, *, program: str, otherwise: str) -> Iterator[IO[str]]
             ) from None
         say(lock, f"process {os.getpid()}")
         yield lock
+
+
+@contextmanager
+def demo_alone(demo: Embedded) -> Iterator[None]:
+    """Say that no connection is there, so that the demo is meant, and hold its folder's lock."""
+    about = f"the rows of {demo.rows}" if demo.rows else "the demo"
+    print(f"No connection in the environment: this is about {about}.\n", flush=True)
+    with only_one(demo.folder, program="The demo", otherwise="Wait until it has ended."):
+        yield
 
 
 def say(lock: IO[str], words: str) -> None:

@@ -18,7 +18,6 @@ from opportunity_sync.check.items import FailedItemError, Question
 from opportunity_sync.errors import ConfigError
 from opportunity_sync.model import DEFAULT_MODEL, Model
 from opportunity_sync.store.schema.tables import sync_store, tables_of
-from opportunity_sync.store.sessions.opening import is_file_there
 from opportunity_sync.store.upgrade.migrate import UPGRADE_STEP, VERSION_TABLE, is_current
 
 if TYPE_CHECKING:
@@ -59,13 +58,13 @@ class StoreItems:
     def is_to_come(self) -> bool:
         """Whether it is a file that the first run makes."""
         try:
-            return self.path is not None and not is_file_there(self.path)
+            return not store.is_there(self.engine)
         except ConfigError:
             return False  # nobody can tell: the item about it says why
 
     def find_reachable(self) -> str:
         """Whether the database answers."""
-        if self.path is not None and not is_file_there(self.path):
+        if not store.is_there(self.engine):
             return f"The file {self.path} is not there yet; the first run makes it."
         with store.read_store(self.engine) as connection:
             if self.path is not None:

@@ -46,9 +46,9 @@ def series(connection: Connection, span: str, *, now: datetime) -> dict[str, Any
         "since": since,
         "until": now,
         "step_seconds": int(step.total_seconds()),
-        "throughput": [_chosen(row, _COUNTED) for row in sums],
+        "throughput": [_pick_counts(row, _COUNTED) for row in sums],
         "backlog": _backlog(connection, since, step),
-        "drift": [_chosen(row, ("compared", "mended")) for row in sums if row["compared"]],
+        "drift": [_pick_counts(row, ("compared", "mended")) for row in sums if row["compared"]],
     }
 
 
@@ -76,7 +76,7 @@ def _sums_of_runs(connection: Connection, since: datetime, step: timedelta) -> l
     return [_beginning(row, step) | {name: int(row[name]) for name in summed} for row in rows]
 
 
-def _chosen(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _pick_counts(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: row[name] for name in ("at", "entity", *names)}
 
 

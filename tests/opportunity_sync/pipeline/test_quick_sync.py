@@ -237,15 +237,27 @@ def test_an_older_plan_that_loads_meanwhile_leaves_no_row_without_the_field(
     assert drift(runs) == []
 
 
-def test_a_run_that_reads_a_field_otherwise_meanwhile_lets_it_be_filled_again(
-    sqlite_runs: SyncRuns, organisation: Organisation
-) -> None:
-    """It began under the time zone of before, and loads while days of the new one are filled."""
+def create_won_at_night(organisation: Organisation) -> str:
+    """An opportunity that was won on the third in UTC, and on the fourth in Berlin."""
     organisation.retype_column(
         "opportunities", "actualclosedate", "DateTime", behaviour="UserLocal"
     )
     instant = {"actualclosedate": "2026-02-03T23:00:00Z"}
-    won = organisation.create("opportunities", {"name": "Won", **instant})
+    return organisation.create("opportunities", {"name": "Won", **instant})
+
+
+def closing_day(runs: SyncRuns, opportunity_id: str) -> str:
+    """The day on which the store says that it was won."""
+    query = text("SELECT actual_close_date FROM opportunity WHERE opportunity_id = :won")
+    with runs.engine.connect() as connection:
+        return str(connection.scalar(query, {"won": opportunity_id}))
+
+
+def test_a_run_that_reads_a_field_otherwise_meanwhile_lets_it_be_filled_again(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """It began under the time zone of before, and loads while days of the new one are filled."""
+    won = create_won_at_night(organisation)
     in_utc = sqlite_runs.settings.model_copy(update={"time_zone": "UTC"})
     in_berlin = sqlite_runs.settings.model_copy(update={"time_zone": "Europe/Berlin"})
     sqlite_runs.settings = in_utc
@@ -264,9 +276,7 @@ def test_a_run_that_reads_a_field_otherwise_meanwhile_lets_it_be_filled_again(
 
     sqlite_runs.scheduled_run()
 
-    with sqlite_runs.engine.connect() as connection:
-        day = text("SELECT actual_close_date FROM opportunity WHERE opportunity_id = :won")
-        assert str(connection.scalar(day, {"won": won})) == "2026-02-04"
+    assert closing_day(sqlite_runs, won) == "2026-02-04"
 
 
 def test_the_run_that_starts_a_quick_sync_and_loads_beside_it_starts_no_second_one(
@@ -555,10 +565,7 @@ def test_rows_by_id_that_a_reconciliation_reads_otherwise_let_the_field_be_fille
     sqlite_runs: SyncRuns, organisation: Organisation
 ) -> None:
     """It began under the time zone of before, and loads when the days of the new one are there."""
-    behaviour = {"behaviour": "UserLocal"}
-    organisation.retype_column("opportunities", "actualclosedate", "DateTime", **behaviour)
-    instant = {"actualclosedate": "2026-02-03T23:00:00Z"}
-    won = organisation.create("opportunities", {"name": "Won", **instant})
+    won = create_won_at_night(organisation)
     in_utc = sqlite_runs.settings.model_copy(update={"time_zone": "UTC"})
     sqlite_runs.settings = in_utc
     sqlite_runs.run()
@@ -573,9 +580,7 @@ def test_rows_by_id_that_a_reconciliation_reads_otherwise_let_the_field_be_fille
     later(organisation)
     sqlite_runs.scheduled_run()
 
-    with sqlite_runs.engine.connect() as connection:
-        day = text("SELECT actual_close_date FROM opportunity WHERE opportunity_id = :won")
-        assert str(connection.scalar(day, {"won": won})) == "2026-02-04"
+    assert closing_day(sqlite_runs, won) == "2026-02-04"
 
 
 def test_a_selected_field_may_be_named_as_a_load_names_its_own_marks(

@@ -158,8 +158,7 @@ class DynamicsConnection(BaseModel):
         if path is True:
             return None
         path = str(path).strip()
-        # Path's own raises where this user may not look.
-        if _CONTROL.search(path) or not os.path.exists(path):  # noqa: PTH110
+        if _CONTROL.search(path) or not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where this user may not look
             raise ValueError("must be the path of an existing CA bundle; it can't be turned off")
         return path
 

@@ -178,7 +178,7 @@ class Listing:
     def _order(self, question: Question, columns: Columns) -> list[ColumnElement[Any]]:
         name, is_descending = self._sort_of(question)
         order = [columns[name], *(columns[key] for key in self._key if key != name)]
-        return [_sorted(column, is_descending=is_descending) for column in order]
+        return [_order_by(column, is_descending=is_descending) for column in order]
 
     def _sort_of(self, question: Question) -> tuple[str, bool]:
         """The column to sort by, and whether descending."""
@@ -192,7 +192,7 @@ class Listing:
         return name, asked.startswith("-")
 
 
-def _sorted(column: Any, *, is_descending: bool) -> ColumnElement[Any]:
+def _order_by(column: Any, *, is_descending: bool) -> ColumnElement[Any]:
     """What has no value comes last, either way: databases differ in where they put it."""
     ordered: ColumnElement[Any] = column.desc() if is_descending else column.asc()
     return ordered.nulls_last() if column.nullable else ordered

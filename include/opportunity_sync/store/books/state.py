@@ -250,11 +250,7 @@ def complete_columns(
     connection: Connection, entity: str, interpretations: Mapping[str, str]
 ) -> None:
     """Note that the whole table has these columns, each with its interpretation."""
-
-    def with_these(known: Noted) -> Noted:
-        return {"columns": {**(known.get("columns") or {}), **interpretations}}
-
-    _note_interpretations(connection, entity, with_these)
+    _add_interpretations(connection, entity, interpretations, column="columns")
 
 
 def forget_state(connection: Connection, entity: str) -> None:
@@ -295,14 +291,23 @@ def forget_other_interpretations(
 def _keep_interpretations(
     connection: Connection, entity: str, is_kept: Callable[[str, str], bool]
 ) -> None:
-    def kept(known: Noted) -> Noted:
+    def drop_others(known: Noted) -> Noted:
         return {
             column: {name: how for name, how in noted.items() if is_kept(name, how)}
             for column, noted in known.items()
             if noted
         }
 
-    _note_interpretations(connection, entity, kept)
+    _note_interpretations(connection, entity, drop_others)
+
+
+def _add_interpretations(
+    connection: Connection, entity: str, interpretations: Mapping[str, str], *, column: str
+) -> None:
+    def add_these(known: Noted) -> Noted:
+        return {column: {**(known.get(column) or {}), **interpretations}}
+
+    _note_interpretations(connection, entity, add_these)
 
 
 def _note_interpretations(
@@ -367,11 +372,7 @@ def withdraw_offer(connection: Connection, entity: str) -> None:
 
 def note_fill(connection: Connection, entity: str, interpretations: Mapping[str, str]) -> None:
     """Note that a quick sync has begun to fill these columns, each with its interpretation."""
-
-    def with_these(known: Noted) -> Noted:
-        return {"fill_begun": {**(known.get("fill_begun") or {}), **interpretations}}
-
-    _note_interpretations(connection, entity, with_these)
+    _add_interpretations(connection, entity, interpretations, column="fill_begun")
 
 
 _NONE = "{}"  # no column is complete; null would mean that nothing is known
