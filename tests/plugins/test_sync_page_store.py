@@ -26,7 +26,17 @@ ROUTES = ("runs", "errors", "errors.csv", "unresolved", "opportunities", "fields
 
 
 @pytest.fixture
-def reader(airflow_database: Path) -> TestClient:  # noqa: ARG001 - Airflow is asked for its runs
+def no_runs(airflow_database: Path) -> None:  # noqa: ARG001 - Airflow is asked for its runs
+    """Airflow knows no run of the sync, whatever tests before have run in this process."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.execute(delete(DagRun).where(DagRun.dag_id == SYNC))
+
+
+@pytest.fixture
+def reader(no_runs: None) -> TestClient:  # noqa: ARG001 - Airflow is asked for its runs
     """Somebody whom Airflow lets read and trigger."""
     from fastapi.testclient import TestClient
 
@@ -42,7 +52,7 @@ def reader(airflow_database: Path) -> TestClient:  # noqa: ARG001 - Airflow is a
 
 
 @pytest.fixture
-def a_success(airflow_database: Path) -> Iterator[None]:  # noqa: ARG001 - as above
+def a_success(no_runs: None) -> Iterator[None]:  # noqa: ARG001 - as above
     """A run of the sync that Airflow knows to have ended well."""
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
