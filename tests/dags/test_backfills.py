@@ -142,7 +142,7 @@ def test_daily_windows_four_at_once_beside_the_schedule(
         change(organisation, WINDOWS + syncs)
         assert airflow.run(SYNC)["state"] == "success"
         syncs += 1
-        time.sleep(15)
+        time.sleep(40)
     assert airflow.run(SYNC)["state"] == "success"
 
     runs = backfilled(airflow)

@@ -111,7 +111,7 @@ def wait_until(ask: Callable[[], Found | None], *, what: str) -> Found:
     while time.monotonic() < deadline:
         if found := ask():
             return found
-        time.sleep(1)
+        time.sleep(2)
     raise AssertionError(f"not within {PATIENCE} s: {what}")
 
 

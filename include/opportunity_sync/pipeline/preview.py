@@ -124,7 +124,11 @@ def _read_stored(connection: Connection, model: Model, selection: Selection) -> 
             for each in selection
         },
         held={name: interpretations or {} for name, interpretations in columns.items()},
-        rows={entity.name: store.count_live(connection, entity) for entity in model.public},
+        rows={  # of those that have been synced: of a new entity there is no table yet
+            entity.name: store.count_live(connection, entity)
+            for entity in model.public
+            if columns.get(entity.name)
+        },
         pace=store.seconds_per_request(connection),
     )
 

@@ -117,14 +117,14 @@ def world(request: pytest.FixtureRequest) -> Organisation:
 
 
 @pytest.fixture
-def runs(world: Organisation, empty_engine: Engine, tmp_path: Path) -> Iterator[SyncRuns]:
-    """Runs of the model with leads."""
+def runs(world: Organisation, engine: Engine, tmp_path: Path) -> Iterator[SyncRuns]:
+    """Runs of the model with leads, into a store that has no table for them yet."""
     (tmp_path / "fields.toml").touch()
     settings = settings_for_tests(
         tmp_path, overlap_minutes=0, fields=str(tmp_path / "fields.toml"), page_size=3
     )
     with Sandbox(world) as sandbox:
-        yield SyncRuns(sandbox, empty_engine, settings, model=MODEL)
+        yield SyncRuns(sandbox, engine, settings, model=MODEL)
 
 
 def a_lead(organisation: Organisation, topic: str, **values: Any) -> str:
@@ -402,7 +402,8 @@ def test_a_table_of_leads_that_somebody_else_made_is_left_alone(runs: SyncRuns) 
     """The first run says so, and makes nothing."""
     with runs.engine.begin() as connection:
         connection.execute(text("CREATE TABLE lead (metal text)"))
+    before = dump(runs.engine)
 
     with pytest.raises(ConfigError, match="a table lead that the pipeline did not make"):
         runs.run()
-    assert list(dump(runs.engine)) == ["lead"]
+    assert dump(runs.engine) == before

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 LATE = Alert("sync.late", "", "The sync is late.", "look")
 ITEM = {"name": "a", "state": "passed", "asked": "b", "found": "c", "next_step": "", "code": None}
-_WAITS = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND database = "
-              "(SELECT oid FROM pg_database WHERE datname = current_database())")  # fmt: skip
+# Not pg_locks: who waits for another transaction's row waits there in no database.
+_WAITS = text("SELECT count(*) FROM pg_stat_activity "
+              "WHERE wait_event_type = 'Lock' AND datname = current_database()")  # fmt: skip
 
 
 def at_once(engine: Engine, first: Step, second: Step) -> tuple[Any, Any]:
