@@ -241,7 +241,7 @@ def test_a_run_that_writes_too_much_ends_the_benchmark(
 def test_the_whole_benchmark_runs_on_postgres_at_toy_size() -> None:
     """Every phase, every rival and every aim is there, and nothing is left behind."""
     sizes = ["--rows", "700", "--large", "1400", "--repeats", "1", "--made-from", "50"]
-    sizes += ["--store", "1400", "--growth", "300", "--changes", "20", "--page-rows", "300"]
+    sizes += ["--store", "1400", "--growth", "300", "--changes", "20", "--page-rows", "2000"]
     run = subprocess.run(
         [sys.executable, str(PROJECT / "benchmarks" / "run.py"), *sizes],
         capture_output=True,
