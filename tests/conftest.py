@@ -27,8 +27,8 @@ MUST_RUN_IN_CI = ("banking", "browser", "nonprofit", "postgres", "production")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are processors: tests of servers, time-outs and Airflow mostly wait."""
-    return (os.cpu_count() or 1) + 2
+    """One more than there are processors: the worker that has Airflow's tests mostly waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")
