@@ -7,15 +7,15 @@ connection in the environment could write into a real store. Both must be imposs
 from __future__ import annotations
 
 import atexit
-import base64
 import ipaddress
 import os
-import secrets
 import shutil
 import socket
 import sys
 import tempfile
 from pathlib import Path
+
+from cryptography.fernet import Fernet
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOREIGN_PREFIXES = ("AIRFLOW", "OPPORTUNITY_SYNC_", "DYNAMICS_SANDBOX_", "PG")
@@ -80,7 +80,7 @@ def isolate_environment() -> Path:
         "AIRFLOW__API__HOST": "127.0.0.1",
         # Airflow makes a key of its own with the file of its settings, which whoever comes first
         # writes: this process, or a program that a test starts. One key for both.
-        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
         # Programs that tests start find our packages as the tests do.
         "PYTHONPATH": os.pathsep.join([str(PROJECT / "include"), str(PROJECT / "plugins")]),
     }

@@ -117,14 +117,14 @@ def world(request: pytest.FixtureRequest) -> Organisation:
 
 
 @pytest.fixture
-def runs(world: Organisation, engine: Engine, tmp_path: Path) -> Iterator[SyncRuns]:
-    """Runs of the model with leads, into a store that has no table for them yet."""
+def runs(world: Organisation, empty_engine: Engine, tmp_path: Path) -> Iterator[SyncRuns]:
+    """Runs of the model with leads."""
     (tmp_path / "fields.toml").touch()
     settings = settings_for_tests(
         tmp_path, overlap_minutes=0, fields=str(tmp_path / "fields.toml"), page_size=3
     )
     with Sandbox(world) as sandbox:
-        yield SyncRuns(sandbox, engine, settings, model=MODEL)
+        yield SyncRuns(sandbox, empty_engine, settings, model=MODEL)
 
 
 def a_lead(organisation: Organisation, topic: str, **values: Any) -> str:
@@ -398,12 +398,23 @@ def test_leads_come_into_a_store_that_has_been_in_use_without_them(
     assert actual_store(runs.engine) == before
 
 
+def test_a_preview_is_told_of_a_store_that_has_been_in_use_without_leads(runs: SyncRuns) -> None:
+    """Before their tables are made, none of their rows is there to be filled."""
+    runs.model = DEFAULT_MODEL
+    runs.run()
+
+    with runs.client() as client:
+        told = preview(client, runs.engine, settings=runs.settings, default=MODEL)
+
+    leads = next(change for change in told if change.entity == "lead")
+    assert (leads.to_fill, leads.rows, leads.requests) == ((), 0, 0)
+
+
 def test_a_table_of_leads_that_somebody_else_made_is_left_alone(runs: SyncRuns) -> None:
     """The first run says so, and makes nothing."""
     with runs.engine.begin() as connection:
         connection.execute(text("CREATE TABLE lead (metal text)"))
-    before = dump(runs.engine)
 
     with pytest.raises(ConfigError, match="a table lead that the pipeline did not make"):
         runs.run()
-    assert dump(runs.engine) == before
+    assert list(dump(runs.engine)) == ["lead"]
