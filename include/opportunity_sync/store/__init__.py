@@ -52,7 +52,7 @@ from opportunity_sync.store.books.state import (
     read_state,
     withdraw_offer,
 )
-from opportunity_sync.store.books.table_sizes import count_rows
+from opportunity_sync.store.books.table_sizes import count_rows, holds_nothing
 from opportunity_sync.store.journal.alerts import (
     Alert,
     AlertChange,
@@ -95,7 +95,7 @@ from opportunity_sync.store.rows.history import note_deleted_rows, note_roles
 from opportunity_sync.store.rows.labels import known_labels, write_labels
 from opportunity_sync.store.rows.lost_filter import forget_filter, holds_no
 from opportunity_sync.store.rows.purging import purge_deleted
-from opportunity_sync.store.rows.whole_rows import holds_nothing, write_account_changes, write_rows
+from opportunity_sync.store.rows.whole_rows import write_account_changes, write_rows
 from opportunity_sync.store.schema.tables import COUNTS, ROLE
 from opportunity_sync.store.sessions.engine import existing_store, is_there, store_engine
 from opportunity_sync.store.sessions.lock import lock_store, read_store, writing

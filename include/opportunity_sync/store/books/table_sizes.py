@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, true
+from sqlalchemy import exists, func, select, true
 
-from opportunity_sync.store.schema.tables import public_table, table_size
+from opportunity_sync.store.schema.tables import fact_table, public_table, table_size
 from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from opportunity_sync.model import Entity
+
+
+def holds_nothing(connection: Connection, entity: Entity) -> bool:
+    """Whether no record of the entity was ever seen, which its facts tell."""
+    fact = fact_table(entity)
+    return not connection.scalar(select(exists(select(fact.c[entity.key_column]))))
 
 
 def add_to_size(connection: Connection, entity: Entity, inserted: int) -> None:

@@ -14,12 +14,12 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, Table, exists, select, true
+from sqlalchemy import Column, Table, select, true
 
 from opportunity_sync.core.sync_filter import is_synced
 from opportunity_sync.model import VERSION
 from opportunity_sync.store.books.owed_columns import add_owed, owes_anything, remove_owed
-from opportunity_sync.store.books.table_sizes import add_to_size
+from opportunity_sync.store.books.table_sizes import add_to_size, holds_nothing
 from opportunity_sync.store.rows.labels import known_labels
 from opportunity_sync.store.rows.merging import (
     Writing,
@@ -31,7 +31,7 @@ from opportunity_sync.store.rows.merging import (
     settle_owed,
     staged_rows,
 )
-from opportunity_sync.store.schema.tables import ACCOUNT_ID, fact_table, public_table
+from opportunity_sync.store.schema.tables import ACCOUNT_ID, public_table
 from opportunity_sync.store.schema.types import Identifier
 from opportunity_sync.store.statements.bulk import (
     analyze_table,
@@ -124,12 +124,6 @@ def _make_writing(
 def _staged_accounts(entity: Entity) -> Table:
     columns = (Column(entity.key_column, Identifier), Column(ACCOUNT_ID, Identifier))
     return temporary_table(f"account_of_{entity.name}", *columns, searched=[entity.key_column])
-
-
-def holds_nothing(connection: Connection, entity: Entity) -> bool:
-    """Whether no record of the entity was ever seen, which its facts tell."""
-    fact = fact_table(entity)
-    return not connection.scalar(select(exists(select(fact.c[entity.key_column]))))
 
 
 def _fill(writing: Writing, parts: Iterable[pa.Table]) -> Counts:

@@ -22,13 +22,14 @@ from opportunity_sync.store.books.owed_columns import (
     forget_owed_columns,
 )
 from opportunity_sync.store.books.state import forget_interpretations
+from opportunity_sync.store.books.table_sizes import holds_nothing
 from opportunity_sync.store.schema.tables import OF_COLUMN, fact_table, public_table, store_column
 from opportunity_sync.store.sessions.lock import lock_store, read_store
 from opportunity_sync.store.statements.upsert import dialect_insert
 from opportunity_sync.store.upgrade.columns_there import read_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 LOCK_SECONDS = 2  # the longest wait for others; then the run goes on without the column
 
@@ -62,17 +63,34 @@ class FittedModel:
     added: tuple[str, ...] = ()
 
 
-def fit_columns(engine: Engine, model: Model) -> FittedModel:
+def fit_columns(
+    engine: Engine,
+    model: Model,
+    *,
+    wait_seconds: float = 1800,
+    on_wait: Callable[[float], None] = lambda _waited: None,
+) -> FittedModel:
     """Make the columns of the model's fields, and leave out the fields that can have none.
 
     Columns are added in a transaction of their own, which waits `LOCK_SECONDS` at most for others.
     If that fails, or the database role may not change tables, the fields are `postponed`: the run
-    goes on without them, and the next one tries again.
+    goes on without them, and the next one tries again. A table without any record has nothing to
+    go on with, so there other runs are waited for, which begin with it at the same time.
     """
     with read_store(engine) as connection:
         there = read_columns(connection)
         tables = [_Table.read(connection, each, there) for each in model.public]
-    return _gather_models(model, {each.entity.name: _fit_entity(engine, each) for each in tables})
+        waits = {
+            each.name: wait_seconds if holds_nothing(connection, each) else LOCK_SECONDS
+            for each in model.public
+        }
+    fitted = {
+        each.entity.name: _fit_entity(
+            engine, each, wait_seconds=waits[each.entity.name], on_wait=on_wait
+        )
+        for each in tables
+    }
+    return _gather_models(model, fitted)
 
 
 def expect_columns(engine: Engine, model: Model) -> FittedModel:
@@ -183,7 +201,9 @@ class _Table:
         return any(column.name not in self.names for column in field.columns)
 
 
-def _fit_entity(engine: Engine, table: _Table) -> FittedModel:
+def _fit_entity(
+    engine: Engine, table: _Table, *, wait_seconds: float, on_wait: Callable[[float], None]
+) -> FittedModel:
     entity, fitted = table.entity, _fit_to_table(table)
     missing = [
         field for field in entity.selected_fields if f"{entity.name}.{field.column}" in fitted.added
@@ -191,7 +211,8 @@ def _fit_entity(engine: Engine, table: _Table) -> FittedModel:
     if not missing:
         return fitted
     try:
-        _make_columns(engine, entity, missing)
+        with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
+            _make_columns(connection, entity, missing)
     except (StoreUnavailableError, ConfigError) as error:
         postponed = [
             Misfit(entity.name, field.column, field.source, "postponed", error.problem)
@@ -226,31 +247,28 @@ def _misfits(table: _Table) -> list[Misfit]:
     return [misfit for misfit in found if misfit is not None]
 
 
-def _make_columns(engine: Engine, entity: Entity, fields: Sequence[Field]) -> None:
+def _make_columns(connection: Connection, entity: Entity, fields: Sequence[Field]) -> None:
     """Add what is missing and list it, in one transaction. Every name is quoted."""
-    with lock_store(engine, wait_seconds=LOCK_SECONDS) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
-        table_seen = _Table.read(connection, entity, read_columns(connection))
-        names = table_seen.names
-        table = public_table(entity)
-        quoted = connection.dialect.identifier_preparer.format_table(table)
-        for field in fields:
-            for column in field.columns:
-                if column.name not in names:
-                    definition = CreateColumn(table.c[column.name]).compile(connection)
-                    connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
-                _list_column(connection, entity.name, field, name=column.name)
-        made = {column.name for field in fields for column in field.columns}
-        for index in table.indexes:
-            if index.info.get(OF_COLUMN) in made:
-                index.create(connection, checkfirst=True)
-        # Somebody has dropped a column that rows had: its values have to be read again.
-        lost = {made.field for made in table_seen.made.values()} & {f.column for f in fields}
-        live = select(fact_table(entity).c[entity.key_column]).where(
-            ~fact_table(entity).c.is_deleted
-        )
-        add_owed(connection, entity, live, columns=lost)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
+    table_seen = _Table.read(connection, entity, read_columns(connection))
+    names = table_seen.names
+    table = public_table(entity)
+    quoted = connection.dialect.identifier_preparer.format_table(table)
+    for field in fields:
+        for column in field.columns:
+            if column.name not in names:
+                definition = CreateColumn(table.c[column.name]).compile(connection)
+                connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
+            _list_column(connection, entity.name, field, name=column.name)
+    made = {column.name for field in fields for column in field.columns}
+    for index in table.indexes:
+        if index.info.get(OF_COLUMN) in made:
+            index.create(connection, checkfirst=True)
+    # Somebody has dropped a column that rows had: its values have to be read again.
+    lost = {made.field for made in table_seen.made.values()} & {f.column for f in fields}
+    live = select(fact_table(entity).c[entity.key_column]).where(~fact_table(entity).c.is_deleted)
+    add_owed(connection, entity, live, columns=lost)
 
 
 def _list_column(connection: Connection, table: str, field: Field, *, name: str) -> None:

@@ -51,7 +51,7 @@ def migrate(
     Returns what the store has of them. Raises as `upgrade_tables`.
     """
     upgrade_tables(engine, model, wait_seconds=wait_seconds, on_wait=on_wait)
-    return fit_columns(engine, model)
+    return fit_columns(engine, model, wait_seconds=wait_seconds, on_wait=on_wait)
 
 
 def upgrade_tables(
@@ -73,12 +73,18 @@ def upgrade_tables(
     """
     with read_store(engine) as connection:
         is_up_to_date = is_current(connection, model)
-    if not is_up_to_date:
-        with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
-            _refuse_other_encodings(connection)
-            _run_scripts(connection)
-            _make_missing_tables(connection, model)
-            _add_missing_columns(connection, model)
+    if is_up_to_date:
+        return
+    # Takes long, nearly every run does without it, and nobody shall wait for it at the lock.
+    from alembic import command  # noqa: PLC0415
+
+    with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
+        if is_current(connection, model):  # another run was faster
+            return
+        _refuse_other_encodings(connection)
+        command.upgrade(alembic_config(connection), "head")
+        _make_missing_tables(connection, model)
+        _add_missing_columns(connection, model)
 
 
 def is_made(connection: Connection) -> bool:
@@ -147,13 +153,6 @@ def revisions() -> tuple[str, ...]:
     """
     scripts = (_SCRIPTS / "versions").glob("[0-9]*.py")
     return tuple(sorted(script.name.partition("_")[0] for script in scripts))
-
-
-def _run_scripts(connection: Connection) -> None:
-    # Importing Alembic takes long, and nearly every run finds that there is nothing to do.
-    from alembic import command  # noqa: PLC0415
-
-    command.upgrade(alembic_config(connection), "head")
 
 
 def _missing_columns(there: Mapping[str, Collection[str]], model: Model) -> list[tuple[Table, str]]:

@@ -12,6 +12,8 @@ from sqlalchemy import inspect, make_url, text
 from opportunity_sync.model import ACCOUNT, CONTACT, DEFAULT_MODEL, Entity, Field, Kind, Model
 from opportunity_sync.store.books.owed_columns import owed_ids
 from opportunity_sync.store.sessions.engine import store_engine
+from opportunity_sync.store.sessions.lock import lock_store
+from opportunity_sync.store.upgrade import made_columns
 from opportunity_sync.store.upgrade.made_columns import (
     FittedModel,
     fit_columns,
@@ -182,19 +184,54 @@ def test_a_role_that_may_not_change_tables_goes_on_with_what_is_there(postgres: 
     engine.dispose()
 
 
-def test_two_runs_that_begin_at_once_make_a_column_once(own_engine: Engine) -> None:
-    """Whoever comes second finds it."""
+def test_runs_that_begin_at_once_with_an_empty_store_all_have_every_column(
+    empty_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sync, backfill and reconciliation do, when Airflow is started; whoever comes later finds it.
+
+    None of them goes on without a column because another one is about to make it.
+    """
+    monkeypatch.setattr(made_columns, "LOCK_SECONDS", 0)
     model = with_fields(Field("region", "new_region"))
     found: list[FittedModel] = []
     threads = [
-        threading.Thread(target=lambda: found.append(fit_columns(own_engine, model)))
+        threading.Thread(target=lambda: found.append(migrate(empty_engine, model)))
         for _ in range(3)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
-    assert [fitted.misfits for fitted in found] == [(), (), ()]
+        thread.join(60)
+    assert [(fitted.model, fitted.misfits) for fitted in found] == [(model, ())] * 3
+
+
+@pytest.mark.parametrize("rows", [0, 1], ids=["a first run", "a later run"])
+def test_only_a_first_run_waits_for_others_to_make_its_columns(
+    own_engine: Engine, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the columns it would bring every row without them; a later run has rows to go on."""
+    monkeypatch.setattr(made_columns, "LOCK_SECONDS", 0)
+    write(own_engine, CONTACT, *({"id": number} for number in range(rows)))
+    model = with_fields(Field("region", "new_region"))
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def hold_the_lock() -> None:
+        with lock_store(own_engine, wait_seconds=5):
+            waits.set()
+            goes_on.wait(30)
+
+    holder = threading.Thread(target=hold_the_lock)
+    holder.start()
+    assert waits.wait(10)
+    try:
+        fitted = fit_columns(own_engine, model, on_wait=lambda _waited: goes_on.set())
+    finally:
+        goes_on.set()
+        holder.join(30)
+
+    postponed = {"region": "postponed"} if rows else {}
+    assert {name: state for name, (state, _) in reasons(fitted).items()} == postponed
+    assert ("region" in columns_of(own_engine, "contact")) == (rows == 0)
 
 
 @pytest.mark.parametrize("owed", [0, 3])
