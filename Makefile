@@ -63,11 +63,11 @@ check: set-up-development ## Lint, formatting, types, import rules, the lock, ge
 bench: set-up-development ## Measure speed and memory beside a plain loop; takes half an hour
 	@$(python) benchmarks/run.py $(ARGS)
 
-docs: set-up-development ## Write the generated pages anew: docs/settings.md and docs/store.md
+docs: set-up-development ## Write the generated pages anew: settings, store, codes and metrics
 	@$(python) scripts/generate_docs.py $(ARGS)
 
 screenshots: set-up-development ## Make the pictures of the page in docs/images anew
-	@$(python) tests/support/page_pictures.py $(ARGS)
+	@PYTHONPATH="$$PYTHONPATH:$(CURDIR)/scripts" $(python) tests/support/page_pictures.py $(ARGS)
 
 lock: set-up-development ## Re-make requirements.txt from the groups of pyproject.toml (ARGS=--upgrade)
 	@$(python) scripts/lock.py $(ARGS)

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[1]
 
 SETTINGS_INTRODUCTION = """
-Environment variables of every Airflow process that runs tasks. A variable that begins with
-`OPPORTUNITY_SYNC_` and is not listed here, or whose value does not fit, is a `ConfigError` that
-names it; an empty one counts as not set.
+Environment variables of Airflow's workers, triggerer and API server, and of whatever else runs
+tasks. A variable that begins with `OPPORTUNITY_SYNC_` and is not listed here, or whose value does
+not fit, is a `ConfigError` that names it; an empty one counts as not set.
 """
 
 CONNECTION_INTRODUCTION = """

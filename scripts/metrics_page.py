@@ -15,7 +15,7 @@ two parts of a name.
   `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`.
 - **StatsD** needs the package `statsd`: `AIRFLOW__METRICS__STATSD_ON=True`, `..._STATSD_HOST` and
   `..._STATSD_PORT`. Without the package Airflow logs one error and sends nothing; the image of
-  `docker-compose.yaml` has it not ([adding a package](production.md#another-package)).
+  `docker-compose.yaml` does not have it ([adding a package](production.md#another-package)).
 
 A counter is added to by each run, a gauge is how things stood when it ended. Nothing is sent while
 no run ends: let a dashboard raise an alarm when `run.succeeded` has not grown for

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def print_report(program: str) -> int:
-    """Start what is needed and let a program of this folder report; returns its exit code."""
+def print_report(*program: str) -> int:
+    """Start what is needed and let a program of Python report; returns its exit code."""
     demo = Embedded(PROJECT / ".demo", given_rows())
     if wrong := misplaced_rows(demo.rows, given_connections()):
         print(wrong, file=sys.stderr)
         return 1
     environment = demo.environment(OPPORTUNITY_SYNC_DEMO=str(demo.state))
-    command = [sys.executable, str(PROJECT / "scripts" / program), *sys.argv[1:]]
+    command = [sys.executable, *program, *sys.argv[1:]]
     try:
         demo.migrate(environment)
         with organisation(demo):
@@ -58,4 +58,4 @@ def organisation(demo: Embedded) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(print_report("fields_report.py"))
+    sys.exit(print_report("-m", "sync_fields"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from embedded import PROJECT
 from selected_fields import print_report
 
 if __name__ == "__main__":
-    sys.exit(print_report("validate_report.py"))
+    sys.exit(print_report(str(PROJECT / "scripts/validate_report.py")))

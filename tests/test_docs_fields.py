@@ -12,13 +12,13 @@ import pytest
 
 from doc_pages import DOCS, FENCE, codes, section_of, text_of
 from dynamics_sandbox import Organisation, Sandbox
-from fields_report import HEADINGS, WIDTHS, names_in_store, table
 from opportunity_sync.dynamics import describe_columns
 from opportunity_sync.dynamics.metadata import offered_columns
 from opportunity_sync.model import DEFAULT_MODEL
 from opportunity_sync.model.fields_file import parse_fields
 from opportunity_sync.model.fields_reader import read_selection
 from opportunity_sync.pipeline.preview import kept_columns, preview
+from sync_fields import HEADINGS, WIDTHS, names_in_store, table
 from sync_forms import quick_sync_form
 from sync_runs import SyncRuns, settings_for_tests
 

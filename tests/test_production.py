@@ -149,6 +149,7 @@ def test_the_services_of_the_file_run_one_sync(
     assert differences(expected_store(organisation), actual_store(engine)) == []
     engine.dispose()
     assert_nothing_is_shown(production)
+    assert_fields_can_be_told(production)
     assert_a_contact_can_be_erased(production, store)
     assert_runs_can_be_removed(production)
 
@@ -202,20 +203,31 @@ def assert_a_contact_can_be_erased(production: NativeCompose, store: sa.URL) -> 
     alive = "SELECT contact_id FROM contact WHERE NOT is_deleted ORDER BY 1 LIMIT 1"
     with engine.connect() as connection:
         contact_id = str(connection.scalar(sa.text(alive)))
-    erased = subprocess.run(
-        ["python", "-m", "sync_erase", contact_id],
+    run_in_a_worker(production, "sync_erase", contact_id)
+    question = sa.text("SELECT is_deleted FROM contact WHERE contact_id = :contact_id")
+    with engine.connect() as connection:
+        assert connection.scalar(question, {"contact_id": contact_id}) is True
+    engine.dispose()
+
+
+def assert_fields_can_be_told(production: NativeCompose) -> None:
+    """What docs/fields.md says to run in a worker tells what can be selected, and the plan."""
+    assert "salesstage" in run_in_a_worker(production, "sync_fields", "fields", "opportunity")
+    assert run_in_a_worker(production, "sync_fields", "plan").count("nothing changes") == 3
+
+
+def run_in_a_worker(production: NativeCompose, *arguments: str) -> str:
+    """What a program of the plugins prints, in the environment and the image of a worker."""
+    done = subprocess.run(
+        ["python", "-m", *arguments],
         env=production.environment("airflow-worker"),
         check=False,
         capture_output=True,
         text=True,
         timeout=600,
     )
-
-    assert erased.returncode == 0, erased.stderr[-2000:]
-    question = sa.text("SELECT is_deleted FROM contact WHERE contact_id = :contact_id")
-    with engine.connect() as connection:
-        assert connection.scalar(question, {"contact_id": contact_id}) is True
-    engine.dispose()
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def sandbox_secret(production: NativeCompose) -> str:

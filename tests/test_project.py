@@ -201,6 +201,25 @@ def test_the_lock_is_made_from_the_present_groups() -> None:
     subprocess.run([sys.executable, "scripts/lock.py", "--check"], cwd=PROJECT, check=True)
 
 
+@pytest.mark.parametrize("target", ["soak", "bench", "docs", "screenshots", "lock"])
+def test_a_target_that_no_other_test_runs_begins(target: str) -> None:
+    """Its program finds all that it imports, by the paths that the Makefile gives it."""
+    if Path(sys.prefix) != PROJECT / ".venv":
+        pytest.skip("these tests run in another environment than that of the Makefile")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        ["make", "-s", target, "ARGS=--help"],
+        cwd=PROJECT,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage: " in done.stdout
+
+
 def test_ci_runs_what_a_person_runs_and_says_what_it_installs() -> None:
     """`.ci/run` is the two targets; what it takes from the system stands in the docs."""
     commands = (PROJECT / ".ci/run").read_text()

@@ -16,6 +16,11 @@ export function copyButton(text, label = "Copy") {
   return button(label, () => copy(text), { class: "quiet", title: `Copy ${text}` });
 }
 
+// The id of a record, to be pasted elsewhere.
+export function copiedId(text) {
+  return make("span", {}, make("code", {}, text), " ", copyButton(text));
+}
+
 export function copy(text) {
   // The newer way is closed to frames that are not allowed it, and to addresses without TLS.
   const area = make("textarea", { class: "hidden", "aria-hidden": "true" });

@@ -44,22 +44,29 @@ async function drawInto(place, { points, value, kind, series, unit }) {
     await new Promise(requestAnimationFrame);
     const colour = (token) => getComputedStyle(document.documentElement).getPropertyValue(token).trim();
     const entities = ORDER.filter((entity) => points.some((point) => point.entity === entity && value(point) > 0));
-    const traces = entities.map((entity) => trace(kind, entity, points.filter((point) => point.entity === entity), value, colour(`--plot-${entity}`)));
-    await Plotly.react(place, traces, layout(series, unit, colour), { displayModeBar: false, responsive: true });
+    const traces = entities.map((entity) => trace(kind, entity, points.filter((point) => point.entity === entity), value, colour(`--plot-${entity}`), series));
+    await Plotly.react(place, traces, layout(series, unit, colour, highest(points, value)), { displayModeBar: false, responsive: true });
     place.dataset.drawn = "true";
   } catch (error) {
     place.textContent = error.message;
   }
 }
 
-function trace(kind, entity, points, value, colour) {
+function trace(kind, entity, points, value, colour, series) {
   const drawn = { name: tableName(entity), x: points.map((point) => point.at), y: points.map(value) };
-  if (kind === "bars") return { ...drawn, type: "bar", marker: { color: colour } };
+  if (kind === "bars") return { ...drawn, type: "bar", width: series.step_seconds * 850, marker: { color: colour } };
   const mode = points.length < 3 ? "lines+markers" : "lines";
   return { ...drawn, type: "scatter", mode, line: { color: colour, shape: "hv", width: 2 } };
 }
 
-function layout(series, unit, colour) {
+// The height of the tallest stack: what the axis has to reach at most.
+function highest(points, value) {
+  const sums = new Map();
+  for (const point of points) sums.set(point.at, (sums.get(point.at) ?? 0) + value(point));
+  return Math.max(0, ...sums.values());
+}
+
+function layout(series, unit, colour, most) {
   const text = colour("--text");
   const axis = { color: colour("--faint"), gridcolor: colour("--line"), zerolinecolor: colour("--line"), fixedrange: true };
   return {
@@ -70,6 +77,6 @@ function layout(series, unit, colour) {
     hoverlabel: { bgcolor: colour("--card"), bordercolor: colour("--line"), font: { color: text } },
     showlegend: true, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal", font: { color: text } },
     xaxis: { ...axis, type: "date", range: [series.since, series.until], showgrid: false, nticks: 5, tickangle: 0, tickformatstops: TICKS },
-    yaxis: { ...axis, rangemode: "tozero", title: { text: unit, font: { size: 11 } }, tickformat: ",d", nticks: 5 },
+    yaxis: { ...axis, rangemode: "tozero", title: { text: unit, font: { size: 11 } }, tickformat: ",d", nticks: 5, dtick: most < 5 ? 1 : null },
   };
 }

@@ -2,7 +2,7 @@
 import { addressOf, goTo } from "./address.js";
 import { ask } from "./ask.js";
 import { badge, make, name, nothing, pairs, section } from "./elements.js";
-import { copyButton, outside } from "./links.js";
+import { copiedId, outside } from "./links.js";
 import { list, pageAsked, table } from "./tables.js";
 import { ago, at } from "./times.js";
 import { KINDS, REASONS, RULES } from "./words.js";
@@ -31,8 +31,8 @@ async function results(asked) {
   const found = await ask("opportunities", pageAsked(asked));
   const columns = [
     { title: "Name", sort: "name", cell: (row) => make("a", { href: addressOf("opportunity", { id: row.opportunity_id }) }, name(row.name, row.opportunity_id)), kind: "wide" },
-    { title: "Id", sort: "opportunity_id", cell: (row) => make("code", {}, row.opportunity_id) },
-    { title: "Account", sort: "account_id", cell: (row) => (row.account_id ? make("code", {}, row.account_id) : null) },
+    { title: "Id", sort: "opportunity_id", cell: (row) => copiedId(row.opportunity_id) },
+    { title: "Account", sort: "account_id", cell: (row) => (row.account_id ? copiedId(row.account_id) : null) },
     { title: "Modified", sort: "modified_at", cell: (row) => ago(row.modified_at) },
   ];
   const empty = "No opportunity in the store has a name that begins so.";
@@ -43,7 +43,7 @@ function explained(found) {
   return [
     make("section", {},
       make("h2", {}, name(found.name, "An opportunity without a name"), found.is_deleted ? [" ", badge("deleted in Dynamics", "late")] : null),
-      make("p", {}, make("code", {}, found.opportunity_id), " ", copyButton(found.opportunity_id), " ", outside(found.record_url, "Open in Dynamics")),
+      make("p", {}, copiedId(found.opportunity_id), " ", outside(found.record_url, "Open in Dynamics")),
       pairs(["Modified in Dynamics", at(found.modified_at)], ["Last written to the store", at(found.synced_at)])),
     section("Account", make("p", { class: "rule" }, RULES[found.rule] ?? found.rule), steps(found)),
     section("Contact roles", roles(found.roles)),
@@ -57,15 +57,15 @@ function steps(found) {
   const { customer, account } = found;
   const is = customer && customer.survivor_id !== customer.id;
   return make("ol", { class: "chain" },
-    make("li", {}, make("strong", {}, "Customer in Dynamics: "), customer ? [name(customer.name, "(no name in the store)"), `, ${customer.type} `, make("code", {}, customer.id)] : "none"),
-    is ? make("li", {}, make("strong", {}, "After merges: "), customer.survivor_id ? [name(customer.survivor_name, "(no name in the store)"), " ", make("code", {}, customer.survivor_id)] : "nobody that is known") : null,
-    make("li", {}, make("strong", {}, "Account in the store: "), account ? [name(account.name, "(no name in the store)"), " ", make("code", {}, account.id), " ", copyButton(account.id)] : "none"));
+    make("li", {}, make("strong", {}, "Customer in Dynamics: "), customer ? [name(customer.name, "(no name in the store)"), `, ${customer.type} `, copiedId(customer.id)] : "none"),
+    is ? make("li", {}, make("strong", {}, "After merges: "), customer.survivor_id ? [name(customer.survivor_name, "(no name in the store)"), " ", copiedId(customer.survivor_id)] : "nobody that is known") : null,
+    make("li", {}, make("strong", {}, "Account in the store: "), account ? [name(account.name, "(no name in the store)"), " ", copiedId(account.id)] : "none"));
 }
 
 function roles(rows) {
   if (rows.length === 0) return nothing("No contact has a role.");
   return table("Contact roles", [
-    { title: "Contact", cell: (row) => [name(row.contact_name, "(no name in the store)"), " ", make("code", {}, row.contact_id)], kind: "wide" },
+    { title: "Contact", cell: (row) => [name(row.contact_name, "(no name in the store)"), " ", copiedId(row.contact_id)], kind: "wide" },
     { title: "Role", cell: (row) => [name(row.role), row.is_primary ? [" ", badge("primary", "plain")] : null] },
     { title: "From", cell: given },
     { title: "State", cell: (row) => (row.is_deleted ? ["deleted ", ago(row.deleted_at)] : badge("in force", "well")) },
@@ -81,7 +81,7 @@ function given(row) {
 function unresolved(rows) {
   if (rows.length === 0) return nothing("Nothing: every association is resolved.");
   return make("ul", { class: "reasons" }, rows.map((row) => make("li", {},
-    make("p", {}, make("strong", {}, `Missing: ${KINDS[row.kind] ?? row.kind} `), make("code", {}, row.reference_id), " ", copyButton(row.reference_id)),
+    make("p", {}, make("strong", {}, `Missing: ${KINDS[row.kind] ?? row.kind} `), copiedId(row.reference_id)),
     make("p", {}, REASONS[row.reason] ?? row.reason, " ", make("code", { class: "faint" }, row.reason), " since ", ago(row.first_seen_at)))));
 }
 

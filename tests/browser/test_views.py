@@ -54,6 +54,10 @@ def complaints(browser: Browser) -> list[str]:
     return [said for said in browser.read_complaints() if not all(part in said for part in MAPS)]
 
 
+TICKS = """return [...document.querySelectorAll('.plot')].map(
+    (plot) => [...plot.querySelectorAll('.ytick')].map((tick) => tick.textContent))"""
+
+
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_shows_what_runs_left(browser: Browser, server: ApiServer, view: str) -> None:
@@ -71,6 +75,8 @@ def test_plots_are_drawn_under_the_policy(browser: Browser, server: ApiServer) -
     browser.wait_until("return document.querySelectorAll('.plot[data-drawn]').length === 3")
     assert browser.count(".plot .bars .point") > 0
     assert browser.count(".plot .scatterlayer .js-line") > 0
+    for plot in browser.run(TICKS):
+        assert len(set(plot)) == len(plot) > 1, "each number stands once beside its axis"
 
 
 def test_a_first_sync_shows_how_far_it_is(

@@ -17,7 +17,6 @@ from sqlalchemy import make_url, text
 
 from airflow_services import wait_until
 from dag_runs import connect, run_dag
-from doc_pages import PROJECT
 from dynamics_sandbox import Organisation, Sandbox
 from opportunity_sync.store import store_engine
 from oracle import actual_store, differences, expected_store
@@ -133,7 +132,7 @@ def last_record(engine: Engine) -> dict[str, Any]:
 
 def told(*arguments: str) -> str:
     """What `make plan` or `make fields` prints with the deployment's connections."""
-    command = [sys.executable, str(PROJECT / "scripts/fields_report.py"), *arguments]
+    command = [sys.executable, "-m", "sync_fields", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -113,7 +113,7 @@ def test_what_is_no_fault_is_told_on_the_way(
     assert "Sandbox ready" not in said
 
 
-@pytest.mark.parametrize("program", [ui.main, lambda: print_report("fields_report.py")])
+@pytest.mark.parametrize("program", [ui.main, lambda: print_report("-m", "sync_fields")])
 def test_no_program_passes_over_a_folder_of_rows(
     program: Callable[[], int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ A sandbox, a store that runs have filled, Airflow's API server and a browser, as
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -26,6 +27,7 @@ RUNS = 14
 
 def main() -> int:
     """Make the pictures anew; 1 where there is no browser."""
+    argparse.ArgumentParser(prog="make screenshots", description=__doc__).parse_args()
     if missing := missing_programs():
         print(f"Pictures need {' and '.join(missing)}.", file=sys.stderr)
         return 1
@@ -61,7 +63,7 @@ def take_pictures(page: str, token: str, explained: str) -> None:
         browser.give_cookie("_token", token)
         browser.look(SIZE)
         browser.open(f"{page}#status")
-        browser.wait_until("return document.querySelectorAll('.plot[data-drawn]').length === 2")
+        browser.wait_until("return document.querySelectorAll('.plot[data-drawn]').length === 3")
         browser.save_picture(PICTURES / "status.png")
         browser.look(SIZE, dark=True)
         browser.open(f"{page}#opportunity?id={explained}")

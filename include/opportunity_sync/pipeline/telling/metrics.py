@@ -31,7 +31,7 @@ METRICS: Final[Mapping[str, tuple[Kind, str]]] = {
         "counter",
         f"rows by what became of them: {', '.join(COUNTS)}",
     ),
-    "waiting.<table>": ("gauge", "rows that waited in Dynamics; 5000 means or more"),
+    "waiting.<table>": ("gauge", "rows that waited in Dynamics; 5000 means 5000 or more"),
     "freshness_seconds.<share>": (
         "gauge",
         "from a change in Dynamics to the store, of the last run that brought one: median, p95",

@@ -25,10 +25,13 @@ def holds_nothing(connection: Connection, entity: Entity) -> bool:
     return not connection.scalar(select(exists(select(fact.c[entity.key_column]))))
 
 
-def add_to_size(connection: Connection, entity: Entity, inserted: int) -> None:
-    """So many rows more."""
+def add_to_size(
+    connection: Connection, entity: Entity, inserted: int, *, is_first: bool = False
+) -> None:
+    """So many rows more. The first ones are all there are: the table may have been emptied."""
     statement = dialect_insert(connection)(table_size).values(entity=entity.name, rows=inserted)
-    more = {"rows": table_size.c.rows + statement.excluded.rows}
+    before = 0 if is_first else table_size.c.rows
+    more = {"rows": before + statement.excluded.rows}
     connection.execute(statement.on_conflict_do_update(index_elements=["entity"], set_=more))
 
 

@@ -81,7 +81,7 @@ def write_rows(
     is_first = holds_nothing(connection, entity)
     counts = _fill(writing, parts) if is_first else _merge(writing, parts)
     if entity.is_public and counts.inserted:
-        add_to_size(connection, entity, counts.inserted)
+        add_to_size(connection, entity, counts.inserted, is_first=is_first)
     return counts
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import delete, text
 
 from opportunity_sync.model import ACCOUNT, CONTACT
 from opportunity_sync.store.books.table_sizes import count_rows, live_rows
-from opportunity_sync.store.schema.tables import public_table
+from opportunity_sync.store.schema.tables import fact_table, public_table
 from store_reader import tells_its_rows
 from store_rows import guid, later, write
 
@@ -42,3 +42,15 @@ def test_what_somebody_removed_by_hand_is_found_by_counting(engine: Engine) -> N
         assert live_rows(connection, CONTACT) == 2
         count_rows(connection, CONTACT)
         assert live_rows(connection, CONTACT) == 1
+
+
+def test_a_store_that_somebody_emptied_begins_at_nothing(engine: Engine) -> None:
+    """The number that is left behind must not add up with the rows of the rebuilt store."""
+    write(engine, CONTACT, {"id": 1}, {"id": 2})
+    with engine.begin() as connection:
+        for table in (public_table(CONTACT), fact_table(CONTACT)):
+            connection.execute(delete(table))
+
+    write(engine, CONTACT, {"id": 3})
+
+    assert told(engine) == {"contact": 1}

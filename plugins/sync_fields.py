@@ -1,6 +1,7 @@
-"""What an organisation offers to select, and what a changed selection would do: the report itself.
+"""What an organisation offers to select, and what a changed selection would do, as a program.
 
-It runs in a process of its own, in the environment that `selected_fields.py` has made.
+`make fields` and `make plan` run it. It lies in the plugins' folder, since images hold no scripts:
+in the compose shape a worker runs it, as `python -m sync_fields plan`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def arguments() -> argparse.Namespace:
     """What is asked: `plan`, or `fields` of all tables or some."""
     parser = argparse.ArgumentParser(
         prog="make",
-        usage='make plan, make fields, or make fields ARGS="contact --all"',
+        usage='make plan, make fields, or make fields ARGS="contact --all"; '
+        "in a worker: python -m sync_fields plan, or fields contact --all",
         description="Fields to select, and what a selection does.",
     )
     parser.add_argument("what", choices=("fields", "plan"))

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from fields_report import arguments, main, names_in_store, read_kept_columns, table
 from opportunity_sync.dynamics import OfferedColumn
 from opportunity_sync.model import Kind, Selection
 from opportunity_sync.model.fields_file import parse_fields
 from opportunity_sync.settings import Settings
+from sync_fields import arguments, main, names_in_store, read_kept_columns, table
 
 REGION = OfferedColumn("new_region", "Region", "Single line of text", Kind.TEXT)
 HIDDEN = OfferedColumn(
@@ -70,7 +70,7 @@ def test_a_misspelt_table_is_told_with_the_nearest_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the words of the make targets, which is what the person typed."""
-    monkeypatch.setattr(sys, "argv", ["fields_report.py", "fields", "contacts"])
+    monkeypatch.setattr(sys, "argv", ["sync_fields.py", "fields", "contacts"])
 
     with pytest.raises(SystemExit):
         arguments()
@@ -78,7 +78,7 @@ def test_a_misspelt_table_is_told_with_the_nearest_one(
     said = capsys.readouterr().err
     assert "no such table: contacts (there are opportunity, contact, account); " in said
     assert "do you mean contact?" in said
-    assert "fields_report" not in said
+    assert "sync_fields.py" not in said
 
 
 def test_without_a_store_the_columns_are_listed_all_the_same() -> None:
@@ -94,7 +94,7 @@ def test_what_cannot_be_told_is_one_sentence_and_the_next_step(
     what: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No traceback: here there is no connection at all."""
-    monkeypatch.setattr(sys, "argv", ["fields_report.py", what])
+    monkeypatch.setattr(sys, "argv", ["sync_fields.py", what])
 
     assert main() == 1
 
