@@ -69,7 +69,14 @@ def begin(
     model, plan = read_selected(client, selection, settings=settings, model=request.model)
     log.info("Organisation %s at %s", plan.organization_id, client.organization_url)
     wait = settings.store_lock_seconds
-    fitted = store.migrate(engine, model, wait_seconds=wait, on_wait=report_wait)
+    fitted = store.migrate(
+        engine,
+        model,
+        wait_seconds=wait,
+        on_wait=report_wait,
+        needs_columns=request.mode == "fill",
+    )
+    _require_asked_columns(request, fitted)
     plan = _fitted_plan(plan, fitted)
     record_backlog(
         client,
@@ -150,6 +157,15 @@ def _report_selection(
         )
 
 
+def _require_asked_columns(request: RunRequest, fitted: store.FittedModel) -> None:
+    """Raise what kept a column from being made that this quick sync is asked to fill."""
+    for misfit in fitted.misfits:
+        name = f"{misfit.entity}.{misfit.field}"
+        is_asked = any(each == name or each.startswith(f"{name}_") for each in request.fields)
+        if misfit.error is not None and is_asked:
+            raise misfit.error
+
+
 def _fitted_plan(plan: Plan, fitted: store.FittedModel) -> Plan:
     """The plan of what the store has columns for; the rest is said by name."""
     new: dict[str, list[str]] = {}
@@ -162,7 +178,11 @@ def _fitted_plan(plan: Plan, fitted: store.FittedModel) -> Plan:
         out = LeftOut(misfit.source, misfit.reason, misfit.state)
         plan = plan.without_field(misfit.entity, misfit.field, out)
         log.warning(
-            "%s.%s is left out (%s): %s.", misfit.entity, misfit.field, misfit.state, misfit.reason
+            "%s.%s is left out (%s): %s.",
+            misfit.entity,
+            misfit.field,
+            misfit.state,
+            misfit.reason.rstrip("."),
         )
     return plan
 
@@ -252,10 +272,10 @@ def _note_fills(
 
 
 def _with_rows(found: Findings) -> Findings:
-    """Where the store holds nothing to compare with, everything is read instead."""
-    if found.request.mode != "reconcile" or not found.state.is_empty:
+    """Where nothing was read whole yet there is nothing to compare with: every row is read."""
+    if found.request.mode != "reconcile" or found.state.watermarks:
         return found
-    log.info("The store is empty, so there is nothing to compare: every row is read.")
+    log.info("No run has read the tables whole yet, so every row is read and none compared.")
     return replace(found, request=replace(found.request, mode="full"))
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from opportunity_sync import store
+from opportunity_sync.errors import SyncError
 from opportunity_sync.model import OPPORTUNITY
 from opportunity_sync.pipeline.bookkeeping.records import UNRESOLVED, close_run
 from opportunity_sync.pipeline.bookkeeping.report import report_counts
@@ -65,10 +66,10 @@ def load(
     with store.lock_store(
         engine, wait_seconds=settings.store_lock_seconds, on_wait=report_wait
     ) as connection:
-        committed = store.rows_changed_by(connection, begun.attempt)
+        committed = store.counts_of_attempt(connection, begun.attempt)
         if committed is not None:
-            log.info("An earlier try of this task has committed everything; nothing is left to do.")
-            return {"changed": committed, "tables": {}}
+            log.info("An earlier try of this task has committed everything:")
+            return report_counts(committed)
         moment = clock().replace(microsecond=0)
         counts = _write_everything(connection, begun, read_outcome(begun), moment=moment)
         if begun.mode == "reconcile":
@@ -81,13 +82,17 @@ def load(
 
 def _measure_columns(engine: Engine, run: Run, *, moment: datetime) -> None:
     """Leave the share of rows that have a value, column by column; no other run waits for it."""
-    with store.read_store(engine) as connection:
-        shares = {
-            entity.name: store.measure_shares(connection, entity) for entity in run.model.public
-        }
-    with store.writing(engine, on_wait=report_wait) as connection:
-        for name, of_table in shares.items():
-            store.record_shares(connection, name, of_table, as_of=moment)
+    try:
+        with store.read_store(engine) as connection:
+            shares = {
+                entity.name: store.measure_shares(connection, entity) for entity in run.model.public
+            }
+        with store.writing(engine, on_wait=report_wait) as connection:
+            for name, of_table in shares.items():
+                store.record_shares(connection, name, of_table, as_of=moment)
+    except SyncError as error:
+        # All rows are committed, so the load has not failed.
+        log.warning("How full the columns are could not be measured this time: %s", error)
 
 
 def _write_everything(
@@ -105,11 +110,14 @@ def _write_everything(
         if is_overtaken(write, entity, passes=state.whole_passes.get(entity.name))
     ]
     fresh = {entity.name for entity in run.model if store.holds_nothing(connection, entity)}
-    counts = _write_rows(write, fresh=fresh, is_moved=state.revision != outcome.settled_at)
+    # A backfill may have brought a day of them before; the load that brings all is a first one too.
+    first = fresh | {entity.name for entity in run.model if entity.name not in state.watermarks}
+    is_moved = state.revision != outcome.settled_at
+    counts = _write_rows(write, fresh=fresh, first=first, is_moved=is_moved)
     _write_associations(write, counts)
-    if fresh:
+    if first:
         store.take_statistics(connection, run.model)
-    if counts[ROLE].changed and OPPORTUNITY.name not in fresh:
+    if counts[ROLE].changed and OPPORTUNITY.name not in first:
         store.note_roles(connection, change)
     if any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection, change.revision)
@@ -139,8 +147,13 @@ def _as_the_store_is_now(
     return resolve_again(connection, run, outcome)
 
 
-def _write_rows(write: Write, *, fresh: set[str], is_moved: bool) -> dict[str, Counts]:
-    connection, run, outcome, change = write.connection, write.run, write.outcome, write.change
+def _write_rows(
+    write: Write, *, fresh: set[str], first: set[str], is_moved: bool
+) -> dict[str, Counts]:
+    """Write the rows, what is gone, accounts and labels. A `first` load leaves no history."""
+    connection, run, outcome = write.connection, write.run, write.outcome
+    unnoted = replace(write.change, run=None)
+    change_of = {each.name: unnoted if each.name in first else write.change for each in run.model}
     counts = {entity.name: Counts() for entity in run.model} | {ROLE: Counts()}
     for entity in run.model:
         for parts, fields in _readings(run, entity, outcome):
@@ -148,7 +161,7 @@ def _write_rows(write: Write, *, fresh: set[str], is_moved: bool) -> dict[str, C
                 connection,
                 entity,
                 parts,
-                change=replace(change, fresh_since=_fresh_since(run, entity)),
+                change=replace(change_of[entity.name], fresh_since=_fresh_since(run, entity)),
                 columns=fields,
             )
     for entity in run.model:
@@ -157,20 +170,22 @@ def _write_rows(write: Write, *, fresh: set[str], is_moved: bool) -> dict[str, C
             connection,
             entity,
             outcome.tables(run, f"gone/{entity.name}"),
-            change=change,
+            change=change_of[entity.name],
             recheck=is_moved,
         )
-        store.note_deleted_rows(connection, entity, change)
+        store.note_deleted_rows(connection, entity, change_of[entity.name])
         counts[entity.name] += marked
         counts[ROLE] += Counts(deleted=roles)
     for entity in run.model:
         if not entity.carries_account:
             continue
         for changes in outcome.tables(run, f"resolved/{entity.name}_account"):
-            moved = store.write_account_changes(connection, entity, changes, change=change)
+            moved = store.write_account_changes(
+                connection, entity, changes, change=change_of[entity.name]
+            )
             counts[entity.name] += Counts(rewritten=moved)
     for name, relabelled in store.write_labels(
-        connection, run.plan.labels, model=run.model, change=change, fresh=fresh
+        connection, run.plan.labels, model=run.model, change=write.change, fresh=fresh
     ).items():
         counts[name] += Counts(rewritten=relabelled)
     return counts

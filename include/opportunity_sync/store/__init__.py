@@ -71,11 +71,11 @@ from opportunity_sync.store.journal.runs import (
     begin_run,
     count_filled,
     counted_updates,
+    counts_of_attempt,
     end_run,
     fail_run,
     last_failure,
     record_errors,
-    rows_changed_by,
     seconds_per_request,
 )
 from opportunity_sync.store.journal.signs import Signs, read_signs
@@ -146,6 +146,7 @@ __all__ = [
     "count_owed_by_column",
     "count_rows",
     "counted_updates",
+    "counts_of_attempt",
     "due_refused",
     "end_run",
     "erase_contact",
@@ -206,7 +207,6 @@ __all__ = [
     "release_alerts",
     "remember_owed",
     "require_current",
-    "rows_changed_by",
     "seconds_per_request",
     "selection_changed_at",
     "stopped_columns",

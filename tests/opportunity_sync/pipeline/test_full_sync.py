@@ -67,6 +67,19 @@ def test_a_run_after_a_mutation_writes_just_what_changed(
     assert differences(expected_store(organisation), actual_store(runs.engine)) == []
 
 
+def test_a_retried_load_tells_what_the_try_before_has_committed(runs: SyncRuns) -> None:
+    """A worker that dies after the commit leaves the assets of each table their events."""
+    begun = runs.begin()
+    runs.extract(begun)
+    runs.transform(begun)
+
+    loaded, again = runs.load(begun), runs.load(begun)
+
+    unresolved = loaded["tables"].pop("unresolved")
+    assert again["tables"] == loaded["tables"]
+    assert again["changed"] == loaded["changed"] - unresolved["inserted"]
+
+
 def test_a_cleared_field_becomes_null(runs: SyncRuns, organisation: Organisation) -> None:
     """What was emptied in Dynamics is empty in the store."""
     runs.run()

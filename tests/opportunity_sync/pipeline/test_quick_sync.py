@@ -11,7 +11,12 @@ from sqlalchemy import text
 
 from dynamics_sandbox import Organisation, Sandbox
 from dynamics_sandbox.schema.attribute import Attribute
-from opportunity_sync.errors import ConfigError, StagingError, WrongOrganizationError
+from opportunity_sync.errors import (
+    ConfigError,
+    StagingError,
+    StoreUnavailableError,
+    WrongOrganizationError,
+)
 from opportunity_sync.pipeline import ending
 from opportunity_sync.pipeline.erasing import erase
 from opportunity_sync.pipeline.extraction import extract
@@ -368,6 +373,23 @@ def test_unknown_fields_are_named_with_the_nearest_name(runs: SyncRuns, fields_f
     select_job_title(fields_file)
     with pytest.raises(ConfigError, match=r"'contact.jobtitle' \(near: 'contact.job_title'\), 'x'"):
         runs.begin("fill", fields=("contact.jobtitle", "x"))
+
+
+def test_a_quick_sync_is_tried_again_where_its_column_could_not_be_made(
+    runs: SyncRuns, world: Organisation, fields_file: Path
+) -> None:
+    """The field is selected all right: a reader of the table is in the way, for now."""
+    if runs.engine.dialect.name == "sqlite":
+        pytest.skip("readers of a SQLite file are in nobody's way")
+    fields_file.write_text('[contact.fields]\ndepartment = "department"\n')
+    world.update("contacts", contact_of(world, 1), {"department": "Sales"})
+    with runs.engine.connect() as reader:
+        reader.execute(text("SELECT count(*) FROM contact"))
+        with pytest.raises(StoreUnavailableError):
+            runs.begin("fill", fields=("contact.department",))
+        assert runs.quick_sync()["tables"] == {"contact": PEOPLE}, "the job titles, which wait"
+
+    assert runs.quick_sync("contact.department")["tables"] == {"contact": 1}
 
 
 def test_a_field_that_is_not_selected_goes_into_the_file_first(runs: SyncRuns) -> None:

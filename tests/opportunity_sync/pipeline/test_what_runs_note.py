@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dynamics_sandbox import Organisation, Sandbox
+    from opportunity_sync.pipeline.run import Mode
 
 
 def changes(runs: SyncRuns) -> dict[str, dict[str, Any]]:
@@ -60,6 +62,25 @@ def test_a_changed_row_names_its_columns_and_a_first_load_nothing(
     found = changes(sqlite_runs)
     assert found.keys() == {key}
     assert set(found[key]["columns"]) - {"modified_at"} == {"name"}
+
+
+@pytest.mark.parametrize("mode", ["continue", "reconcile"])
+def test_a_first_load_is_one_though_a_backfill_has_brought_a_day_before(
+    sqlite_runs: SyncRuns, mode: Mode
+) -> None:
+    """Airflow starts all at once; a reconciliation that comes second compares nothing, too."""
+    day = datetime(2024, 7, 1, tzinfo=UTC)
+    assert sqlite_runs.run("range", day, day + timedelta(days=7))["tables"]["opportunity"]["read"]
+
+    begun = sqlite_runs.begin(mode)
+    loaded = sqlite_runs.go_on(begun)
+
+    assert loaded["tables"]["opportunity"]["inserted"] > 100
+    assert changes(sqlite_runs) == {}
+    assert [event for event in events(sqlite_runs) if event[0] == "drift"] == []
+    with sqlite_runs.engine.connect() as connection:
+        assert connection.scalar(text("SELECT sum(compared) FROM sync_run_entity")) == 0
+        assert connection.scalar(text("SELECT count(*) FROM sync_state WHERE watermark_at > ''"))
 
 
 def test_a_moved_account_and_changed_roles_name_the_ids(
@@ -137,6 +158,21 @@ def test_a_reconciliation_leaves_its_drift_and_the_shares_of_columns(
     named = [row["company"] is not None for row in told["account"] if not row["is_deleted"]]
     assert share["account", "company"] == sum(named) / len(named)
     assert share["opportunity", "created_at"] == 1.0
+
+
+def test_shares_that_can_not_be_measured_fail_no_load(
+    sqlite_runs: SyncRuns, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The rows are committed by then: the run has done what it is for."""
+    sqlite_runs.run()
+    begun = sqlite_runs.begin("reconcile")
+    sqlite_runs.extract(begun)
+    sqlite_runs.transform(begun)
+    with sqlite_runs.engine.begin() as connection:
+        connection.execute(text("DROP TABLE column_share"))
+
+    assert sqlite_runs.load(begun)["changed"] == 0
+    assert "could not be measured this time" in caplog.text
 
 
 def test_a_guard_that_strikes_is_noted_though_the_run_writes_nothing(

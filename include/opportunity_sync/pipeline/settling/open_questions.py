@@ -137,7 +137,7 @@ def _open(
         live={key: live[key] for key in suspects | wanted | again if key in live},
         live_count=store.count_live(connection, entity) if len(suspects) > FEW_ROWS else 0,
         refused=store.refused_ids(connection, entity),
-        compared=len(listed) if run.mode == "reconcile" else 0,
+        compared=len(listed) if run.lists(entity) else 0,
         drift=drift,
     )
 

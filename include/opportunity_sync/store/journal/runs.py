@@ -10,10 +10,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, and_, cast, delete, func, insert, or_, select
+from sqlalchemy import and_, delete, insert, or_, select
 
 from opportunity_sync.store.schema.tables import (
-    CHANGES,
     COUNTS,
     sync_error,
     sync_run,
@@ -22,6 +21,7 @@ from opportunity_sync.store.schema.tables import (
     sync_run_progress,
     sync_run_task,
 )
+from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.statements.upsert import dialect_insert
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Table
     from sqlalchemy.dialects import postgresql, sqlite
 
-    from opportunity_sync.store.statements.counts import Counts
 
 RUNNING = "running"
 SUCCEEDED = "succeeded"
@@ -144,16 +143,16 @@ def seconds_per_request(connection: Connection, *, runs: int = 20) -> float | No
     return max(0.0, seconds) / requests if requests else None
 
 
-def rows_changed_by(connection: Connection, attempt: str) -> int | None:
-    """How many rows an attempt changed by its own record; None where it has not committed."""
+def counts_of_attempt(connection: Connection, attempt: str) -> dict[str, Counts] | None:
+    """What an attempt has done, by its own record; None where it has not committed."""
     is_committed = and_(sync_run.c.attempt == attempt, sync_run.c.outcome == SUCCEEDED)
     run = connection.execute(select(sync_run.c.dag_id, sync_run.c.run_id).where(is_committed))
     found = run.one_or_none()
     if found is None:
         return None
-    changes = sum(sync_run_entity.c[name] for name in CHANGES)
-    total = cast(func.coalesce(func.sum(changes), 0), BigInteger)
-    return connection.scalar(select(total).where(_is_of_run(sync_run_entity, *found)))
+    counted = select(sync_run_entity).where(_is_of_run(sync_run_entity, *found))
+    rows = connection.execute(counted.order_by(sync_run_entity.c.entity)).mappings()
+    return {row["entity"]: Counts(**{name: row[name] for name in COUNTS}) for row in rows}
 
 
 def count_filled(

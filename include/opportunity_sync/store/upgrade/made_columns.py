@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import Connection, Engine, false, select, true, update
 from sqlalchemy.schema import CreateColumn
 
-from opportunity_sync.errors import ConfigError, StoreUnavailableError
+from opportunity_sync.errors import ConfigError, StoreUnavailableError, SyncError
 from opportunity_sync.model import Entity, Field, Model
 from opportunity_sync.store.books.owed_columns import (
     add_owed,
@@ -29,7 +29,7 @@ from opportunity_sync.store.statements.upsert import dialect_insert
 from opportunity_sync.store.upgrade.columns_there import read_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
 LOCK_SECONDS = 2  # the longest wait for others; then the run goes on without the column
 
@@ -45,13 +45,14 @@ class MadeColumn:
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A selected field for which the store has no column, and why."""
+    """A selected field for which the store has no column, and why; `error`: what postponed it."""
 
     entity: str
     field: str
     source: str
     state: Literal["refused", "retyped", "postponed"]
     reason: str
+    error: SyncError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +70,39 @@ def fit_columns(
     *,
     wait_seconds: float = 1800,
     on_wait: Callable[[float], None] = lambda _waited: None,
+    needs_columns: bool = False,
 ) -> FittedModel:
     """Make the columns of the model's fields, and leave out the fields that can have none.
 
-    Columns are added in a transaction of their own, which waits `LOCK_SECONDS` at most for others.
-    If that fails, or the database role may not change tables, the fields are `postponed`: the run
-    goes on without them, and the next one tries again. A table without any record has nothing to
-    go on with, so there other runs are waited for, which begin with it at the same time.
+    Columns are added in a transaction of their own, which waits `LOCK_SECONDS` at most for others,
+    or `wait_seconds` for other runs where the run `needs_columns`. If that fails, or the database
+    role may not change tables, the fields are `postponed`: the run goes on without them, and the
+    next one tries again.
+
+    Raises:
+        StoreUnavailableError: the columns of a table that has neither columns of fields nor
+            records, so that there is nothing to go on with. Other runs, which begin with an empty
+            store at the same time, were waited for.
     """
     with read_store(engine) as connection:
         there = read_columns(connection)
         tables = [_Table.read(connection, each, there) for each in model.public]
-        waits = {
-            each.name: wait_seconds if holds_nothing(connection, each) else LOCK_SECONDS
-            for each in model.public
+        unused = {
+            each.entity.name
+            for each in tables
+            if not each.made and holds_nothing(connection, each.entity)
         }
-    fitted = {
-        each.entity.name: _fit_entity(
-            engine, each, wait_seconds=waits[each.entity.name], on_wait=on_wait
+    fitted = {}
+    for table in tables:
+        name = table.entity.name
+        is_patient = needs_columns or name in unused
+        fitted[name] = _fit_entity(
+            engine,
+            table,
+            is_unused=name in unused,
+            wait_seconds=wait_seconds if is_patient else LOCK_SECONDS,
+            on_wait=on_wait,
         )
-        for each in tables
-    }
     return _gather_models(model, fitted)
 
 
@@ -202,24 +215,42 @@ class _Table:
 
 
 def _fit_entity(
-    engine: Engine, table: _Table, *, wait_seconds: float, on_wait: Callable[[float], None]
+    engine: Engine,
+    table: _Table,
+    *,
+    is_unused: bool,
+    wait_seconds: float,
+    on_wait: Callable[[float], None],
 ) -> FittedModel:
-    entity, fitted = table.entity, _fit_to_table(table)
-    missing = [
-        field for field in entity.selected_fields if f"{entity.name}.{field.column}" in fitted.added
-    ]
-    if not missing:
+    fitted = _fit_to_table(table)
+    if not fitted.added:
         return fitted
     try:
         with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
-            _make_columns(connection, entity, missing)
-    except (StoreUnavailableError, ConfigError) as error:
-        postponed = [
-            Misfit(entity.name, field.column, field.source, "postponed", error.problem)
-            for field in missing
-        ]
-        return _leave_out_misfits(entity, (*fitted.misfits, *postponed), added=())
+            # Another run may have made them meanwhile, or others of the same names.
+            table = _Table.read(connection, table.entity, read_columns(connection))
+            fitted = _fit_to_table(table)
+            _make_columns(connection, table, set(fitted.added))
+    except ConfigError as error:
+        return _postpone(table, error)
+    except StoreUnavailableError as error:
+        if is_unused:
+            raise
+        with read_store(engine) as connection:
+            table = _Table.read(connection, table.entity, read_columns(connection))
+        return _postpone(table, error)
     return fitted
+
+
+def _postpone(table: _Table, error: SyncError) -> FittedModel:
+    """The entity without the columns that are still to be made."""
+    entity, fitted = table.entity, _fit_to_table(table)
+    postponed = tuple(
+        Misfit(entity.name, field.column, field.source, "postponed", error.problem, error)
+        for field in entity.selected_fields
+        if f"{entity.name}.{field.column}" in fitted.added
+    )
+    return _leave_out_misfits(entity, (*fitted.misfits, *postponed), added=())
 
 
 def _fit_to_table(table: _Table) -> FittedModel:
@@ -247,17 +278,16 @@ def _misfits(table: _Table) -> list[Misfit]:
     return [misfit for misfit in found if misfit is not None]
 
 
-def _make_columns(connection: Connection, entity: Entity, fields: Sequence[Field]) -> None:
-    """Add what is missing and list it, in one transaction. Every name is quoted."""
+def _make_columns(connection: Connection, seen: _Table, missing: Collection[str]) -> None:
+    """Add what the fields lack and list it. Every name is quoted."""
+    entity, table = seen.entity, public_table(seen.entity)
+    fields = [each for each in entity.selected_fields if f"{entity.name}.{each.column}" in missing]
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
-    table_seen = _Table.read(connection, entity, read_columns(connection))
-    names = table_seen.names
-    table = public_table(entity)
     quoted = connection.dialect.identifier_preparer.format_table(table)
     for field in fields:
         for column in field.columns:
-            if column.name not in names:
+            if column.name not in seen.names:
                 definition = CreateColumn(table.c[column.name]).compile(connection)
                 connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
             _list_column(connection, entity.name, field, name=column.name)
@@ -266,7 +296,7 @@ def _make_columns(connection: Connection, entity: Entity, fields: Sequence[Field
         if index.info.get(OF_COLUMN) in made:
             index.create(connection, checkfirst=True)
     # Somebody has dropped a column that rows had: its values have to be read again.
-    lost = {made.field for made in table_seen.made.values()} & {f.column for f in fields}
+    lost = {made.field for made in seen.made.values()} & {f.column for f in fields}
     live = select(fact_table(entity).c[entity.key_column]).where(~fact_table(entity).c.is_deleted)
     add_owed(connection, entity, live, columns=lost)
 

@@ -45,13 +45,16 @@ def migrate(
     *,
     wait_seconds: float = 1800,
     on_wait: Callable[[float], None] = lambda _waited: None,
+    needs_columns: bool = False,
 ) -> FittedModel:
     """Create or upgrade the store's tables, then make the columns of the model's fields.
 
-    Returns what the store has of them. Raises as `upgrade_tables`.
+    Returns what the store has of them. Raises as `upgrade_tables`, and as `fit_columns`.
     """
     upgrade_tables(engine, model, wait_seconds=wait_seconds, on_wait=on_wait)
-    return fit_columns(engine, model, wait_seconds=wait_seconds, on_wait=on_wait)
+    return fit_columns(
+        engine, model, wait_seconds=wait_seconds, on_wait=on_wait, needs_columns=needs_columns
+    )
 
 
 def upgrade_tables(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,24 @@ def test_a_read_does_not_wait_for_a_load(
     assert staged["opportunity"]["rows"] == 150
     assert len(tried) == 1
     assert "can't be told in the store" in caplog.text
+
+
+def test_progress_is_told_again_after_a_pause() -> None:
+    """A load of seconds must not end what a read of hours has to tell."""
+    tried: list[int] = []
+
+    def write(*, rows_read: int, **_told: Any) -> None:
+        tried.append(rows_read)
+        if rows_read == 1:
+            raise StoreUnavailableError("Another run has it.", next_step="wait.")
+
+    notes = ProgressNotes(write, every=0, pause=0.2)
+    notes("contact", 1, None)
+    notes("contact", 2, None)
+    time.sleep(0.25)
+    notes("contact", 3, None)
+
+    assert tried == [1, 3]
 
 
 def test_an_error_that_nobody_foresaw_is_told_by_its_name_alone(

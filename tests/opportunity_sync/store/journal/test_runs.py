@@ -9,11 +9,11 @@ import pytest
 
 from opportunity_sync.store.journal.runs import (
     begin_run,
+    counts_of_attempt,
     end_run,
     fail_run,
     outcome_of,
     record_errors,
-    rows_changed_by,
 )
 from opportunity_sync.store.schema.tables import sync_error, sync_run, sync_run_entity
 from opportunity_sync.store.statements.counts import Counts
@@ -55,7 +55,8 @@ def end(engine: Engine, attempt: str = "a", outcome: str = "succeeded", **given:
 def changed(engine: Engine, attempt: str = "a") -> int | None:
     """What the attempt has changed."""
     with engine.connect() as connection:
-        return rows_changed_by(connection, attempt)
+        counts = counts_of_attempt(connection, attempt)
+    return None if counts is None else sum(each.changed for each in counts.values())
 
 
 def test_a_run_is_recorded_from_its_beginning_to_its_end(engine: Engine) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import inspect, make_url, text
 
+from opportunity_sync.errors import StoreUnavailableError
 from opportunity_sync.model import ACCOUNT, CONTACT, DEFAULT_MODEL, Entity, Field, Kind, Model
 from opportunity_sync.store.books.owed_columns import owed_ids
 from opportunity_sync.store.sessions.engine import store_engine
@@ -22,11 +24,14 @@ from opportunity_sync.store.upgrade.made_columns import (
     want_columns,
     wanted_columns,
 )
-from opportunity_sync.store.upgrade.migrate import migrate
+from opportunity_sync.store.upgrade.migrate import migrate, upgrade_tables
 from store_rows import guid, write
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection, Engine
 
 EVERY_KIND = (
     Field("a_text", "new_text"),
@@ -205,33 +210,79 @@ def test_runs_that_begin_at_once_with_an_empty_store_all_have_every_column(
     assert [(fitted.model, fitted.misfits) for fitted in found] == [(model, ())] * 3
 
 
-@pytest.mark.parametrize("rows", [0, 1], ids=["a first run", "a later run"])
-def test_only_a_first_run_waits_for_others_to_make_its_columns(
-    own_engine: Engine, rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the columns it would bring every row without them; a later run has rows to go on."""
-    monkeypatch.setattr(made_columns, "LOCK_SECONDS", 0)
-    write(own_engine, CONTACT, *({"id": number} for number in range(rows)))
-    model = with_fields(Field("region", "new_region"))
-    waits, goes_on = threading.Event(), threading.Event()
+@contextmanager
+def held_lock(engine: Engine) -> Iterator[threading.Event]:
+    """Another run holds the store's lock, until the event is set or the block ends."""
+    waits, let_go = threading.Event(), threading.Event()
 
-    def hold_the_lock() -> None:
-        with lock_store(own_engine, wait_seconds=5):
+    def hold_it() -> None:
+        with lock_store(engine, wait_seconds=5):
             waits.set()
-            goes_on.wait(30)
+            let_go.wait(30)
 
-    holder = threading.Thread(target=hold_the_lock)
+    holder = threading.Thread(target=hold_it)
     holder.start()
     assert waits.wait(10)
     try:
-        fitted = fit_columns(own_engine, model, on_wait=lambda _waited: goes_on.set())
+        yield let_go
     finally:
-        goes_on.set()
+        let_go.set()
         holder.join(30)
 
-    postponed = {"region": "postponed"} if rows else {}
+
+@pytest.mark.parametrize("run", ["first", "later", "quick sync"])
+def test_whoever_can_not_go_on_without_columns_waits_for_others_to_make_them(
+    empty_engine: Engine, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first run would bring every row without values; a later one has columns to go on with."""
+    monkeypatch.setattr(made_columns, "LOCK_SECONDS", 0)
+    if run == "first":
+        upgrade_tables(empty_engine)
+    else:
+        migrate(empty_engine)
+    model = with_fields(Field("region", "new_region"))
+    with held_lock(empty_engine) as let_go:
+        fitted = fit_columns(
+            empty_engine,
+            model,
+            on_wait=lambda _waited: let_go.set() if run != "later" else None,
+            needs_columns=run == "quick sync",
+        )
+
+    postponed = {"region": "postponed"} if run == "later" else {}
     assert {name: state for name, (state, _) in reasons(fitted).items()} == postponed
-    assert ("region" in columns_of(own_engine, "contact")) == (rows == 0)
+    assert ("region" in columns_of(empty_engine, "contact")) == (run != "later")
+
+
+def test_a_first_run_fails_rather_than_bring_rows_without_values(empty_engine: Engine) -> None:
+    """It is tried again; a later run that can't wait any longer goes on."""
+    upgrade_tables(empty_engine)
+    with held_lock(empty_engine), pytest.raises(StoreUnavailableError, match="lock"):
+        fit_columns(empty_engine, DEFAULT_MODEL, wait_seconds=0)
+    assert fit_columns(empty_engine, DEFAULT_MODEL).misfits == ()
+
+
+@pytest.mark.parametrize("source", ["new_region", "new_area"])
+def test_what_another_run_makes_meanwhile_is_looked_at_again_under_the_lock(
+    own_engine: Engine, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same column is there, and no row has lost it; one of another source is not written to."""
+    write(own_engine, CONTACT, {"id": 1})
+
+    def lock_after_another_run(engine: Engine, **waits: Any) -> AbstractContextManager[Connection]:
+        monkeypatch.undo()
+        assert fit_columns(engine, with_fields(Field("region", "new_region"))).misfits == ()
+        return lock_store(engine, **waits)
+
+    monkeypatch.setattr(made_columns, "lock_store", lock_after_another_run)
+    fitted = fit_columns(own_engine, with_fields(Field("region", source)))
+
+    said = "contact.region holds new_region; a free name is region_2"
+    assert reasons(fitted) == ({} if source == "new_region" else {"region": ("refused", said)})
+    assert fitted.added == ()
+    with own_engine.connect() as connection:
+        assert owed_ids(connection, CONTACT, ["region"]) == []
+        assert made_columns.made_columns(connection, "contact")["region"].source == "new_region"
 
 
 @pytest.mark.parametrize("owed", [0, 3])
