@@ -6,6 +6,7 @@ the system and PostgreSQL from a wheel. What an image would hold is installed in
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -156,7 +157,7 @@ def test_the_services_of_the_file_run_one_sync(
 
 def assert_nothing_is_shown(production: NativeCompose) -> None:
     """No secret is an argument of a process, or in a file that a service left behind."""
-    secrets = [*PASSWORDS.values(), sandbox_secret(production)]
+    secrets = [*PASSWORDS.values(), sandbox_connection(production)["password"]]
     arguments = production.arguments()
     files = [
         path
@@ -217,10 +218,15 @@ def assert_fields_can_be_told(production: NativeCompose) -> None:
 
 
 def run_in_a_worker(production: NativeCompose, *arguments: str) -> str:
-    """What a program of the plugins prints, in the environment and the image of a worker."""
+    """What a program of the plugins prints, in the environment and the image of a worker.
+
+    The organisation's connection is in it as it is with that of a real one, by `.env`.
+    """
+    connection = json.dumps(sandbox_connection(production))
     done = subprocess.run(
         ["python", "-m", *arguments],
-        env=production.environment("airflow-worker"),
+        env=production.environment("airflow-worker")
+        | {"AIRFLOW_CONN_DYNAMICS_DEFAULT": connection},
         check=False,
         capture_output=True,
         text=True,
@@ -230,7 +236,7 @@ def run_in_a_worker(production: NativeCompose, *arguments: str) -> str:
     return done.stdout
 
 
-def sandbox_secret(production: NativeCompose) -> str:
-    """The client secret that the sandbox made up."""
+def sandbox_connection(production: NativeCompose) -> dict[str, Any]:
+    """The connection to the sandbox, with the client secret that it made up."""
     state = yaml.safe_load((production.home / "sandbox/sandbox.json").read_text())
-    return str(state["connection"]["password"])
+    return dict(state["connection"])

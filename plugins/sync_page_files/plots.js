@@ -45,7 +45,7 @@ async function drawInto(place, { points, value, kind, series, unit }) {
     const colour = (token) => getComputedStyle(document.documentElement).getPropertyValue(token).trim();
     const entities = ORDER.filter((entity) => points.some((point) => point.entity === entity && value(point) > 0));
     const traces = entities.map((entity) => trace(kind, entity, points.filter((point) => point.entity === entity), value, colour(`--plot-${entity}`), series));
-    await Plotly.react(place, traces, layout(series, unit, colour, highest(points, value)), { displayModeBar: false, responsive: true });
+    await Plotly.react(place, traces, layout(series, unit, colour, highest(kind, points, value)), { displayModeBar: false, responsive: true });
     place.dataset.drawn = "true";
   } catch (error) {
     place.textContent = error.message;
@@ -59,11 +59,14 @@ function trace(kind, entity, points, value, colour, series) {
   return { ...drawn, type: "scatter", mode, line: { color: colour, shape: "hv", width: 2 } };
 }
 
-// The height of the tallest stack: what the axis has to reach at most.
-function highest(points, value) {
-  const sums = new Map();
-  for (const point of points) sums.set(point.at, (sums.get(point.at) ?? 0) + value(point));
-  return Math.max(0, ...sums.values());
+// What the axis has to reach: the tallest stack of bars, or the highest line.
+function highest(kind, points, value) {
+  const heights = new Map();
+  for (const [place, point] of points.entries()) {
+    const stack = kind === "bars" ? point.at : place;
+    heights.set(stack, (heights.get(stack) ?? 0) + value(point));
+  }
+  return Math.max(0, ...heights.values());
 }
 
 function layout(series, unit, colour, most) {

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from opportunity_sync.model import Entity, Selection
+    from opportunity_sync.model import Entity, Model, Selection
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def begin(
         on_wait=report_wait,
         needs_columns=request.mode == "fill",
     )
-    _require_asked_columns(request, fitted)
+    _require_asked_columns(request, model, fitted)
     plan = _fitted_plan(plan, fitted)
     record_backlog(
         client,
@@ -157,11 +157,13 @@ def _report_selection(
         )
 
 
-def _require_asked_columns(request: RunRequest, fitted: store.FittedModel) -> None:
+def _require_asked_columns(request: RunRequest, model: Model, fitted: store.FittedModel) -> None:
     """Raise what kept a column from being made that this quick sync is asked to fill."""
     for misfit in fitted.misfits:
-        name = f"{misfit.entity}.{misfit.field}"
-        is_asked = any(each == name or each.startswith(f"{name}_") for each in request.fields)
+        fields = model[misfit.entity].selected_fields
+        [field] = [each for each in fields if each.column == misfit.field]
+        names = (field.column, *(column.name for column in field.columns))
+        is_asked = any(f"{misfit.entity}.{name}" in request.fields for name in names)
         if misfit.error is not None and is_asked:
             raise misfit.error
 
@@ -275,7 +277,7 @@ def _with_rows(found: Findings) -> Findings:
     """Where nothing was read whole yet there is nothing to compare with: every row is read."""
     if found.request.mode != "reconcile" or found.state.watermarks:
         return found
-    log.info("No run has read the tables whole yet, so every row is read and none compared.")
+    log.info("No table has a watermark yet, so every row is read and none is compared.")
     return replace(found, request=replace(found.request, mode="full"))
 
 

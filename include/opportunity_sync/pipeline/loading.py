@@ -101,7 +101,15 @@ def _write_everything(
     state = store.read_state(connection)
     require_same_epoch(run, state.epoch)
     store.claim_organization(connection, run.plan.organization_id, handed_to=run.new_organization)
-    change = Change(state.revision + 1, run.revision, moment, run=(run.dag_id, run.run_id))
+    fresh = {entity.name for entity in run.model if store.holds_nothing(connection, entity)}
+    is_first = _is_first_sync(connection, run, state)
+    change = Change(
+        state.revision + 1,
+        run.revision,
+        moment,
+        run=(run.dag_id, run.run_id),
+        leaves_history=not is_first and OPPORTUNITY.name not in fresh,
+    )
     outcome = _as_the_store_is_now(connection, run, outcome, change=change, state=state)
     write = Write(connection, run, outcome, change)
     overtaken = [
@@ -109,15 +117,11 @@ def _write_everything(
         for entity in run.model
         if is_overtaken(write, entity, passes=state.whole_passes.get(entity.name))
     ]
-    fresh = {entity.name for entity in run.model if store.holds_nothing(connection, entity)}
-    # A backfill may have brought a day of them before; the load that brings all is a first one too.
-    first = fresh | {entity.name for entity in run.model if entity.name not in state.watermarks}
-    is_moved = state.revision != outcome.settled_at
-    counts = _write_rows(write, fresh=fresh, first=first, is_moved=is_moved)
+    counts = _write_rows(write, fresh=fresh, is_moved=state.revision != outcome.settled_at)
     _write_associations(write, counts)
-    if first:
+    if is_first or any(not store.holds_nothing(connection, run.model[name]) for name in fresh):
         store.take_statistics(connection, run.model)
-    if counts[ROLE].changed and OPPORTUNITY.name not in first:
+    if counts[ROLE].changed:
         store.note_roles(connection, change)
     if any(count.changed or count.facts for count in counts.values()):
         store.bump_revision(connection, change.revision)
@@ -147,13 +151,18 @@ def _as_the_store_is_now(
     return resolve_again(connection, run, outcome)
 
 
-def _write_rows(
-    write: Write, *, fresh: set[str], first: set[str], is_moved: bool
-) -> dict[str, Counts]:
-    """Write the rows, what is gone, accounts and labels. A `first` load leaves no history."""
-    connection, run, outcome = write.connection, write.run, write.outcome
-    unnoted = replace(write.change, run=None)
-    change_of = {each.name: unnoted if each.name in first else write.change for each in run.model}
+def _is_first_sync(connection: Connection, run: Run, state: StoreState) -> bool:
+    """Whether no run but backfills has brought opportunities yet, and this one brings all of them.
+
+    Airflow starts all DAGs at once, so a backfill's day may be there first.
+    """
+    is_whole = published_reading(run, OPPORTUNITY).is_whole and not run.lists(OPPORTUNITY)
+    is_unread = OPPORTUNITY.name not in state.watermarks
+    return is_whole and is_unread and not store.has_synced(connection)
+
+
+def _write_rows(write: Write, *, fresh: set[str], is_moved: bool) -> dict[str, Counts]:
+    connection, run, outcome, change = write.connection, write.run, write.outcome, write.change
     counts = {entity.name: Counts() for entity in run.model} | {ROLE: Counts()}
     for entity in run.model:
         for parts, fields in _readings(run, entity, outcome):
@@ -161,7 +170,7 @@ def _write_rows(
                 connection,
                 entity,
                 parts,
-                change=replace(change_of[entity.name], fresh_since=_fresh_since(run, entity)),
+                change=replace(change, fresh_since=_fresh_since(run, entity)),
                 columns=fields,
             )
     for entity in run.model:
@@ -170,22 +179,20 @@ def _write_rows(
             connection,
             entity,
             outcome.tables(run, f"gone/{entity.name}"),
-            change=change_of[entity.name],
+            change=change,
             recheck=is_moved,
         )
-        store.note_deleted_rows(connection, entity, change_of[entity.name])
+        store.note_deleted_rows(connection, entity, change)
         counts[entity.name] += marked
         counts[ROLE] += Counts(deleted=roles)
     for entity in run.model:
         if not entity.carries_account:
             continue
         for changes in outcome.tables(run, f"resolved/{entity.name}_account"):
-            moved = store.write_account_changes(
-                connection, entity, changes, change=change_of[entity.name]
-            )
+            moved = store.write_account_changes(connection, entity, changes, change=change)
             counts[entity.name] += Counts(rewritten=moved)
     for name, relabelled in store.write_labels(
-        connection, run.plan.labels, model=run.model, change=write.change, fresh=fresh
+        connection, run.plan.labels, model=run.model, change=change, fresh=fresh
     ).items():
         counts[name] += Counts(rewritten=relabelled)
     return counts

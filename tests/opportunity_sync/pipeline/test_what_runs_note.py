@@ -83,6 +83,21 @@ def test_a_first_load_is_one_though_a_backfill_has_brought_a_day_before(
         assert connection.scalar(text("SELECT count(*) FROM sync_state WHERE watermark_at > ''"))
 
 
+def test_a_sync_that_has_lost_its_state_is_no_first_one(
+    sqlite_runs: SyncRuns, organisation: Organisation
+) -> None:
+    """What the runbook says to do about a wrong watermark costs no history."""
+    sqlite_runs.run()
+    key = organisation.rows("opportunities")[0]["opportunityid"]
+    organisation.update("opportunities", key, {"name": "Another"})
+    with sqlite_runs.engine.begin() as connection:
+        connection.execute(text("DELETE FROM sync_state"))
+
+    sqlite_runs.run()
+
+    assert changes(sqlite_runs).keys() == {key}
+
+
 def test_a_moved_account_and_changed_roles_name_the_ids(
     sqlite_runs: SyncRuns, organisation: Organisation
 ) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, insert, or_, select
+from sqlalchemy import and_, delete, exists, insert, or_, select
 
 from opportunity_sync.store.schema.tables import (
     COUNTS,
@@ -120,6 +120,12 @@ def fail_run(
 def outcome_of(connection: Connection, dag_id: str, run_id: str) -> str | None:
     """How the run stands: running, succeeded, failed; None for a run that nobody recorded."""
     return connection.scalar(select(sync_run.c.outcome).where(_is_of_run(sync_run, dag_id, run_id)))
+
+
+def has_synced(connection: Connection) -> bool:
+    """Whether a run that reads what is new, or everything, has ended well."""
+    modes = sync_run.c.mode.in_(["continue", "full"])
+    return bool(connection.scalar(select(exists().where(sync_run.c.outcome == SUCCEEDED, modes))))
 
 
 def last_failure(connection: Connection, mode: str, *, since: datetime | None = None) -> str | None:

@@ -1,9 +1,10 @@
 """What changed of an opportunity, change by change: names of columns, ids of account and contacts.
 
 Each kind of change is noted by one statement, before or after the one that writes it, and only
-where a run writes over rows that are there: a table that is filled for the first time leaves
-nothing. No value is kept. The JSON of a line has what applies of `columns` (names), `account_id`
-(the id before and after), and `roles` (ids of contacts in `written` and `deleted`).
+where a run writes over rows that are there: a first sync leaves nothing, also where a backfill has
+brought some rows before it. No value is kept. The JSON of a line has what applies of `columns`
+(names), `account_id` (the id before and after), and `roles` (ids of contacts in `written` and
+`deleted`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy import Text, and_, case, cast, func, literal, or_, select, true
 from sqlalchemy.dialects import postgresql
 
 from opportunity_sync.core.versions import is_current_sql
-from opportunity_sync.model import VERSION, Entity
+from opportunity_sync.model import OPPORTUNITY, VERSION, Entity
 from opportunity_sync.store.schema.tables import (
     ACCOUNT_ID,
     history,
@@ -44,7 +45,7 @@ def note_written_rows(
     `conditions`: which staged rows are to be written. Older versions than the stored ones are not.
     Returns which staged rows are worth writing: what is unchanged need not be compared again.
     """
-    if not entity.keeps_history or change.run is None:
+    if not _is_noted(entity, change):
         return true()
     public, key = public_table(entity), entity.key_column
     joined = staged.outerjoin(public, public.c[key] == staged.c[key])
@@ -77,7 +78,7 @@ def note_moved_accounts(
     change: Change,
 ) -> None:
     """Note which accounts are about to change of rows that were not read themselves."""
-    if not entity.keeps_history or change.run is None:
+    if not _is_noted(entity, change):
         return
     public, key = public_table(entity), entity.key_column
     content = literal('{"columns":["account_id"]') + _account(public, staged) + "}"
@@ -87,7 +88,7 @@ def note_moved_accounts(
 
 def note_deleted_rows(connection: Connection, entity: Entity, change: Change) -> None:
     """Note the rows that this change has marked as deleted."""
-    if not entity.keeps_history or change.run is None:
+    if not _is_noted(entity, change):
         return
     public, key = public_table(entity), entity.key_column
     is_marked = and_(public.c.revision == change.revision, public.c.is_deleted)
@@ -97,7 +98,7 @@ def note_deleted_rows(connection: Connection, entity: Entity, change: Change) ->
 
 def note_roles(connection: Connection, change: Change) -> None:
     """Note the contacts whose roles this change has written or marked as deleted."""
-    if change.run is None:
+    if not _is_noted(OPPORTUNITY, change):
         return
     role = opportunity_contact_role
     touched = (
@@ -111,6 +112,10 @@ def note_roles(connection: Connection, change: Change) -> None:
     content = content + '],"deleted":[' + _join_quoted(quoted, touched.c.is_deleted) + "]}}"
     rows = select(touched.c.opportunity_id, content.label("changes"))
     _add(connection, rows.where(touched.c.opportunity_id.is_not(None)), change, grouped=True)
+
+
+def _is_noted(entity: Entity, change: Change) -> bool:
+    return entity.keeps_history and change.run is not None and change.leaves_history
 
 
 def _join_quoted(quoted: ColumnElement[str], is_listed: ColumnElement[bool]) -> ColumnElement[str]:

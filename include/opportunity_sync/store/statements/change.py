@@ -21,8 +21,9 @@ class Change:
 
     `revision`: the number of this change, higher than the store's. `begun`: the store's revision
     when the run began. `moment` becomes `synced_at` and `deleted_at`. `run`: DAG and run id, under
-    which is noted what the change did to single rows. `fresh_since`: rows that say they were
-    modified since then tell how long a change takes into the store; None where none do.
+    which is noted what the change did to single rows, also in their history if it `leaves_history`.
+    `fresh_since`: rows that say they were modified since then tell how long a change takes into the
+    store; None where none do.
     """
 
     revision: int
@@ -30,6 +31,7 @@ class Change:
     moment: datetime
     run: tuple[str, str] | None = None
     fresh_since: datetime | None = None
+    leaves_history: bool = True
 
     @property
     def stamps(self) -> dict[str, datetime | int]:

@@ -234,10 +234,10 @@ def _fit_entity(
     except ConfigError as error:
         return _postpone(table, error)
     except StoreUnavailableError as error:
-        if is_unused:
-            raise
         with read_store(engine) as connection:
             table = _Table.read(connection, table.entity, read_columns(connection))
+        if is_unused and not table.made:
+            raise
         return _postpone(table, error)
     return fitted
 
