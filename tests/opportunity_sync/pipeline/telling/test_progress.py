@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +83,11 @@ def test_progress_is_told_again_after_a_pause() -> None:
         if rows_read == 1:
             raise StoreUnavailableError("Another run has it.", next_step="wait.")
 
-    notes = ProgressNotes(write, every=0, pause=0.2)
+    notes = ProgressNotes(write, every=0, pause=0)
     notes("contact", 1, None)
     notes("contact", 2, None)
-    time.sleep(0.25)
-    notes("contact", 3, None)
 
-    assert tried == [1, 3]
+    assert tried == [1, 2]
 
 
 def test_an_error_that_nobody_foresaw_is_told_by_its_name_alone(
