@@ -239,7 +239,8 @@ class History:
             connection.exec_driver_sql("UPDATE refused_row SET tried_by = '0'")
         for run in self.under_way.values():
             plan = Path(run.begun["staging"]) / "plan.json"
-            plan.write_text(json.dumps({"run_id": run.begun["run_id"], "windows": {}}))
+            if plan.is_file():  # staging goes when somebody is erased
+                plan.write_text(json.dumps({"run_id": run.begun["run_id"], "windows": {}}))
         self._note_event("upgrade")
 
     def _lose_part(self, name: str, number: int) -> None:
