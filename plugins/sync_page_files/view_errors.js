@@ -2,16 +2,14 @@
 import { addressOf } from "./address.js";
 import { apiAddress, ask, retryAll } from "./ask.js";
 import { button, make, section } from "./elements.js";
-import { copyButton, outside, tell } from "./links.js";
+import { copiedId, outside, tell } from "./links.js";
 import { list, pageAsked, searchForm, totalOf } from "./tables.js";
 import { ago } from "./times.js";
 import { KINDS, REASONS, tableName } from "./words.js";
 
-const id = (value) => make("code", {}, value);
-
 const REFUSED = [
   { title: "Table", sort: "entity", cell: (row) => tableName(row.entity) },
-  { title: "Record", sort: "record_id", cell: (row) => [id(row.record_id), " ", copyButton(row.record_id)] },
+  { title: "Record", sort: "record_id", cell: (row) => copiedId(row.record_id) },
   { title: "Field", sort: "field", cell: (row) => row.field ?? "the record" },
   { title: "Why", sort: "code", cell: (row) => [make("span", {}, row.message), " ", make("code", { class: "faint" }, row.code)], kind: "wide" },
   { title: "Tries", sort: "tries", cell: (row) => String(row.tries), kind: "number" },
@@ -22,9 +20,9 @@ const REFUSED = [
 ];
 
 const UNRESOLVED = [
-  { title: "Opportunity", sort: "opportunity_id", cell: (row) => make("a", { href: addressOf("opportunity", { id: row.opportunity_id }) }, id(row.opportunity_id)) },
+  { title: "Opportunity", sort: "opportunity_id", cell: (row) => make("a", { href: addressOf("opportunity", { id: row.opportunity_id }) }, make("code", {}, row.opportunity_id)) },
   { title: "What is missing", sort: "kind", cell: (row) => KINDS[row.kind] ?? row.kind },
-  { title: "Its id", sort: "reference_id", cell: (row) => [id(row.reference_id), " ", copyButton(row.reference_id)] },
+  { title: "Its id", sort: "reference_id", cell: (row) => copiedId(row.reference_id) },
   { title: "Why", sort: "reason", cell: (row) => [REASONS[row.reason] ?? "", " ", make("code", { class: "faint" }, row.reason)], kind: "wide" },
   { title: "First seen", sort: "first_seen_at", cell: (row) => ago(row.first_seen_at) },
   { title: "Look", cell: (row) => outside(row.record_url, "Dynamics") },

@@ -41,6 +41,9 @@ VIEWS = {
 }
 # The library's style for maps, which it has and the page does not want.
 MAPS = ("plotly.min.js", "inline style")
+# What stands beside the axis of each plot.
+TICKS = """return [...document.querySelectorAll('.plot')].map(
+    (plot) => [...plot.querySelectorAll('.ytick')].map((tick) => tick.textContent))"""
 
 
 def show(browser: Browser, server: ApiServer, view: str) -> str:
@@ -52,10 +55,6 @@ def show(browser: Browser, server: ApiServer, view: str) -> str:
 def complaints(browser: Browser) -> list[str]:
     """What the browser complained about, of which nothing is the page's fault but all of this."""
     return [said for said in browser.read_complaints() if not all(part in said for part in MAPS)]
-
-
-TICKS = """return [...document.querySelectorAll('.plot')].map(
-    (plot) => [...plot.querySelectorAll('.ytick')].map((tick) => tick.textContent))"""
 
 
 @pytest.mark.usefixtures("store")

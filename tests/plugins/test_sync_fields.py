@@ -76,7 +76,9 @@ def test_a_misspelt_table_is_told_with_the_nearest_one(
         arguments()
 
     said = capsys.readouterr().err
-    assert "no such table: contacts (there are opportunity, contact, account); " in said
+    assert (
+        "make: error: no such table: contacts (there are opportunity, contact, account); " in said
+    )
     assert "do you mean contact?" in said
     assert "sync_fields.py" not in said
 

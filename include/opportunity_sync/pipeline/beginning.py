@@ -32,7 +32,7 @@ from opportunity_sync.pipeline.run import (
     staging_root,
     utc_now,
 )
-from opportunity_sync.pipeline.selecting.fields_to_fill import fields_asked_for
+from opportunity_sync.pipeline.selecting.fields_to_fill import fields_asked_for, require_columns
 from opportunity_sync.pipeline.selecting.selected_model import read_selected
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from opportunity_sync.model import Entity, Model, Selection
+    from opportunity_sync.model import Entity, Selection
     from opportunity_sync.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def begin(
         on_wait=report_wait,
         needs_columns=request.mode == "fill",
     )
-    _require_asked_columns(request, model, fitted)
+    require_columns(request.fields, model, fitted.misfits)
     plan = _fitted_plan(plan, fitted)
     record_backlog(
         client,
@@ -155,17 +155,6 @@ def _report_selection(
             "The selection is again one of the last hour. Next step: if nobody changed it, see "
             "that all workers read the same fields file (OPPORTUNITY_SYNC_FIELDS)."
         )
-
-
-def _require_asked_columns(request: RunRequest, model: Model, fitted: store.FittedModel) -> None:
-    """Raise what kept a column from being made that this quick sync is asked to fill."""
-    for misfit in fitted.misfits:
-        fields = model[misfit.entity].selected_fields
-        [field] = [each for each in fields if each.column == misfit.field]
-        names = (field.column, *(column.name for column in field.columns))
-        is_asked = any(f"{misfit.entity}.{name}" in request.fields for name in names)
-        if misfit.error is not None and is_asked:
-            raise misfit.error
 
 
 def _fitted_plan(plan: Plan, fitted: store.FittedModel) -> Plan:

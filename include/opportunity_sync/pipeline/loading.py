@@ -156,9 +156,9 @@ def _is_first_sync(connection: Connection, run: Run, state: StoreState) -> bool:
 
     Airflow starts all DAGs at once, so a backfill's day may be there first.
     """
-    is_whole = published_reading(run, OPPORTUNITY).is_whole and not run.lists(OPPORTUNITY)
-    is_unread = OPPORTUNITY.name not in state.watermarks
-    return is_whole and is_unread and not store.has_synced(connection)
+    if OPPORTUNITY.name in state.watermarks or run.lists(OPPORTUNITY):
+        return False
+    return published_reading(run, OPPORTUNITY).is_whole and not store.has_synced(connection)
 
 
 def _write_rows(write: Write, *, fresh: set[str], is_moved: bool) -> dict[str, Counts]:

@@ -105,6 +105,7 @@ from opportunity_sync.store.statements.change import Change
 from opportunity_sync.store.statements.counts import Counts
 from opportunity_sync.store.upgrade.made_columns import (
     FittedModel,
+    Misfit,
     expect_columns,
     let_go_of_unread,
     stopped_columns,
@@ -131,6 +132,7 @@ __all__ = [
     "Figures",
     "FittedModel",
     "LeftOutField",
+    "Misfit",
     "SelectionChange",
     "Signs",
     "StoreState",

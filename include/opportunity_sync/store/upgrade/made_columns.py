@@ -213,6 +213,11 @@ class _Table:
         """Whether a column of the field has yet to be made."""
         return any(column.name not in self.names for column in field.columns)
 
+    def fields_to_make(self) -> list[Field]:
+        """The selected fields whose columns have yet to be made, and may be."""
+        fields = self.entity.selected_fields
+        return [each for each in fields if self.lacks(each) and self.misfit(each) is None]
+
 
 def _fit_entity(
     engine: Engine,
@@ -222,15 +227,13 @@ def _fit_entity(
     wait_seconds: float,
     on_wait: Callable[[float], None],
 ) -> FittedModel:
-    fitted = _fit_to_table(table)
-    if not fitted.added:
-        return fitted
+    if not table.fields_to_make():
+        return _fit_to_table(table)
     try:
         with lock_store(engine, wait_seconds=wait_seconds, on_wait=on_wait) as connection:
             # Another run may have made them meanwhile, or others of the same names.
             table = _Table.read(connection, table.entity, read_columns(connection))
-            fitted = _fit_to_table(table)
-            _make_columns(connection, table, set(fitted.added))
+            _make_columns(connection, table)
     except ConfigError as error:
         return _postpone(table, error)
     except StoreUnavailableError as error:
@@ -239,30 +242,23 @@ def _fit_entity(
         if is_unused and not table.made:
             raise
         return _postpone(table, error)
-    return fitted
+    return _fit_to_table(table)
 
 
 def _postpone(table: _Table, error: SyncError) -> FittedModel:
     """The entity without the columns that are still to be made."""
-    entity, fitted = table.entity, _fit_to_table(table)
+    entity = table.entity
     postponed = tuple(
         Misfit(entity.name, field.column, field.source, "postponed", error.problem, error)
-        for field in entity.selected_fields
-        if f"{entity.name}.{field.column}" in fitted.added
+        for field in table.fields_to_make()
     )
-    return _leave_out_misfits(entity, (*fitted.misfits, *postponed), added=())
+    return _leave_out_misfits(entity, (*_misfits(table), *postponed), added=())
 
 
 def _fit_to_table(table: _Table) -> FittedModel:
     """The entity as far as its table has columns for it, or may get them."""
-    misfits = tuple(_misfits(table))
-    refused = {misfit.field for misfit in misfits}
-    added = tuple(
-        f"{table.entity.name}.{field.column}"
-        for field in table.entity.selected_fields
-        if field.column not in refused and table.lacks(field)
-    )
-    return _leave_out_misfits(table.entity, misfits, added=added)
+    added = tuple(f"{table.entity.name}.{field.column}" for field in table.fields_to_make())
+    return _leave_out_misfits(table.entity, _misfits(table), added=added)
 
 
 def _leave_out_misfits(
@@ -273,15 +269,14 @@ def _leave_out_misfits(
     return FittedModel(Model((replace(entity, fields=kept),)), misfits, added)
 
 
-def _misfits(table: _Table) -> list[Misfit]:
+def _misfits(table: _Table) -> tuple[Misfit, ...]:
     found = (table.misfit(field) for field in table.entity.selected_fields)
-    return [misfit for misfit in found if misfit is not None]
+    return tuple(misfit for misfit in found if misfit is not None)
 
 
-def _make_columns(connection: Connection, seen: _Table, missing: Collection[str]) -> None:
-    """Add what the fields lack and list it. Every name is quoted."""
-    entity, table = seen.entity, public_table(seen.entity)
-    fields = [each for each in entity.selected_fields if f"{entity.name}.{each.column}" in missing]
+def _make_columns(connection: Connection, seen: _Table) -> None:
+    """Add what the table lacks and list it. Every name is quoted."""
+    entity, fields, table = seen.entity, seen.fields_to_make(), public_table(seen.entity)
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{LOCK_SECONDS}s'")
     quoted = connection.dialect.identifier_preparer.format_table(table)
